@@ -1,0 +1,73 @@
+// Package problems collects what is wrong with a configuration, so that a user sees every mistake in one run.
+package problems
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Problem is one mistake: where it stands, what was given and what would be valid.
+type Problem struct {
+	// Path is the key path as the user writes it, for example "iris.service.sourceRanges[0]".
+	Path string
+	// Got is the value given, already quoted or described; never a secret's value.
+	Got string
+	// Want says what is valid and, where a command helps, which one.
+	Want string
+}
+
+// Error renders the problem on one line.
+func (p Problem) Error() string {
+	return fmt.Sprintf("%s: got %s, want %s", p.Path, p.Got, p.Want)
+}
+
+// List gathers problems in the order in which they are found. The zero value is ready to use.
+type List struct {
+	problems []error
+}
+
+// Add records a problem whose value may be shown. Strings are quoted, so that "" and " " are visible.
+func (l *List) Add(path string, got any, want string) {
+	shown := fmt.Sprintf("%v", got)
+	if s, ok := got.(fmt.Stringer); ok {
+		shown = s.String()
+	} else if kind := fmt.Sprintf("%T", got); kind == "string" || !isPlain(got) {
+		shown = fmt.Sprintf("%q", got)
+	}
+	l.problems = append(l.problems, Problem{Path: path, Got: shown, Want: want})
+}
+
+// AddMissing records that nothing was given where something is needed.
+func (l *List) AddMissing(path, want string) {
+	l.problems = append(l.problems, Problem{Path: path, Got: "nothing", Want: want})
+}
+
+// AddSecret records a problem with a secret; description says what is wrong with the value without showing it.
+func (l *List) AddSecret(path, description, want string) {
+	l.problems = append(l.problems, Problem{Path: path, Got: description, Want: want})
+}
+
+// Merge takes over the problems of another validation. A nil error adds nothing.
+func (l *List) Merge(err error) {
+	if err == nil {
+		return
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		l.problems = append(l.problems, joined.Unwrap()...)
+		return
+	}
+	l.problems = append(l.problems, err)
+}
+
+// Err returns all problems joined, or nil when there are none.
+func (l *List) Err() error { return errors.Join(l.problems...) }
+
+func isPlain(v any) bool {
+	switch v.(type) {
+	case int, int32, int64, float64, bool, nil:
+		return true
+	default:
+		return false
+	}
+}

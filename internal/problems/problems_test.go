@@ -1,0 +1,39 @@
+package problems_test
+
+import (
+	"errors"
+	"testing"
+
+	"ha-iris/internal/problems"
+	"ha-iris/internal/secret"
+)
+
+func TestList_ShowsEveryProblemInOrder(t *testing.T) {
+	t.Parallel()
+	var found problems.List
+	if found.Err() != nil {
+		t.Fatal("an empty list must be no error")
+	}
+	found.Add("iris.size", "20", "a unit")
+	found.Add("cluster.nodes", 2, "at least 3")
+	found.Add("iris.ranges", []string{"a"}, "CIDRs")
+	found.AddMissing("irisPassword", "a secret")
+	found.Merge(errors.Join(errors.New("one"), errors.New("two")))
+	found.Merge(nil)
+	want := "iris.size: got \"20\", want a unit\n" +
+		"cluster.nodes: got 2, want at least 3\n" +
+		"iris.ranges: got [\"a\"], want CIDRs\n" +
+		"irisPassword: got nothing, want a secret\none\ntwo"
+	if got := found.Err().Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestList_NeverShowsASecret(t *testing.T) {
+	t.Parallel()
+	var found problems.List
+	found.Add("irisPassword", secret.New("hunter2"), "another")
+	if got := found.Err().Error(); got != "irisPassword: got [secret], want another" {
+		t.Errorf("got %s", got)
+	}
+}
