@@ -1,0 +1,127 @@
+package storage
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"ha-iris/internal/problems"
+)
+
+// Defaults that other code or documents refer to.
+const (
+	// DefaultClassName is the StorageClass that this program creates. Longhorn's own class "longhorn" is deleted and
+	// recreated by Longhorn at will (longhorn-manager, facts/longhorn.md 3.2), so it is not ours to manage.
+	DefaultClassName = "longhorn-iris"
+	// DefaultVersion is the Longhorn chart. 1.12.1 needs Kubernetes >= 1.25 and is tested on 1.33 to 1.36; 1.11 is the
+	// first line with ReadWriteOncePod (Longhorn release notes, facts/longhorn.md 1 and 4).
+	DefaultVersion = "1.12.1"
+	// DefaultChart is the repository of Longhorn's official chart. There is no official OCI chart (longhorn#9450).
+	DefaultChart = "https://charts.longhorn.io"
+
+	minReplicas = 2
+	maxReplicas = 20 // Longhorn's limit for numberOfReplicas (facts/longhorn.md 4).
+)
+
+// Config is the object ha-iris:storage of the stack's configuration.
+type Config struct {
+	// Install installs Longhorn. False uses a StorageClass that the cluster already has. Default: true.
+	Install bool `json:"install"`
+	// ClassName is the StorageClass of the database volume: created when Install is true, required to exist otherwise.
+	// Default: longhorn-iris.
+	ClassName string `json:"className"`
+	// Replicas is how many copies of the data Longhorn keeps, each on another node. Default: 3.
+	Replicas int `json:"replicas"`
+	// Version is the version of Longhorn's chart, without "v". Ignored for a local chart. Default: 1.12.1.
+	Version string `json:"version"`
+	// Chart is where Longhorn's chart comes from: a Helm repository (https://...), an OCI reference (oci://...) or a
+	// local directory or .tgz file. Default: Longhorn's official repository.
+	Chart string `json:"chart"`
+	// Values are merged over the chart values that this program sets; they win.
+	Values map[string]any `json:"values"`
+}
+
+// DefaultConfig returns the configuration of a stack that sets nothing.
+func DefaultConfig() Config {
+	return Config{
+		Install:   true,
+		ClassName: DefaultClassName,
+		Replicas:  3, // One per zone of a three-zone cluster: survives the loss of any two copies.
+		Version:   DefaultVersion,
+		Chart:     DefaultChart,
+		Values:    map[string]any{},
+	}
+}
+
+var (
+	versionPattern = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+	// An RFC 1123 subdomain, which Kubernetes asks of object names.
+	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+)
+
+// Validate returns every problem of the configuration, or nil. It looks for a local chart but calls no network.
+func (c Config) Validate() error {
+	var found problems.List
+	if !namePattern.MatchString(c.ClassName) {
+		found.Add("storage.className", c.ClassName, "the name of a StorageClass: lower-case letters, digits, '-' and '.'")
+	}
+	if !c.Install {
+		if c.ClassName == DefaultClassName {
+			found.Add("storage.className", c.ClassName,
+				"the name of a StorageClass that the cluster already has, because storage.install is false")
+		}
+		return found.Err()
+	}
+	if c.ClassName == "longhorn" || c.ClassName == "longhorn-static" {
+		found.Add("storage.className", c.ClassName, "another name: Longhorn manages the class of that name itself")
+	}
+	if c.Replicas < minReplicas || c.Replicas > maxReplicas {
+		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
+			"%d to %d: a single copy is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
+	}
+	c.validateChart(&found)
+	return found.Err()
+}
+
+func (c Config) validateChart(found *problems.List) {
+	const want = "a Helm repository (https://...), an OCI reference (oci://...) or the path of a chart directory or .tgz file"
+	switch c.chartKind() {
+	case chartLocal:
+		if c.Chart == "" {
+			found.AddMissing("storage.chart", want)
+			return
+		}
+		file := c.Chart
+		if !strings.HasSuffix(file, ".tgz") {
+			file = filepath.Join(file, "Chart.yaml")
+		}
+		if _, err := os.Stat(file); err != nil {
+			found.Add("storage.chart", c.Chart, fmt.Sprintf("%s (%v)", want, err))
+		}
+	case chartRepository, chartOCI:
+		if !versionPattern.MatchString(c.Version) {
+			found.Add("storage.version", c.Version, "the version of Longhorn's chart, such as "+DefaultVersion+" (without v)")
+		}
+	}
+}
+
+type chartKind int
+
+const (
+	chartRepository chartKind = iota
+	chartOCI
+	chartLocal
+)
+
+func (c Config) chartKind() chartKind {
+	switch {
+	case strings.HasPrefix(c.Chart, "oci://"):
+		return chartOCI
+	case strings.HasPrefix(c.Chart, "https://"), strings.HasPrefix(c.Chart, "http://"):
+		return chartRepository
+	default:
+		return chartLocal
+	}
+}

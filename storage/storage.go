@@ -1,0 +1,166 @@
+// Package storage provides the replicated block storage that the database volume lies on: Longhorn, or a StorageClass
+// that the cluster already has.
+package storage
+
+import (
+	"fmt"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	storagev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/storage/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	componentType = "ha-iris:storage:Storage"
+	provisioner   = "driver.longhorn.io"
+	// Longhorn's documents, its support bundle and its webhooks all expect this namespace and release name.
+	namespaceName = "longhorn-system"
+	releaseName   = "longhorn"
+	// releaseTimeout covers pulling Longhorn's images on three fresh nodes; Helm's default of 5 min is too short there,
+	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds, facts/longhorn.md 3.4).
+	releaseTimeout = 20 * 60
+)
+
+// Traits is what Longhorn needs to know of the nodes.
+type Traits struct {
+	// KubeletRootDir is where the kubelet keeps pod directories. Empty lets Longhorn detect it with a probe pod.
+	KubeletRootDir string
+	// DataPath is the directory on each node that holds the replicas.
+	DataPath string
+	// LabelledDisksOnly keeps replicas off nodes without the label node.longhorn.io/create-default-disk=true.
+	LabelledDisksOnly bool
+	// DedicatedDisk says that DataPath is a disk of its own, so that little of it has to be kept free for the system.
+	DedicatedDisk bool
+	// PrepareNodes asks for a DaemonSet that makes iSCSI ready on every node; false where nodes boot prepared.
+	PrepareNodes bool
+}
+
+// Args is what New needs.
+type Args struct {
+	Config   Config
+	Traits   Traits
+	Provider pulumi.ProviderResource
+	// Protect makes the engine refuse to delete or replace what the data depends on, and Longhorn refuse to be
+	// uninstalled.
+	Protect bool
+	// After are resources that must exist first, such as the nodes.
+	After []pulumi.Resource
+}
+
+// Storage is the storage of the database volume.
+type Storage struct {
+	pulumi.ResourceState
+
+	// ClassName is the StorageClass. A plain value and not the class's output: an output would become unknown whenever
+	// the class is replaced, and an unknown class name replaces the claim, the data included.
+	ClassName pulumi.StringOutput
+	// Ready are concrete resources without which a claim of that class would stay Pending.
+	Ready []pulumi.Resource
+}
+
+// New installs Longhorn and its StorageClass, or passes on the class that is configured. It returns an error, before any
+// resource is registered, when the configuration is invalid.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Storage, error) {
+	if err := args.Config.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Storage{ClassName: pulumi.String(args.Config.ClassName).ToStringOutput()}
+	componentOpts := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider)}, opts...)
+	if err := ctx.RegisterComponentResource(componentType, name, s, componentOpts...); err != nil {
+		return nil, fmt.Errorf("storage: register %q: %w", name, err)
+	}
+	if err := s.provision(ctx, args); err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	if err := ctx.RegisterResourceOutputs(s, pulumi.Map{"className": s.ClassName}); err != nil {
+		return nil, fmt.Errorf("storage: register outputs of %q: %w", name, err)
+	}
+	return s, nil
+}
+
+func (s *Storage) provision(ctx *pulumi.Context, args *Args) error {
+	if !args.Config.Install {
+		s.Ready = args.After // Nothing of ours comes between the nodes and the database.
+		return nil
+	}
+	namespace, err := s.namespace(ctx, args)
+	if err != nil {
+		return err
+	}
+	longhorn, err := s.longhorn(ctx, args, namespace)
+	if err != nil {
+		return err
+	}
+	class, err := s.class(ctx, args, longhorn)
+	if err != nil {
+		return err
+	}
+	s.Ready = []pulumi.Resource{longhorn, class}
+	return nil
+}
+
+func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace, error) {
+	namespace, err := corev1.NewNamespace(ctx, namespaceName, &corev1.NamespaceArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Name: pulumi.String(namespaceName),
+			Labels: pulumi.StringMap{
+				"app.kubernetes.io/part-of":    pulumi.String("ha-iris"),
+				"app.kubernetes.io/managed-by": pulumi.String("pulumi"),
+				// Longhorn's manager, CSI plugin and instance managers are privileged and mount host paths.
+				"pod-security.kubernetes.io/enforce": pulumi.String("privileged"),
+			},
+		},
+	}, pulumi.Parent(s), pulumi.Protect(args.Protect),
+		pulumi.DependsOn(args.After)) // The namespace's value needs nothing of the nodes; what runs in it does.
+	if err != nil {
+		return nil, fmt.Errorf("create namespace %s: %w", namespaceName, err)
+	}
+	return namespace, nil
+}
+
+func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Namespace) (*release, error) {
+	cfg := args.Config
+	releaseArgs := releaseArgs{
+		Name:           releaseName,
+		Namespace:      namespace.Metadata.Name().Elem(),
+		Chart:          cfg.Chart,
+		Version:        cfg.Version,
+		Values:         chartValues(cfg, args.Traits, !args.Protect),
+		TimeoutSeconds: releaseTimeout,
+	}
+	switch cfg.chartKind() {
+	case chartRepository:
+		releaseArgs.Chart, releaseArgs.Repository = releaseName, cfg.Chart
+	case chartLocal:
+		releaseArgs.Version = "" // A local chart is the version that it is.
+	case chartOCI:
+	}
+	return newRelease(ctx, releaseName, releaseArgs, pulumi.Parent(s),
+		// A replaced release is an uninstalled one: its hook wipes every volume.
+		pulumi.Protect(args.Protect))
+}
+
+func (s *Storage) class(ctx *pulumi.Context, args *Args, longhorn *release) (*storagev1.StorageClass, error) {
+	class, err := storagev1.NewStorageClass(ctx, args.Config.ClassName, &storagev1.StorageClassArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Name: pulumi.String(args.Config.ClassName),
+			Labels: pulumi.StringMap{
+				"app.kubernetes.io/part-of":    pulumi.String("ha-iris"),
+				"app.kubernetes.io/managed-by": pulumi.String("pulumi"),
+			},
+		},
+		Provisioner: pulumi.String(provisioner),
+		Parameters:  pulumi.ToStringMap(classParameters(args.Config)),
+		// Deleting the claim, by whatever accident, keeps the volume.
+		ReclaimPolicy:        pulumi.String("Retain"),
+		AllowVolumeExpansion: pulumi.Bool(true),
+		// Longhorn's volumes can be attached to any node, so waiting for the first consumer would only delay.
+		VolumeBindingMode: pulumi.String("Immediate"),
+	}, pulumi.Parent(s),
+		pulumi.DependsOn([]pulumi.Resource{longhorn})) // The class names the driver by a string; the release brings it.
+	if err != nil {
+		return nil, fmt.Errorf("create StorageClass %s: %w", args.Config.ClassName, err)
+	}
+	return class, nil
+}

@@ -1,0 +1,195 @@
+package storage_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/testkit"
+	"ha-iris/storage"
+)
+
+const releaseType = "kubernetes:helm.sh/v3:Release"
+
+func dedicated() storage.Traits {
+	return storage.Traits{
+		KubeletRootDir: "/var/lib/kubelet", DataPath: "/var/lib/longhorn/", LabelledDisksOnly: true, DedicatedDisk: true,
+	}
+}
+
+func run(t *testing.T, args storage.Args, preview bool) *testkit.Recorder {
+	t.Helper()
+	recorder := &testkit.Recorder{}
+	err := recorder.Run(func(ctx *pulumi.Context) error {
+		provider, err := kubernetes.NewProvider(ctx, "cluster", nil)
+		if err != nil {
+			return fmt.Errorf("create provider: %w", err)
+		}
+		args.Provider = provider
+		_, err = storage.New(ctx, "storage", &args)
+		return err
+	}, testkit.Options{Preview: preview})
+	if err != nil {
+		t.Fatalf("preview %v: %v", preview, err)
+	}
+	return recorder
+}
+
+func TestNew_InstallsLonghornOnceItsNamespaceAndThenTheClass(t *testing.T) {
+	t.Parallel()
+	for _, preview := range []bool{true, false} {
+		recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true}, preview)
+		testkit.Golden(t, "resources.golden", recorder.Golden())
+		class := recorder.One(t, "kubernetes:storage.k8s.io/v1:StorageClass", storage.DefaultClassName)
+		if got := class.Inputs["reclaimPolicy"].StringValue(); got != "Retain" {
+			t.Errorf("reclaimPolicy %q: deleting the claim would delete the data", got)
+		}
+		if !dependsOn(class, releaseType) {
+			t.Error("the class must wait for the release that brings its driver")
+		}
+	}
+}
+
+func TestNew_ProtectsWhatTheDataDependsOn(t *testing.T) {
+	t.Parallel()
+	for _, protect := range []bool{true, false} {
+		recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated(), Protect: protect}, false)
+		release := recorder.One(t, releaseType, "longhorn")
+		namespace := recorder.One(t, "kubernetes:core/v1:Namespace", "longhorn-system")
+		for _, registration := range []testkit.Registration{release, namespace} {
+			if got := registration.RegisterRPC.GetProtect(); got != protect {
+				t.Errorf("%s: protect is %v, want %v", registration.Name, got, protect)
+			}
+		}
+		settings := release.Inputs["values"].ObjectValue()["defaultSettings"].ObjectValue()
+		if got := settings["deletingConfirmationFlag"].BoolValue(); got == protect {
+			t.Errorf("protect %v: deletingConfirmationFlag is %v, so that Longhorn's uninstall would do the opposite", protect, got)
+		}
+	}
+}
+
+func TestNew_ChartComesFromWhereTheConfigurationSays(t *testing.T) {
+	t.Parallel()
+	local := filepath.Join("testdata", "chart")
+	cases := map[string]struct{ chart, wantChart, wantRepository, wantVersion string }{
+		"repository": {"https://charts.example.com", "longhorn", "https://charts.example.com", "1.12.1"},
+		"oci":        {"oci://registry.example.com/charts/longhorn", "oci://registry.example.com/charts/longhorn", "", "1.12.1"},
+		"local":      {local, local, "", ""},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := storage.DefaultConfig()
+			cfg.Chart = test.chart
+			inputs := run(t, storage.Args{Config: cfg, Traits: dedicated()}, false).One(t, releaseType, "longhorn").Inputs
+			if got := inputs["chart"].StringValue(); got != test.wantChart {
+				t.Errorf("chart %q, want %q", got, test.wantChart)
+			}
+			repository := ""
+			if options, ok := inputs["repositoryOpts"]; ok {
+				repository = options.ObjectValue()["repo"].StringValue()
+			}
+			if repository != test.wantRepository {
+				t.Errorf("repository %q, want %q", repository, test.wantRepository)
+			}
+			version := ""
+			if given, ok := inputs["version"]; ok {
+				version = given.StringValue()
+			}
+			if version != test.wantVersion {
+				t.Errorf("version %q, want %q", version, test.wantVersion)
+			}
+		})
+	}
+}
+
+func TestNew_OwnStorageInstallsNothing(t *testing.T) {
+	t.Parallel()
+	cfg := storage.DefaultConfig()
+	cfg.Install, cfg.ClassName = false, "rook-ceph-block"
+	recorder := run(t, storage.Args{Config: cfg}, false)
+	testkit.Golden(t, "resources-own-class.golden", recorder.Golden())
+}
+
+func TestNew_ChartValues(t *testing.T) {
+	t.Parallel()
+	overridden := storage.DefaultConfig()
+	overridden.Values = map[string]any{
+		"defaultSettings": map[string]any{"replicaReplenishmentWaitInterval": 60, "nodeDrainPolicy": "block-for-eviction"},
+		"longhornUI":      map[string]any{"replicas": 0},
+	}
+	cases := map[string]storage.Args{
+		"dedicated-disk": {Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true},
+		"root-disk":      {Config: storage.DefaultConfig(), Traits: storage.Traits{DataPath: "/var/lib/longhorn/"}, Protect: true},
+		"overridden":     {Config: overridden, Traits: dedicated()},
+	}
+	for name, args := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			values := run(t, args, false).One(t, releaseType, "longhorn").Inputs["values"]
+			rendered, err := json.MarshalIndent(values.ObjectValue().Mappable(), "", "  ")
+			if err != nil {
+				t.Fatalf("render values: %v", err)
+			}
+			testkit.Golden(t, "values-"+name+".json", string(rendered)+"\n")
+		})
+	}
+}
+
+func TestValidate_ReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		change func(*storage.Config)
+		want   []string
+	}{
+		"default": {func(*storage.Config) {}, nil},
+		"several at once": {func(c *storage.Config) { c.Replicas, c.Version, c.ClassName = 1, "v1.12", "Longhorn!" }, []string{
+			"storage.replicas: got 1, want 2 to 20", `storage.version: got "v1.12"`, `storage.className: got "Longhorn!"`,
+		}},
+		"too many replicas":           {func(c *storage.Config) { c.Replicas = 21 }, []string{"storage.replicas: got 21"}},
+		"class that Longhorn manages": {func(c *storage.Config) { c.ClassName = "longhorn" }, []string{`storage.className: got "longhorn"`}},
+		"no chart":                    {func(c *storage.Config) { c.Chart = "" }, []string{"storage.chart: got nothing"}},
+		"chart that is not there":     {func(c *storage.Config) { c.Chart = "charts/none" }, []string{`storage.chart: got "charts/none"`, "Chart.yaml"}},
+		"own storage without a class": {func(c *storage.Config) { c.Install = false }, []string{"because storage.install is false"}},
+		"own storage ignores Longhorn's keys": {func(c *storage.Config) {
+			c.Install, c.ClassName, c.Replicas, c.Chart = false, "rook-ceph-block", 0, ""
+		}, nil},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := storage.DefaultConfig()
+			test.change(&cfg)
+			err := cfg.Validate()
+			if (err == nil) != (len(test.want) == 0) {
+				t.Fatalf("got %v, want problems %q", err, test.want)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the message lacks %q:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+// The package must work on any cluster, so it must not know any by name.
+func TestPackage_NamesNoCloud(t *testing.T) {
+	t.Parallel()
+	testkit.CheckNamesNoCloud(t, ".")
+}
+
+func dependsOn(registration testkit.Registration, typeToken string) bool {
+	for _, dependency := range registration.RegisterRPC.GetDependencies() {
+		if strings.Contains(dependency, typeToken) {
+			return true
+		}
+	}
+	return false
+}
+
