@@ -192,4 +192,3 @@ func dependsOn(registration testkit.Registration, typeToken string) bool {
 	}
 	return false
 }
-

@@ -18,8 +18,8 @@ func TestValue_IsNeverFormatted(t *testing.T) {
 		t.Fatalf("marshal: %v", err)
 	}
 	for _, shown := range []string{
-		fmt.Sprint(value), fmt.Sprintf("%v", value), fmt.Sprintf("%+v", holder), fmt.Sprintf("%#v", holder), fmt.Sprintf("%s", value), //nolint:gosimple // Each verb is a way to leak.
-		string(encoded),
+		fmt.Sprint(value), fmt.Sprintf("%v", value), fmt.Sprintf("%+v", holder), fmt.Sprintf("%#v", holder),
+		fmt.Sprintf("%q", value), string(encoded),
 	} {
 		if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "[secret]") {
 			t.Errorf("formatted as %q", shown)

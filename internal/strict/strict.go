@@ -222,7 +222,7 @@ func Fields(structType reflect.Type) []Field {
 
 // TypeName returns the type of a key as Pulumi's configuration schema calls it.
 func TypeName(t reflect.Type) string {
-	switch t.Kind() { //nolint:exhaustive // The other kinds do not occur in a configuration; they fall to object.
+	switch t.Kind() {
 	case reflect.Bool:
 		return "boolean"
 	case reflect.Int, reflect.Int32, reflect.Int64:

@@ -60,10 +60,7 @@ func (e *engine) RegisterResource(_ context.Context, in *pulumirpc.RegisterResou
 		TypeToken: in.GetType(), Name: in.GetName(), Inputs: inputs, Provider: in.GetProvider(),
 		ID: in.GetImportId(), Custom: in.GetCustom(), RegisterRPC: in,
 	}
-	id, outputs, err := e.recorder.record(args)
-	if err != nil {
-		return nil, err
-	}
+	id, outputs := e.recorder.record(args)
 	object, err := marshal(outputs)
 	if err != nil {
 		return nil, fmt.Errorf("write outputs of %s: %w", in.GetName(), err)

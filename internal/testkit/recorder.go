@@ -47,21 +47,21 @@ type Recorder struct {
 }
 
 // record keeps a registration and returns the id and the outputs that the resource would get.
-func (r *Recorder) record(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+func (r *Recorder) record(args pulumi.MockResourceArgs) (string, resource.PropertyMap) {
 	r.mu.Lock()
 	r.registrations = append(r.registrations, Registration{MockResourceArgs: args, URN: urn(args)})
 	preview := r.preview
 	r.mu.Unlock()
 	outputs := args.Inputs.Copy()
 	if !args.Custom || preview {
-		return "", outputs, nil // What a provider computes is unknown until the resource exists.
+		return "", outputs // What a provider computes is unknown until the resource exists.
 	}
 	if r.Outputs != nil {
 		for key, value := range r.Outputs(args) {
 			outputs[key] = value
 		}
 	}
-	return args.Name + "-id", outputs, nil
+	return args.Name + "-id", outputs
 }
 
 // Registrations returns what was registered, sorted by URN: the order of registration is not deterministic.

@@ -1,0 +1,146 @@
+// Package iris runs one InterSystems IRIS instance that Kubernetes restarts wherever it can run, on a volume that follows
+// it. It knows neither the cluster's maker nor the storage's.
+package iris
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/problems"
+)
+
+const componentType = "ha-iris:iris:IRIS"
+
+// ServiceTraits is what a LoadBalancer Service needs to know of the platform.
+type ServiceTraits struct {
+	// Annotations go on every LoadBalancer Service.
+	Annotations map[string]string
+	// InternalAnnotations go on a LoadBalancer Service that must not be reachable from outside the network.
+	InternalAnnotations map[string]string
+}
+
+// Args is what New needs.
+type Args struct {
+	Config   Config
+	Provider pulumi.ProviderResource
+	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
+	// the class is replaced, makes Pulumi plan to replace the volume.
+	StorageClass pulumi.StringInput
+	Service      ServiceTraits
+	// Lifetime is nil, or the resource whose deletion takes in-cluster objects with it, so that they need not be deleted
+	// one by one. Not used for the LoadBalancer, which lives outside the cluster, nor for protected data.
+	Lifetime pulumi.Resource
+	// After are resources without which the data volume cannot be provisioned.
+	After []pulumi.Resource
+}
+
+// IRIS is a running instance.
+type IRIS struct {
+	pulumi.ResourceState
+
+	// Namespace is the Kubernetes namespace that everything is in.
+	Namespace pulumi.StringOutput
+	// ServiceName is the name of the Service.
+	ServiceName pulumi.StringOutput
+	// Host is the address for clients: of the load balancer, or the Service's name inside the cluster. For a NodePort it
+	// is NODE_ADDRESS, which stands for any node's.
+	Host pulumi.StringOutput
+	// PortalURL is the Management Portal's URL; for a ClusterIP the command that forwards a port to it; while a load
+	// balancer has no address yet, a text that says so.
+	PortalURL pulumi.StringOutput
+	// SuperserverPort is the port for JDBC, ODBC and DB-API at Host; 0 when the Service does not offer it.
+	SuperserverPort pulumi.IntOutput
+}
+
+// New runs IRIS. It returns an error, before any resource is registered, when the configuration is invalid.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*IRIS, error) {
+	plan, err := args.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := &IRIS{}
+	if err := i.register(ctx, name, args, opts); err != nil {
+		return nil, fmt.Errorf("iris: register %q: %w", name, err)
+	}
+	if err := i.provision(ctx, name, args, plan); err != nil {
+		return nil, fmt.Errorf("iris: %w", err)
+	}
+	outputs := pulumi.Map{
+		"namespace": i.Namespace, "serviceName": i.ServiceName, "host": i.Host,
+		"portalUrl": i.PortalURL, "superserverPort": i.SuperserverPort,
+	}
+	if err := ctx.RegisterResourceOutputs(i, outputs); err != nil {
+		return nil, fmt.Errorf("iris: register outputs of %q: %w", name, err)
+	}
+	return i, nil
+}
+
+// plan is everything that can be computed before the first resource: plain values, known in every preview.
+type plan struct {
+	memory      memoryPlan
+	cpf         string
+	credentials credentials
+	// configChecksum rolls the pod when the merge file changes.
+	configChecksum string
+}
+
+func (a *Args) plan(ctx *pulumi.Context) (*plan, error) {
+	if err := a.validate(); err != nil {
+		return nil, err
+	}
+	limit, err := parseSize(a.Config.Memory)
+	if err != nil {
+		return nil, fmt.Errorf("iris.memory: %w", err)
+	}
+	scope := fmt.Sprintf("%s/%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack(), a.Config.Namespace)
+	credentials, err := newCredentials(a.Config.Password, a.Config.Actions, scope)
+	if err != nil {
+		return nil, fmt.Errorf("iris: %w", err)
+	}
+	memory := planMemory(limit, a.Config)
+	file := newCPF(a.Config, memory).render()
+	return &plan{
+		memory: memory, cpf: file, credentials: credentials,
+		configChecksum: checksum(append([]string{file, webServerScript(a.Config), gatewayINI(a.Config), gatewayConf(a.Config)},
+			a.Config.Actions...)...),
+	}, nil
+}
+
+// validate adds what the configuration alone cannot know.
+func (a *Args) validate() error {
+	var found problems.List
+	found.Merge(a.Config.Validate())
+	service := a.Config.Service
+	if service.Internal && len(a.Service.InternalAnnotations) == 0 && len(service.Annotations) == 0 {
+		found.Add("iris.service.internal", true, "false, or in iris.service.annotations the annotation that makes this "+
+			"cluster's load balancers internal: no such annotation is known for it")
+	}
+	return found.Err()
+}
+
+func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pulumi.ResourceOption) error {
+	guard, err := guardIdentity(ctx, name, args.Config.ProtectData)
+	if err != nil {
+		return err
+	}
+	own := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider), guard}, opts...)
+	return ctx.RegisterComponentResourceV2(componentType, name, claimInputs(args), i, own...)
+}
+
+// provision creates the objects. The order is the reader's; Pulumi derives its own from the data flow.
+func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *plan) error {
+	b := &builder{ctx: ctx, name: name, parent: i, args: args, cfg: args.Config, plan: plan}
+	for _, create := range []func() error{
+		b.createData, b.createConfiguration, b.createPolicies, b.createWorkload, b.createService, b.createServiceMonitor,
+	} {
+		if err := create(); err != nil {
+			return err
+		}
+	}
+	i.Namespace = b.namespaceName()
+	i.ServiceName = b.service.Metadata.Name().Elem()
+	var err error
+	i.Host, i.PortalURL, i.SuperserverPort, err = b.endpoints()
+	return err
+}

@@ -1,0 +1,363 @@
+package iris
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"ha-iris/internal/problems"
+)
+
+const (
+	// minSize leaves room for the first copy of IRIS' own files (about 1 GB with the write image journal), for one journal
+	// file (1 GB by default) and for data.
+	minSize = 5 * gib
+	// minMemory is where the memory rule still leaves a usable cache.
+	minMemory = 3 * gib / 2
+	// maxGrace is Longhorn's and everybody else's patience; IRIS is stopped by then or it hangs.
+	maxGrace      = 360
+	minGrace      = 10
+	maxToleration = 300 // Kubernetes' own default; more would be worse than doing nothing.
+	minBudget     = 120
+	maxBudget     = 4 * 3600
+	// The bounds of IRIS' parameters (RACS).
+	minGmheap, maxGmheap   = 16_384, 1_073_741_760
+	minJrnbufs, maxJrnbufs = 16, 1024
+	maxRoutines            = 65_535
+	// The range that Kubernetes gives to node ports by default.
+	minNodePort, maxNodePort = 30_000, 32_767
+)
+
+// Validate returns every problem of the configuration, or nil. It calls no network.
+func (c Config) Validate() error {
+	var found problems.List
+	c.validateData(&found)
+	c.validateImages(&found)
+	c.validateResources(&found)
+	c.validateCPF(&found)
+	c.validateTimes(&found)
+	c.validateSecrets(&found)
+	c.Service.validate(&found)
+	c.validateMetrics(&found)
+	return found.Err()
+}
+
+func (c Config) validateData(found *problems.List) {
+	size, err := parseSize(c.Size)
+	switch {
+	case err != nil:
+		found.Add("iris.size", c.Size, "a size with a unit, such as 20Gi")
+	case size < minSize:
+		found.Add("iris.size", c.Size, "at least 5Gi: IRIS' own files, its journals and your data")
+	}
+	oneOf(found, "iris.accessMode", c.AccessMode, ReadWriteOncePod, ReadWriteOnce)
+	checkNamespace(found, "iris.namespace", c.Namespace)
+}
+
+func (c Config) validateImages(found *problems.List) {
+	oneOf(found, "iris.edition", c.Edition, Community, Licensed)
+	checkImage(found, "iris.image", c.Image)
+	if c.Architecture != "" {
+		oneOf(found, "iris.architecture", c.Architecture, "amd64", "arm64")
+	}
+	if c.Edition == Licensed && strings.Contains(c.Image, "-community") {
+		found.Add("iris.image", c.Image, "an image of the licensed edition, because iris.edition is licensed")
+	}
+	if c.usesWebGateway() {
+		if c.WebGateway.Image == "" {
+			found.AddMissing("iris.webGateway.image", "the image webgateway-lockeddown at a digest or build tag: it serves the "+
+				"portal for the licensed edition and for TLS")
+		} else {
+			checkImage(found, "iris.webGateway.image", c.WebGateway.Image)
+		}
+	}
+	if c.TLSSecret != "" {
+		checkName(found, "iris.tlsSecret", c.TLSSecret)
+	}
+}
+
+func (c Config) validateResources(found *problems.List) {
+	c.validateMemory(found)
+	cpu, cpuErr := checkCores(found, "iris.cpu", c.CPU)
+	limit, limitErr := checkCores(found, "iris.cpuLimit", c.CPULimit)
+	if cpuErr == nil && limitErr == nil && limit.Cmp(cpu) < 0 {
+		found.Add("iris.cpuLimit", c.CPULimit, "at least iris.cpu, which is "+c.CPU)
+	}
+}
+
+func (c Config) validateMemory(found *problems.List) {
+	outOfRange := false
+	for _, setting := range []struct {
+		path                string
+		value, low, highest int
+	}{
+		{"iris.globalsMiB", c.GlobalsMiB, 1, 1 << 24},
+		{"iris.routinesMiB", c.RoutinesMiB, 1, maxRoutines},
+		{"iris.gmheapKiB", c.GmheapKiB, minGmheap, maxGmheap},
+		{"iris.journalBuffersMiB", c.JournalBuffersMiB, minJrnbufs, maxJrnbufs},
+	} {
+		if setting.value != 0 && (setting.value < setting.low || setting.value > setting.highest) {
+			found.Add(setting.path, setting.value, fmt.Sprintf("%d to %d, or 0 to compute it", setting.low, setting.highest))
+			outOfRange = true
+		}
+	}
+	limit, err := parseSize(c.Memory)
+	switch {
+	case err != nil:
+		found.Add("iris.memory", c.Memory, "a size with a unit, such as 4Gi")
+	case limit < minMemory:
+		found.Add("iris.memory", c.Memory, "at least 1536Mi")
+	case !outOfRange:
+		c.validatePlan(found, planMemory(limit, c))
+	}
+}
+
+func (c Config) validatePlan(found *problems.List, plan memoryPlan) {
+	switch {
+	case plan.sumMiB() > plan.limitMiB:
+		found.Add("iris.memory", c.Memory, fmt.Sprintf("room for what is set (limit %d MiB): %s", plan.limitMiB, plan.sum()))
+	case c.GlobalsMiB == 0 && plan.globalsMiB < minGlobalsMiB:
+		found.Add("iris.memory", c.Memory, fmt.Sprintf("enough for a cache of %d MiB (limit %d MiB): %s",
+			minGlobalsMiB, plan.limitMiB, plan.sum()))
+	}
+}
+
+func (c Config) validateTimes(found *problems.List) {
+	between(found, "iris.terminationGracePeriodSeconds", c.TerminationGracePeriodSeconds, minGrace, maxGrace)
+	between(found, "iris.tolerationSeconds", c.TolerationSeconds, 0, maxToleration)
+	between(found, "iris.recoveryBudgetSeconds", c.RecoveryBudgetSeconds, minBudget, maxBudget)
+	if c.TimeZone != "" && !timeZonePattern.MatchString(c.TimeZone) {
+		found.Add("iris.timeZone", c.TimeZone, "a time zone such as Europe/Madrid or JST-9")
+	}
+}
+
+// timeZonePattern takes names and the POSIX form that the vendor's samples use. Which names exist is up to the image.
+var timeZonePattern = regexp.MustCompile(`^[A-Za-z]+[A-Za-z0-9_+/-]*$`)
+
+func (c Config) validateSecrets(found *problems.List) {
+	if !c.Password.IsSet() {
+		found.AddMissing("irisPassword", "the password of the database's accounts; set it with: "+setPassword)
+	} else if got, want := checkPassword(c.Password); want != "" {
+		found.AddSecret("irisPassword", got, want)
+	}
+	const setKey = "pulumi config set --secret irisLicenseKey < iris.key"
+	switch {
+	case c.Edition == Licensed && !c.LicenseKey.IsSet():
+		found.AddMissing("irisLicenseKey", "the content of iris.key, because iris.edition is licensed; set it with: "+setKey)
+	case c.Edition == Community && c.LicenseKey.IsSet():
+		found.AddSecret("irisLicenseKey", "a key for an edition that takes none",
+			"iris.edition licensed, or no key: pulumi config rm irisLicenseKey")
+	}
+	c.validateLogin(found)
+}
+
+func (c Config) validateLogin(found *problems.List) {
+	switch {
+	case c.needsLogin() && !c.RegistryPassword.IsSet():
+		found.AddMissing("irisRegistryPassword", "the password or token of "+c.Registry.Username+
+			"; set it with: pulumi config set --secret irisRegistryPassword")
+	case !c.needsLogin() && c.RegistryPassword.IsSet():
+		found.AddMissing("iris.registry.username", "the account that irisRegistryPassword belongs to")
+	}
+	if c.needsLogin() && c.Registry.Server == "" {
+		found.AddMissing("iris.registry.server", "the registry's host name, such as containers.intersystems.com")
+	}
+}
+
+func (c Config) validateMetrics(found *problems.List) {
+	oneOf(found, "iris.metrics", c.Metrics, NoMetrics, Annotations, ServiceMonitor)
+	if c.MonitoringNamespace != "" {
+		checkNamespace(found, "iris.monitoringNamespace", c.MonitoringNamespace)
+	} else if c.Metrics == Annotations || c.Metrics == ServiceMonitor {
+		found.AddMissing("iris.monitoringNamespace", "the namespace that Prometheus runs in: nobody else is let in")
+	}
+}
+
+func (s Service) validate(found *problems.List) {
+	oneOf(found, "iris.service.type", s.Type, LoadBalancer, NodePort, ClusterIP)
+	if s.external() && len(s.SourceRanges) == 0 {
+		found.AddMissing("iris.service.sourceRanges", "the networks that may connect, such as [203.0.113.0/24]; "+
+			"to open the database to everybody, write [0.0.0.0/0]")
+	}
+	if !s.external() && len(s.SourceRanges) > 0 {
+		found.Add("iris.service.sourceRanges", strings.Join(s.SourceRanges, ", "),
+			"none, because iris.service.type ClusterIP cannot be reached from outside; for clients in the cluster set "+
+				"iris.service.clientNamespaces")
+	}
+	for i, text := range s.SourceRanges {
+		checkRange(found, fmt.Sprintf("iris.service.sourceRanges[%d]", i), text)
+	}
+	for i, namespace := range s.ClientNamespaces {
+		checkNamespace(found, fmt.Sprintf("iris.service.clientNamespaces[%d]", i), namespace)
+	}
+	if s.Internal && s.Type != LoadBalancer {
+		found.Add("iris.service.internal", true, "false, because iris.service.type is "+string(s.Type))
+	}
+	s.validateNodePorts(found)
+	for _, key := range slices.Sorted(maps.Keys(s.Annotations)) {
+		if wrong := validation.IsQualifiedName(strings.ToLower(key)); len(wrong) > 0 {
+			found.Add("iris.service.annotations", key, "annotation keys such as example.com/name ("+wrong[0]+")")
+		}
+	}
+}
+
+func (s Service) validateNodePorts(found *problems.List) {
+	for _, port := range []struct {
+		path   string
+		number int
+	}{
+		{"iris.service.portalNodePort", s.PortalNodePort},
+		{"iris.service.superserverNodePort", s.SuperserverNodePort},
+	} {
+		if port.number == 0 {
+			continue
+		}
+		between(found, port.path, port.number, minNodePort, maxNodePort)
+		if !s.external() {
+			found.Add(port.path, port.number, "0, because iris.service.type "+string(s.Type)+" has no ports on the nodes")
+		}
+	}
+	if s.PortalNodePort != 0 && s.PortalNodePort == s.SuperserverNodePort {
+		found.Add("iris.service.superserverNodePort", s.SuperserverNodePort, "another port than iris.service.portalNodePort")
+	}
+	if s.SuperserverNodePort != 0 && !s.Superserver {
+		found.Add("iris.service.superserverNodePort", s.SuperserverNodePort, "0, or iris.service.superserver true")
+	}
+}
+
+func (c Config) validateCPF(found *problems.List) {
+	for _, section := range slices.Sorted(maps.Keys(c.CPF)) {
+		if want := checkCPFSection(section); want != "" {
+			found.Add("iris.cpf", section, want)
+			continue
+		}
+		if strings.EqualFold(section, sectionActions) {
+			found.Add("iris.cpf", section, "another section: actions are lines, not keys and values; put them in iris.actions")
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(c.CPF[section])) {
+			validateSetting(found, section, key, c.CPF[section][key])
+		}
+	}
+	for i, action := range c.Actions {
+		checkAction(found, fmt.Sprintf("iris.actions[%d]", i), action)
+	}
+}
+
+func validateSetting(found *problems.List, section, key, value string) {
+	path := "iris.cpf." + section
+	if want := checkCPFKey(key); want != "" {
+		found.Add(path, key, want)
+		return
+	}
+	if want := checkCPFValue(value); want != "" {
+		found.Add(path+"."+key, value, want)
+	}
+	if instead := ownedSetting(section, key); instead != "" {
+		found.AddSecret(path+"."+key, "a value", instead)
+	}
+}
+
+// ownedSetting returns what to use instead of a setting that this program has to know about, or "".
+func ownedSetting(section, key string) string {
+	switch strings.ToLower(section + "." + key) {
+	case "config.globals":
+		return "iris.globalsMiB, so that the sum is checked against iris.memory"
+	case "config.routines":
+		return "iris.routinesMiB, so that the sum is checked against iris.memory"
+	case "config.gmheap":
+		return "iris.gmheapKiB, so that the sum is checked against iris.memory"
+	case "config.jrnbufs":
+		return "iris.journalBuffersMiB, so that the sum is checked against iris.memory"
+	case "miscellaneous.synchcommit":
+		return "iris.synchronousCommit"
+	case "startup.passwordhash":
+		return "the secret irisPassword"
+	case "startup.webserver":
+		return "iris.webGateway.enabled: a licensed image that is told to start its own web server does not start at all"
+	default:
+		return ""
+	}
+}
+
+var actionPattern = regexp.MustCompile(`^[A-Z][A-Za-z]+:.+$`)
+
+// plainPassword finds a password in clear among an action's properties.
+var plainPassword = regexp.MustCompile(`(?i)(^|[:,])\s*(password|passwordexternal|[a-z]*searchpassword)\s*=`)
+
+func checkAction(found *problems.List, path, action string) {
+	switch {
+	case checkCPFValue(action) != "" || !actionPattern.MatchString(action):
+		found.Add(path, action, `one line such as "CreateNamespace:Name=APP,Globals=APP"`)
+	case plainPassword.MatchString(action):
+		found.AddSecret(path, "a password in clear", "PasswordHash=, from the vendor's passwordhash tool")
+	}
+}
+
+func oneOf[T ~string](found *problems.List, path string, got T, valid ...T) {
+	if !slices.Contains(valid, got) {
+		found.Add(path, string(got), "one of "+names(valid))
+	}
+}
+
+func between(found *problems.List, path string, got, low, high int) {
+	if got < low || got > high {
+		found.Add(path, got, fmt.Sprintf("%d to %d", low, high))
+	}
+}
+
+func checkNamespace(found *problems.List, path, name string) {
+	if len(validation.IsDNS1123Label(name)) > 0 {
+		found.Add(path, name, "a namespace's name: lower-case letters, digits and '-', at most 63")
+	}
+}
+
+func checkName(found *problems.List, path, name string) {
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		found.Add(path, name, "an object's name: lower-case letters, digits, '-' and '.'")
+	}
+}
+
+func checkCores(found *problems.List, path, text string) (resource.Quantity, error) {
+	quantity, err := resource.ParseQuantity(text)
+	if err == nil && quantity.Sign() <= 0 {
+		err = fmt.Errorf("%s is not positive", text)
+	}
+	if err != nil {
+		found.Add(path, text, "a number of cores such as 2, 1.5 or 500m")
+	}
+	return quantity, err
+}
+
+func checkRange(found *problems.List, path, text string) {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		found.Add(path, text, "a network such as 203.0.113.0/24")
+		return
+	}
+	if prefix != prefix.Masked() {
+		found.Add(path, text, "a network without host bits: "+prefix.Masked().String())
+	}
+}
+
+var imagePattern = regexp.MustCompile(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+
+// checkImage asks for something that does not move: a digest, or a build tag.
+func checkImage(found *problems.List, path, image string) {
+	const want = "an image at a digest (NAME:TAG@sha256:...) or at a full build tag; README: \"Another image\""
+	match := imagePattern.FindStringSubmatch(image)
+	if match == nil {
+		found.Add(path, image, want)
+		return
+	}
+	tag, digest := strings.TrimPrefix(match[3], ":"), match[4]
+	if digest == "" && (tag == "" || strings.HasPrefix(tag, "latest")) {
+		found.Add(path, image, want+": a tag that moves turns a restart after a crash into an upgrade, which IRIS refuses")
+	}
+}

@@ -1,0 +1,186 @@
+package iris
+
+import (
+	"fmt"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	schedulingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/scheduling/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	// user runs IRIS in the vendor's images; the group also owns the volume's files (ADOCK 5.2.6).
+	user = 51773
+	// priority is above every ordinary pod (0) and far below the system's (2,000,000,000): when the surviving nodes are
+	// full, the database takes the place of something else instead of waiting for a new node.
+	priority = 1_000_000
+	// The article's paths. The directory is below the mount, because ext4's lost+found makes the mount's root look like a
+	// damaged instance (ADOCK 5.4.3).
+	dataMount     = "/external"
+	dataDirectory = dataMount + "/iris"
+	// Outside the data volume: nested in it, the kubelet would create root's directories there.
+	mergeDir      = "/run/ha-iris/merge"
+	settingsDir   = "/run/ha-iris/settings"
+	credentialDir = "/run/ha-iris/credentials"
+	licenseDir    = "/run/ha-iris/license"
+	scriptsDir    = "/run/ha-iris/scripts"
+	// awaitMargin is added to the recovery budget wherever Pulumi or Kubernetes waits for the pod: scheduling, attaching
+	// the volume and pulling the image on a slow line.
+	awaitMargin = 600
+)
+
+func (b *builder) createWorkload() error {
+	if err := b.createPriorityClass(); err != nil {
+		return err
+	}
+	if b.cfg.PrePullImage {
+		if err := b.createPrePull(); err != nil {
+			return err
+		}
+	}
+	return b.createDeployment()
+}
+
+func (b *builder) createPriorityClass() error {
+	class, err := schedulingv1.NewPriorityClass(b.ctx, "priority-class", &schedulingv1.PriorityClassArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			// Priority classes have no namespace; the namespace in the name keeps two stacks on a cluster apart.
+			Name:   pulumi.String("ha-iris-" + b.cfg.Namespace),
+			Labels: labels(componentDatabase),
+		},
+		Value:       pulumi.Int(priority),
+		Description: pulumi.String("The IRIS database in namespace " + b.cfg.Namespace),
+	}, b.options()...)
+	b.priorityClass = class
+	return creating("PriorityClass", err)
+}
+
+// createDeployment creates the article's Deployment. One pod, and never two: a second one on the same directory damages
+// the data (ADOCK 5.4). Recreate only orders roll-outs; what keeps a replacement for a *lost* pod from starting beside it
+// is the claim's ReadWriteOncePod.
+func (b *builder) createDeployment() error {
+	podLabels := labels(componentDatabase)
+	for key, value := range selector() {
+		podLabels[key] = value
+	}
+	timeout := fmt.Sprintf("%ds", b.cfg.RecoveryBudgetSeconds+awaitMargin)
+	_, err := appsv1.NewDeployment(b.ctx, deploymentName, &appsv1.DeploymentArgs{
+		Metadata: b.metadata(deploymentName, deploymentAnnotations()),
+		Spec: &appsv1.DeploymentSpecArgs{
+			Replicas: pulumi.Int(1),
+			Selector: &metav1.LabelSelectorArgs{MatchLabels: selector()},
+			Strategy: &appsv1.DeploymentStrategyArgs{Type: pulumi.String("Recreate")},
+			// Kubernetes' 600 s would report a long recovery as a failed roll-out.
+			ProgressDeadlineSeconds: pulumi.Int(b.cfg.RecoveryBudgetSeconds + awaitMargin),
+			Template: &corev1.PodTemplateSpecArgs{
+				Metadata: &metav1.ObjectMetaArgs{Labels: podLabels, Annotations: b.podAnnotations()},
+				Spec:     b.pod(),
+			},
+		},
+	}, b.options(
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}),
+		pulumi.DependsOn(b.policies), // Nothing in the pod refers to the policies that guard it.
+	)...)
+	return creating("Deployment "+deploymentName, err)
+}
+
+// podAnnotations change when something changes that the pod reads only at its start, and so roll it.
+func (b *builder) podAnnotations() pulumi.StringMap {
+	return pulumi.StringMap{
+		"ha-iris/config-checksum":   pulumi.String(b.plan.configChecksum),
+		"ha-iris/password-checksum": pulumi.String(b.plan.credentials.checksum),
+	}
+}
+
+func (b *builder) pod() *corev1.PodSpecArgs {
+	containers := corev1.ContainerArray{b.irisContainer()}
+	if b.cfg.usesWebGateway() {
+		containers = append(containers, b.gatewayContainer())
+	}
+	return &corev1.PodSpecArgs{
+		// A new name at every start makes IRIS log a failover and report itself unwell for minutes (CLS SYS.Container).
+		Hostname:          pulumi.String("iris"),
+		PriorityClassName: b.priorityClass.Metadata.Name().Elem(),
+		ImagePullSecrets:  b.pullSecrets(),
+		InitContainers:    corev1.ContainerArray{b.mergeContainer()},
+		Containers:        containers,
+		Volumes:           b.volumes(),
+		NodeSelector:      b.nodeSelector(),
+		Tolerations:       b.tolerations(),
+		SecurityContext:   podSecurity(),
+		// Nothing in the pod talks to the Kubernetes API.
+		AutomountServiceAccountToken: pulumi.Bool(false),
+		// The variables that Kubernetes would add for each Service begin with IRIS_, which IRIS' own tools read too.
+		EnableServiceLinks:            pulumi.Bool(false),
+		TerminationGracePeriodSeconds: pulumi.Int(b.cfg.TerminationGracePeriodSeconds),
+	}
+}
+
+// podSecurity satisfies Pod Security "restricted".
+func podSecurity() *corev1.PodSecurityContextArgs {
+	return &corev1.PodSecurityContextArgs{
+		RunAsNonRoot: pulumi.Bool(true),
+		RunAsUser:    pulumi.Int(user),
+		RunAsGroup:   pulumi.Int(user),
+		// Required by the vendor (ADOCK 5.4.3): a new volume belongs to root.
+		FsGroup: pulumi.Int(user),
+		// IRIS itself owns every file it makes, so walking through all of them at each mount would only cost time.
+		FsGroupChangePolicy: pulumi.String("OnRootMismatch"),
+		SeccompProfile:      &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+	}
+}
+
+func containerSecurity(readOnlyRoot bool) *corev1.SecurityContextArgs {
+	return &corev1.SecurityContextArgs{
+		AllowPrivilegeEscalation: pulumi.Bool(false),
+		Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
+		ReadOnlyRootFilesystem:   pulumi.Bool(readOnlyRoot),
+		RunAsNonRoot:             pulumi.Bool(true),
+		RunAsUser:                pulumi.Int(user),
+		RunAsGroup:               pulumi.Int(user),
+	}
+}
+
+func (b *builder) nodeSelector() pulumi.StringMapInput {
+	if b.cfg.Architecture == "" {
+		return nil
+	}
+	return pulumi.StringMap{"kubernetes.io/arch": pulumi.String(b.cfg.Architecture)}
+}
+
+// tolerations replace the 300 s that Kubernetes adds to a pod without any (DefaultTolerationSeconds).
+func (b *builder) tolerations() corev1.TolerationArray {
+	var tolerations corev1.TolerationArray
+	for _, condition := range []string{"not-ready", "unreachable"} {
+		tolerations = append(tolerations, &corev1.TolerationArgs{
+			Key:               pulumi.String("node.kubernetes.io/" + condition),
+			Operator:          pulumi.String("Exists"),
+			Effect:            pulumi.String("NoExecute"),
+			TolerationSeconds: pulumi.Int(b.cfg.TolerationSeconds),
+		})
+	}
+	return tolerations
+}
+
+func (b *builder) pullSecrets() corev1.LocalObjectReferenceArray {
+	if b.registry == nil {
+		return nil
+	}
+	return corev1.LocalObjectReferenceArray{&corev1.LocalObjectReferenceArgs{Name: b.registry.Metadata.Name()}}
+}
+
+// resources asks for memory and temporary storage in full (requests equal limits): a database that the kernel or the
+// kubelet may evict for being over its request is no highly available one. Processor time may exceed the request, so that
+// a recovery can use what is idle.
+func resources(cpu, cpuLimit, memory, ephemeral string) *corev1.ResourceRequirementsArgs {
+	return &corev1.ResourceRequirementsArgs{
+		Requests: pulumi.StringMap{
+			"cpu": pulumi.String(cpu), "memory": pulumi.String(memory), "ephemeral-storage": pulumi.String(ephemeral),
+		},
+		Limits: pulumi.StringMap{
+			"cpu": pulumi.String(cpuLimit), "memory": pulumi.String(memory), "ephemeral-storage": pulumi.String(ephemeral),
+		},
+	}
+}
