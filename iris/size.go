@@ -31,3 +31,6 @@ func parseSize(text string) (int64, error) {
 	}
 	return quantity.Value(), nil
 }
+
+// VolumeBytes returns the size of the data volume in bytes, or why iris.size is none.
+func (c Config) VolumeBytes() (int64, error) { return parseSize(c.Size) }

@@ -39,6 +39,9 @@ type Config struct {
 	// Chart is where Longhorn's chart comes from: a Helm repository (https://...), an OCI reference (oci://...) or a
 	// local directory or .tgz file. Default: Longhorn's official repository.
 	Chart string `json:"chart"`
+	// NodePrepImage is the image of the DaemonSet that makes iSCSI ready on nodes that do not boot with it. Default: a
+	// small image by digest.
+	NodePrepImage string `json:"nodePrepImage"`
 	// Values are merged over the chart values that this program sets; they win.
 	Values map[string]any `json:"values"`
 }
@@ -46,12 +49,13 @@ type Config struct {
 // DefaultConfig returns the configuration of a stack that sets nothing.
 func DefaultConfig() Config {
 	return Config{
-		Install:   true,
-		ClassName: DefaultClassName,
-		Replicas:  3, // One per zone of a three-zone cluster: survives the loss of any two copies.
-		Version:   DefaultVersion,
-		Chart:     DefaultChart,
-		Values:    map[string]any{},
+		Install:       true,
+		ClassName:     DefaultClassName,
+		Replicas:      3, // One per zone of a three-zone cluster: survives the loss of any two copies.
+		Version:       DefaultVersion,
+		Chart:         DefaultChart,
+		NodePrepImage: DefaultNodePrepImage,
+		Values:        map[string]any{},
 	}
 }
 
@@ -81,8 +85,15 @@ func (c Config) Validate() error {
 		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
 			"%d to %d: a single copy is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
 	}
+	c.validateImage(&found)
 	c.validateChart(&found)
 	return found.Err()
+}
+
+func (c Config) validateImage(found *problems.List) {
+	if c.NodePrepImage == "" || strings.HasSuffix(c.NodePrepImage, ":latest") {
+		found.Add("storage.nodePrepImage", c.NodePrepImage, "an image with sh and nsenter at a fixed tag or digest, such as "+DefaultNodePrepImage)
+	}
 }
 
 func (c Config) validateChart(found *problems.List) {

@@ -44,6 +44,9 @@ type Args struct {
 	// Protect makes the engine refuse to delete or replace what the data depends on, and Longhorn refuse to be
 	// uninstalled.
 	Protect bool
+	// Lifetime is nil, or the resource whose deletion takes everything in the cluster with it, so that nothing has to be
+	// uninstalled from a cluster that is going away.
+	Lifetime pulumi.Resource
 	// After are resources that must exist first, such as the nodes.
 	After []pulumi.Resource
 }
@@ -88,7 +91,17 @@ func (s *Storage) provision(ctx *pulumi.Context, args *Args) error {
 	if err != nil {
 		return err
 	}
-	longhorn, err := s.longhorn(ctx, args, namespace)
+	var prepared []pulumi.Resource
+	if args.Traits.PrepareNodes {
+		daemon, err := newNodePrep(ctx, nodePrepArgs{
+			Namespace: namespace.Metadata.Name().Elem(), Image: args.Config.NodePrepImage,
+		}, s.options(args)...)
+		if err != nil {
+			return err
+		}
+		prepared = append(prepared, daemon)
+	}
+	longhorn, err := s.longhorn(ctx, args, namespace, prepared)
 	if err != nil {
 		return err
 	}
@@ -98,6 +111,15 @@ func (s *Storage) provision(ctx *pulumi.Context, args *Args) error {
 	}
 	s.Ready = []pulumi.Resource{longhorn, class}
 	return nil
+}
+
+// options are those of every child, as a fresh slice: appending to a shared one overwrites a sibling's option.
+func (s *Storage) options(args *Args, own ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	options := append([]pulumi.ResourceOption{pulumi.Parent(s)}, own...)
+	if args.Lifetime != nil {
+		options = append(options, pulumi.DeletedWith(args.Lifetime))
+	}
+	return options
 }
 
 func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace, error) {
@@ -111,15 +133,15 @@ func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace,
 				"pod-security.kubernetes.io/enforce": pulumi.String("privileged"),
 			},
 		},
-	}, pulumi.Parent(s), pulumi.Protect(args.Protect),
-		pulumi.DependsOn(args.After)) // The namespace's value needs nothing of the nodes; what runs in it does.
+	}, s.options(args, pulumi.Protect(args.Protect),
+		pulumi.DependsOn(args.After))...) // The namespace's value needs nothing of the nodes; what runs in it does.
 	if err != nil {
 		return nil, fmt.Errorf("create namespace %s: %w", namespaceName, err)
 	}
 	return namespace, nil
 }
 
-func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Namespace) (*release, error) {
+func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource) (*release, error) {
 	cfg := args.Config
 	releaseArgs := releaseArgs{
 		Name:           releaseName,
@@ -136,9 +158,11 @@ func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Na
 		releaseArgs.Version = "" // A local chart is the version that it is.
 	case chartOCI:
 	}
-	return newRelease(ctx, releaseName, releaseArgs, pulumi.Parent(s),
+	return newRelease(ctx, releaseName, releaseArgs, s.options(args,
 		// A replaced release is an uninstalled one: its hook wipes every volume.
-		pulumi.Protect(args.Protect))
+		pulumi.Protect(args.Protect),
+		// Longhorn's manager exits on a node without iSCSI (facts/longhorn.md 6.1).
+		pulumi.DependsOn(prepared))...)
 }
 
 func (s *Storage) class(ctx *pulumi.Context, args *Args, longhorn *release) (*storagev1.StorageClass, error) {
@@ -157,8 +181,8 @@ func (s *Storage) class(ctx *pulumi.Context, args *Args, longhorn *release) (*st
 		AllowVolumeExpansion: pulumi.Bool(true),
 		// Longhorn's volumes can be attached to any node, so waiting for the first consumer would only delay.
 		VolumeBindingMode: pulumi.String("Immediate"),
-	}, pulumi.Parent(s),
-		pulumi.DependsOn([]pulumi.Resource{longhorn})) // The class names the driver by a string; the release brings it.
+	}, s.options(args,
+		pulumi.DependsOn([]pulumi.Resource{longhorn}))...) // The class names the driver by a string; the release brings it.
 	if err != nil {
 		return nil, fmt.Errorf("create StorageClass %s: %w", args.Config.ClassName, err)
 	}

@@ -1,0 +1,227 @@
+package cluster
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-azure-native-sdk/containerservice/v3"
+	"github.com/pulumi/pulumi-azure-native-sdk/resources/v3"
+	azurenative "github.com/pulumi/pulumi-azure-native-sdk/v3"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/problems"
+)
+
+const (
+	azureLocationKey = "azure-native:location"
+	azureCredentials = "run: az login; or set ARM_CLIENT_ID, ARM_TENANT_ID, ARM_SUBSCRIPTION_ID and ARM_CLIENT_SECRET"
+)
+
+var (
+	azureLocation = regexp.MustCompile(`^[a-z]+[a-z0-9]*$`)
+	azureVersion  = regexp.MustCompile(`^1\.\d+(\.\d+)?$`)
+	azureSubnetID = regexp.MustCompile(
+		`(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+$`)
+	azureTagsKey   = regexp.MustCompile(`^[^<>%&\\?/]{1,512}$`)
+	azureTagsValue = regexp.MustCompile(`^.{0,256}$`)
+)
+
+// azureTags are Azure's rules: up to 512 characters in a name, none of them of <>%&\?/, and 256 in a value.
+func azureTags() tagRules {
+	return tagRules{
+		key:      azureTagsKey,
+		value:    azureTagsValue,
+		reserved: []string{"microsoft", "azure", "windows"},
+		want:     `a name without <>%&\?/ that does not start with microsoft, azure or windows, and up to 256 characters`,
+	}
+}
+
+// azureZones are the zones of every region that has any: Azure numbers them anew for each subscription.
+func azureZones() []string { return []string{"1", "2", "3"} }
+
+// azureWithoutZones are the public regions that had no availability zones in Microsoft's list of regions of 2025. It is
+// not applied when cluster.zones is set, so that a region that got zones since is not out of reach.
+//
+//nolint:gochecknoglobals // A literal list that nothing writes to.
+var azureWithoutZones = []string{
+	"australiacentral", "australiacentral2", "australiasoutheast", "brazilsoutheast", "canadaeast", "francesouth",
+	"germanynorth", "jioindiacentral", "jioindiawest", "koreasouth", "northcentralus", "norwaywest", "southafricawest",
+	"southindia", "swedensouth", "switzerlandwest", "uaecentral", "ukwest", "westcentralus", "westindia", "westus",
+}
+
+func (c Config) validateAKS(found *problems.List) {
+	zones := azureZones()
+	c.checkName(found)
+	c.checkRegion(found, azureLocationKey, azureLocation, "westeurope")
+	if slices.Contains(azureWithoutZones, c.Region) && len(c.Zones) == 0 {
+		found.Add(azureLocationKey, c.Region, "a region with three availability zones, such as westeurope (if this one "+
+			"has got them since, list them in cluster.zones)")
+	}
+	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, azureVersion, "a version such as 1.35 or 1.35.6")
+	c.checkPattern(found, "instanceType", c.InstanceType, azureVMSize, "an Azure VM size, such as Standard_D4as_v5")
+	c.checkZones(found, func(zone string) bool { return slices.Contains(zones, zone) }, "one of "+strings.Join(zones, ", "))
+	c.checkDisk(found, diskLimits{minimum: 100, maximum: 2048, why: "the node's OS disk, which Azure limits to 2048, " +
+		"holds the system, the images and the replicas"})
+	c.checkSubnets(found, 1, azureSubnetID, "the subnet's resource id: /subscriptions/.../subnets/NAME")
+	c.checkSourceRanges(found)
+	c.checkTags(found, azureTags())
+}
+
+// aks provides a cluster on Azure. Azure makes the network, unless there is one already, and the identity.
+func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
+	a, err := newAKS(ctx, name, c, cfg)
+	if err != nil {
+		return err
+	}
+	group, err := a.network()
+	if err != nil {
+		return err
+	}
+	managed, err := a.controlPlane(group)
+	if err != nil {
+		return err
+	}
+	c.Name, c.Lifetime = managed.Name, managed
+	c.Ready = []pulumi.Resource{managed}
+	return c.connect(ctx, name, a.kubeconfig(group, managed), nil)
+}
+
+type aks struct{ scope }
+
+func newAKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*aks, error) {
+	provider, err := azurenative.NewProvider(ctx, name, &azurenative.ProviderArgs{
+		Location:       pulumi.String(cfg.Region),
+		SubscriptionId: optional(cfg.Subscription),
+	}, pulumi.Parent(component))
+	if err != nil {
+		return nil, fmt.Errorf("create Azure provider: %w", err)
+	}
+	// The answer is not needed: the call makes missing credentials an error of the preview, with a line that helps. The
+	// module for the typed function cannot be downloaded in this version (containerservice, resources and the root can).
+	var client struct{}
+	err = ctx.Invoke("azure-native:authorization:getClientConfig", nil, &client,
+		pulumi.Parent(component), pulumi.Provider(provider))
+	if err != nil {
+		return nil, lookupError("ask Azure who we are", err, azureCredentials)
+	}
+	return &aks{scope{ctx: ctx, component: component, cfg: cfg, provider: provider}}, nil
+}
+
+// network creates the group that everything lies in. The network itself is Azure's or cluster.subnetIds.
+func (a *aks) network() (*resources.ResourceGroup, error) {
+	group, err := resources.NewResourceGroup(a.ctx, a.name(""), &resources.ResourceGroupArgs{
+		Location: pulumi.String(a.cfg.Region),
+		Tags:     pulumi.ToStringMap(a.tags()),
+	}, a.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("create resource group: %w", err)
+	}
+	return group, nil
+}
+
+// identity is made and kept by Azure; nothing has to rotate a secret.
+func (a *aks) identity() *containerservice.ManagedClusterIdentityArgs {
+	return &containerservice.ManagedClusterIdentityArgs{Type: containerservice.ResourceIdentityTypeSystemAssigned}
+}
+
+func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.ManagedCluster, error) {
+	managed, err := containerservice.NewManagedCluster(a.ctx, a.name(""), &containerservice.ManagedClusterArgs{
+		ResourceGroupName: group.Name,
+		Location:          pulumi.String(a.cfg.Region),
+		DnsPrefix:         pulumi.String(a.cfg.Name),
+		KubernetesVersion: pulumi.String(a.cfg.KubernetesVersion),
+		Identity:          a.identity(),
+		// Standard has an availability guarantee; Free is meant for trying out.
+		Sku: &containerservice.ManagedClusterSKUArgs{
+			Name: pulumi.String("Base"),
+			Tier: pulumi.String(string(containerservice.ManagedClusterSKUTierStandard)),
+		},
+		EnableRBAC: pulumi.Bool(true),
+		// The admin kubeconfig is a local account; with these disabled it would need a CLI and a login (kubelogin).
+		DisableLocalAccounts:   pulumi.Bool(false),
+		ApiServerAccessProfile: a.access(),
+		// Off, both: an automatic upgrade reimages the nodes in place and wipes the disk with the replicas (Longhorn,
+		// "Upgrade Kubernetes on AKS"). Switched on later, the change itself would reimage them.
+		AutoUpgradeProfile: &containerservice.ManagedClusterAutoUpgradeProfileArgs{
+			UpgradeChannel:       pulumi.String(string(containerservice.UpgradeChannelNone)),
+			NodeOSUpgradeChannel: pulumi.String(string(containerservice.NodeOSUpgradeChannelNone)),
+		},
+		NetworkProfile: &containerservice.ContainerServiceNetworkProfileArgs{
+			// Azure retires kubenet; overlay needs one address of the subnet per node instead of one per pod.
+			NetworkPlugin:     pulumi.String(string(containerservice.NetworkPluginAzure)),
+			NetworkPluginMode: pulumi.String(string(containerservice.NetworkPluginModeOverlay)),
+			LoadBalancerSku:   pulumi.String(string(containerservice.LoadBalancerSkuStandard)),
+		},
+		AgentPoolProfiles: containerservice.ManagedClusterAgentPoolProfileArray{a.nodePool()},
+		Tags:              pulumi.ToStringMap(a.tags()),
+	}, a.options(
+		// 45 min: creation takes about 5, but a control plane upgrade with a slow region's queue has taken 30.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "45m"}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create managed cluster: %w", err)
+	}
+	return managed, nil
+}
+
+// access restricts the API server. Azure itself adds the addresses by which the nodes come.
+func (a *aks) access() containerservice.ManagedClusterAPIServerAccessProfilePtrInput {
+	if len(a.cfg.APIServerSourceRanges) == 0 {
+		return nil
+	}
+	return &containerservice.ManagedClusterAPIServerAccessProfileArgs{
+		AuthorizedIPRanges: pulumi.ToStringArray(a.cfg.APIServerSourceRanges),
+	}
+}
+
+// nodePool is the one pool. It is part of the cluster's resource, because Azure wants a system pool in it. What cannot
+// change on a running pool (size, disk, zones, subnet) Azure refuses, and that is what it should do.
+//
+// Neither count nor version are ignored: the count is fixed from three sides, and Azure refuses one below minCount, so
+// an ignored one would make cluster.nodes fail. OrchestratorVersion is left out: then raising the cluster's version
+// upgrades the control plane alone (Azure/AKS#3087) and the nodes, with the replicas, stay as they are.
+func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
+	zones := a.cfg.Zones
+	if len(zones) == 0 {
+		zones = azureZones()
+	}
+	pool := &containerservice.ManagedClusterAgentPoolProfileArgs{
+		Name:              pulumi.String("nodes"),
+		Mode:              pulumi.String(string(containerservice.AgentPoolModeSystem)),
+		Type:              pulumi.String(string(containerservice.AgentPoolTypeVirtualMachineScaleSets)), // Zones need it.
+		AvailabilityZones: pulumi.ToStringArray(zones),
+		VmSize:            pulumi.String(a.cfg.InstanceType),
+		// Ubuntu brings open-iscsi. An ephemeral OS disk would be wiped whenever the machine moves.
+		OsType:       pulumi.String(string(containerservice.OSTypeLinux)),
+		OsSKU:        pulumi.String(string(containerservice.OSSKUUbuntu)),
+		OsDiskType:   pulumi.String(string(containerservice.OSDiskTypeManaged)),
+		OsDiskSizeGB: pulumi.Int(a.cfg.DataDiskGiB),
+		// Fixed, but by the autoscaler: node repair does not bring back a machine that was deleted, a minimum does.
+		EnableAutoScaling: pulumi.Bool(true),
+		Count:             pulumi.Int(a.cfg.Nodes),
+		MinCount:          pulumi.Int(a.cfg.Nodes),
+		MaxCount:          pulumi.Int(a.cfg.Nodes),
+		NodeLabels:        a.nodeLabels(),
+		Tags:              pulumi.ToStringMap(a.tags()),
+		// One at a time: each upgraded node comes back without its replicas.
+		UpgradeSettings: &containerservice.AgentPoolUpgradeSettingsArgs{MaxSurge: pulumi.String("1")},
+	}
+	if len(a.cfg.SubnetIDs) > 0 {
+		pool.VnetSubnetID = pulumi.String(a.cfg.SubnetIDs[0])
+	}
+	return pool
+}
+
+// kubeconfig fetches the cluster's admin credentials: a client certificate that lasts about two years, so nothing
+// expires during a long up or before a destroy, and no CLI is needed. The certificate is read at every up, so rotating it
+// (az aks rotate-certs) needs no more than that.
+func (a *aks) kubeconfig(group *resources.ResourceGroup, managed *containerservice.ManagedCluster) pulumi.StringOutput {
+	credentials := containerservice.ListManagedClusterAdminCredentialsOutput(a.ctx,
+		containerservice.ListManagedClusterAdminCredentialsOutputArgs{
+			ResourceGroupName: group.Name,
+			ResourceName:      managed.Name,
+		}, pulumi.Parent(a.component), pulumi.Provider(a.provider))
+	return credentials.Kubeconfigs().ApplyT(adminKubeconfig).(pulumi.StringOutput)
+}

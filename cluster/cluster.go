@@ -1,0 +1,81 @@
+// Package cluster provides the Kubernetes cluster that everything else runs on: one that a cloud provisions, or one
+// that already exists. Nothing outside this package knows which.
+package cluster
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const componentType = "ha-iris:cluster:Cluster"
+
+// Cluster is all that the rest of the program sees of a cluster.
+type Cluster struct {
+	pulumi.ResourceState
+
+	// Name is the cluster's name. It also identifies the cluster to the Kubernetes provider.
+	Name pulumi.StringOutput
+	// Kubeconfig gives cluster-admin access; secret.
+	Kubeconfig pulumi.StringOutput
+	// Provider is the one Kubernetes provider for this cluster.
+	Provider pulumi.ProviderResource
+	// Traits are the differences between clusters that matter downstream. Plain values, known in every preview.
+	Traits Traits
+	// Ready are concrete resources that must exist before anything is installed. Depend on these, never on the
+	// component: DependsOn(component) misses children at random in the Go SDK (facts/codebases.md 6.0 R8).
+	Ready []pulumi.Resource
+	// Lifetime is the resource with which everything inside the cluster ends, for pulumi.DeletedWith: an object that
+	// goes with its cluster need not be deleted one by one from an API server that is going too. Nil when the cluster
+	// outlives this stack. Never for a LoadBalancer Service: what the cloud made for it lies outside the cluster, stays
+	// behind and blocks the network's deletion. Nor for what must refuse to be deleted.
+	Lifetime pulumi.Resource
+}
+
+// Args is what New needs.
+type Args struct {
+	Config Config
+}
+
+// New provides the cluster that args.Config asks for.
+//
+// It returns an error, before anything is created, when the configuration is invalid, a cloud's credentials are missing,
+// a region has not the zones that are asked for, or an existing cluster cannot be reached.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Cluster, error) {
+	cfg := args.Config.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if preflight := platforms[cfg.Cloud].preflight; preflight != nil {
+		if err := preflight(cfg, ctx.Context()); err != nil {
+			return nil, err
+		}
+	}
+	c := &Cluster{Traits: traits[cfg.Cloud]}
+	if err := ctx.RegisterComponentResource(componentType, name, c, opts...); err != nil {
+		return nil, fmt.Errorf("cluster: register %q: %w", name, err)
+	}
+	if err := c.provision(ctx, name, cfg); err != nil {
+		return nil, fmt.Errorf("cluster: %s %q: %w", cfg.Cloud, cfg.Name, err)
+	}
+	if err := ctx.RegisterResourceOutputs(c, pulumi.Map{"name": c.Name, "kubeconfig": c.Kubeconfig}); err != nil {
+		return nil, fmt.Errorf("cluster: register outputs of %q: %w", name, err)
+	}
+	return c, nil
+}
+
+// provision is the only place where the kind of cluster is chosen.
+func (c *Cluster) provision(ctx *pulumi.Context, name string, cfg Config) error {
+	switch cfg.Cloud {
+	case AKS:
+		return c.aks(ctx, name, cfg)
+	case EKS:
+		return c.eks(ctx, name, cfg)
+	case GKE:
+		return c.gke(ctx, name, cfg)
+	case Existing:
+		return c.existing(ctx, name, cfg)
+	default:
+		return fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
+	}
+}

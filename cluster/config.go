@@ -1,0 +1,249 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ha-iris/internal/problems"
+	"ha-iris/internal/secret"
+)
+
+// Cloud is where the cluster comes from.
+type Cloud string
+
+const (
+	// Existing is a cluster that this program did not create and does not change outside its own namespaces.
+	Existing Cloud = "existing"
+	// AKS is Azure Kubernetes Service.
+	AKS Cloud = "aks"
+	// EKS is Amazon Elastic Kubernetes Service.
+	EKS Cloud = "eks"
+	// GKE is Google Kubernetes Engine, in its Standard mode: Autopilot allows no privileged pods, Longhorn needs them.
+	GKE Cloud = "gke"
+)
+
+// Clouds lists the valid values of cluster.cloud, in the order in which messages show them.
+func Clouds() []Cloud { return []Cloud{AKS, EKS, GKE, Existing} }
+
+func cloudNames() string { return joinClouds(Clouds()) }
+
+func joinClouds(clouds []Cloud) string {
+	names := make([]string, 0, len(clouds))
+	for _, c := range clouds {
+		names = append(names, string(c))
+	}
+	return strings.Join(names, ", ")
+}
+
+// MinNodes is how many nodes a replicated volume needs to survive the loss of one and still have a majority of healthy
+// copies (design.md).
+const MinNodes = 3
+
+// zoneCount is how many zones a cluster that we create spreads over: with three, losing one leaves two copies of three.
+const zoneCount = 3
+
+// Config is the object ha-iris:cluster of the stack's configuration. A zero value means "not set". Settings that do not
+// belong to the chosen cloud are refused, so that none is silently without effect.
+type Config struct {
+	// Cloud says where the cluster comes from.
+	Cloud Cloud `json:"cloud"`
+	// Name is the cluster's name; the cloud's objects are called NAME-SUFFIX. Changing it on a running stack asks for
+	// another cluster. On aks, eks and gke: up to 24 lower-case letters, digits and hyphens. Default: PROJECT-STACK.
+	Name string `json:"name"`
+	// Nodes is how many nodes the cluster has (existing) or gets; on gke a multiple of 3. Default: 3.
+	Nodes int `json:"nodes"`
+
+	// KubernetesVersion is the control plane's version: 1.35 (aks, eks), on aks and gke also with a patch. Raising it
+	// upgrades the control plane and no node. Default: 1.35 on aks and eks, the stable channel's on gke.
+	KubernetesVersion string `json:"kubernetesVersion"`
+	// InstanceType is the nodes' machine type as the cloud calls it (aks, eks, gke); 4 cores and 16 GiB are Longhorn's
+	// advice plus room for IRIS. Default: Standard_D4as_v5, m6i.xlarge, e2-standard-4.
+	InstanceType string `json:"instanceType"`
+	// DataDiskGiB is the size in GiB of the disk that holds the replicas, per node (aks, eks, gke). On eks a disk of its
+	// own; on aks and gke, which offer none, the node's boot disk. Default: 256, 200, 256.
+	DataDiskGiB int `json:"dataDiskGiB"`
+	// Zones are the three availability zones: 1, 2, 3 (aks), names or ids (eks), names (gke). Nodes do not move: on a
+	// running cluster a change is refused (aks) or without effect (eks, gke). Default: all three on aks, the region's
+	// first three usable ones on eks and gke.
+	Zones []string `json:"zones"`
+	// Tags are put on everything that can carry them (labels on gke), next to those of this program (aks, eks, gke).
+	Tags map[string]string `json:"tags"`
+	// APIServerSourceRanges are the networks in CIDR notation that may reach the API server (aks, eks, gke). The machine
+	// that runs pulumi must be in one of them. Default: none, which every one of the clouds takes for "the internet".
+	APIServerSourceRanges []string `json:"apiServerSourceRanges"`
+
+	// SubnetIDs are subnets that exist already: one resource id on aks, three subnet-... in three zones on eks. Default:
+	// the network is created.
+	SubnetIDs []string `json:"subnetIds"`
+	// PrivateNodes gives the nodes no public address and a NAT gateway per zone instead (eks). To be decided before the
+	// first up: nodes do not move to other subnets. Default: false.
+	PrivateNodes bool `json:"privateNodes"`
+	// AssumeRoleARN is a role that this program and the kubeconfig act as (eks). Default: your own identity.
+	AssumeRoleARN string `json:"assumeRoleArn"`
+	// Network is the name of a VPC network that exists already (gke). Default: the project's network "default".
+	Network string `json:"network"`
+	// Subnetwork is the name of a subnetwork of Network in the region (gke). Default: the region's of an auto-mode
+	// network.
+	Subnetwork string `json:"subnetwork"`
+	// NodeServiceAccount is the e-mail address of a service account for the nodes (gke). Default: one is created that
+	// can do what nodes must and nothing more.
+	NodeServiceAccount string `json:"nodeServiceAccount"`
+	// MaintenanceExclusions are periods START/END in RFC 3339 in which Google upgrades no node, at most three (gke).
+	// Default: none; upgrades happen on weekends.
+	MaintenanceExclusions []string `json:"maintenanceExclusions"`
+	// DeletionProtection makes Google refuse to delete the cluster (gke). Default: false, because switching it off takes
+	// an up of its own before every destroy, and the database's volume is protected by iris.protectData already.
+	DeletionProtection bool `json:"deletionProtection"`
+
+	// KubeconfigPath is the kubeconfig file of an existing cluster, relative to the project.
+	KubeconfigPath string `json:"kubeconfigPath"`
+	// Context is the kubeconfig context of an existing cluster. Needed when the kubeconfig has more than one.
+	Context string `json:"context"`
+
+	// Kubeconfig is the kubeconfig's content, from the secret ha-iris:kubeconfig, as the alternative to KubeconfigPath.
+	Kubeconfig secret.Value `json:"-"`
+	// Region is where the cluster is created: azure-native:location, aws:region or gcp:region.
+	Region string `json:"-"`
+	// Project is the Google Cloud project: gcp:project.
+	Project string `json:"-"`
+	// Subscription is the Azure subscription's id: azure-native:subscriptionId. Default: the one of your credentials.
+	Subscription string `json:"-"`
+}
+
+// DefaultConfig returns the configuration of a stack that sets nothing. What depends on the cloud is added by
+// WithDefaults.
+func DefaultConfig() Config { return Config{Nodes: MinNodes} }
+
+// platform is how one kind of cluster is configured.
+type platform struct {
+	// defaults fill what is not set.
+	defaults Config
+	// validate reports what is wrong for this kind.
+	validate func(c Config, found *problems.List)
+	// preflight checks what only the network knows, before anything is registered. Nil: nothing.
+	preflight func(c Config, ctx context.Context) error
+}
+
+// platforms holds the rules of every kind of cluster.
+//
+//nolint:gochecknoglobals // A literal table that nothing writes to; a function returning it would hide that.
+var platforms = map[Cloud]platform{
+	AKS: {
+		defaults: Config{
+			// Given even though Azure has a default of its own: with it unset, setting it later is an upgrade unasked.
+			KubernetesVersion: "1.35",
+			InstanceType:      "Standard_D4as_v5",
+			// 256 GiB is a full tier of Azure's managed disks (P15); anything between two tiers is paid but not used.
+			DataDiskGiB: 256,
+		},
+		validate: Config.validateAKS,
+	},
+	EKS: {
+		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200},
+		validate: Config.validateEKS,
+	},
+	GKE: {
+		// No version: the release channel picks one and keeps it supported; a pinned one ages until Google refuses it.
+		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
+		validate: Config.validateGKE,
+	},
+	Existing: {validate: Config.validateExisting, preflight: Config.preflightExisting},
+}
+
+// WithDefaults returns the configuration with the cloud's defaults in place of what is not set. Zones stay as they are:
+// only the cloud knows the region's.
+func (c Config) WithDefaults() Config {
+	defaults := platforms[c.Cloud].defaults
+	if c.KubernetesVersion == "" {
+		c.KubernetesVersion = defaults.KubernetesVersion
+	}
+	if c.InstanceType == "" {
+		c.InstanceType = defaults.InstanceType
+	}
+	if c.DataDiskGiB == 0 {
+		c.DataDiskGiB = defaults.DataDiskGiB
+	}
+	return c
+}
+
+// Traits returns what is particular about the configured kind of cluster, known before it exists.
+func (c Config) Traits() Traits { return traits[c.Cloud] }
+
+// DataDisk returns the size in GiB of the disk that holds a node's replicas; false where that is not ours to know.
+// Whether it holds nothing else is Traits().Storage.DedicatedDisk.
+func (c Config) DataDisk() (gib int, known bool) {
+	return c.DataDiskGiB, c.Cloud != Existing && c.DataDiskGiB > 0
+}
+
+// Validate returns every problem of the configuration, or nil. It reads the kubeconfig file but calls no network. What
+// only the cloud knows (the zones of a region) is checked by New, before it creates anything.
+func (c Config) Validate() error {
+	var found problems.List
+	if c.Name == "" {
+		found.AddMissing("cluster.name", "a name")
+	}
+	if c.Nodes < MinNodes {
+		found.Add("cluster.nodes", c.Nodes, fmt.Sprintf(
+			"at least %d: with fewer, losing one leaves no majority of healthy replicas", MinNodes))
+	}
+	kind, known := platforms[c.Cloud]
+	switch {
+	case known:
+		c.refuseForeign(&found)
+		kind.validate(c, &found)
+	case c.Cloud == "":
+		found.AddMissing("cluster.cloud", "one of "+cloudNames())
+	default:
+		found.Add("cluster.cloud", string(c.Cloud), "one of "+cloudNames())
+	}
+	return found.Err()
+}
+
+// setting is a key that only some kinds of cluster know.
+type setting struct {
+	key    string
+	clouds []Cloud
+	isSet  bool
+}
+
+func (c Config) settings() []setting {
+	created := []Cloud{AKS, EKS, GKE}
+	return []setting{
+		{"kubernetesVersion", created, c.KubernetesVersion != ""},
+		{"instanceType", created, c.InstanceType != ""},
+		{"dataDiskGiB", created, c.DataDiskGiB != 0},
+		{"zones", created, len(c.Zones) > 0},
+		{"tags", created, len(c.Tags) > 0},
+		{"apiServerSourceRanges", created, len(c.APIServerSourceRanges) > 0},
+		{"subnetIds", []Cloud{AKS, EKS}, len(c.SubnetIDs) > 0},
+		{"privateNodes", []Cloud{EKS}, c.PrivateNodes},
+		{"assumeRoleArn", []Cloud{EKS}, c.AssumeRoleARN != ""},
+		{"network", []Cloud{GKE}, c.Network != ""},
+		{"subnetwork", []Cloud{GKE}, c.Subnetwork != ""},
+		{"nodeServiceAccount", []Cloud{GKE}, c.NodeServiceAccount != ""},
+		{"maintenanceExclusions", []Cloud{GKE}, len(c.MaintenanceExclusions) > 0},
+		{"deletionProtection", []Cloud{GKE}, c.DeletionProtection},
+		{"kubeconfigPath", []Cloud{Existing}, c.KubeconfigPath != ""},
+		{"context", []Cloud{Existing}, c.Context != ""},
+	}
+}
+
+// refuseForeign reports settings of another kind of cluster: they would have no effect, and whoever set them believes
+// otherwise.
+func (c Config) refuseForeign(found *problems.List) {
+	for _, s := range c.settings() {
+		if s.isSet && !slices.Contains(s.clouds, c.Cloud) {
+			found.AddSecret("cluster."+s.key, "a value", fmt.Sprintf(
+				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(s.clouds)))
+		}
+	}
+	if c.Kubeconfig.IsSet() && c.Cloud != Existing {
+		found.AddSecret("kubeconfig", "a value", fmt.Sprintf(
+			"nothing with cloud %s: it is a setting of %s; run: pulumi config rm kubeconfig", c.Cloud, Existing))
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

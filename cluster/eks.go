@@ -1,0 +1,382 @@
+package cluster
+
+import (
+	"encoding/base64"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	awseks "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/problems"
+)
+
+const (
+	awsRegionKey   = "aws:region"
+	awsCredentials = "run: aws configure sso, and set AWS_PROFILE; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
+
+var (
+	awsRegion    = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
+	awsVersion   = regexp.MustCompile(`^1\.\d+$`)
+	awsSubnetID  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	awsRoleARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
+	awsZoneID    = regexp.MustCompile(`^[a-z]+\d+-az\d+$`)
+	awsTagsKey   = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]{1,128}$`)
+	awsTagsValue = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]{0,256}$`)
+)
+
+// awsTags are AWS's rules: 128 and 256 letters, digits, spaces and _.:/=+-@.
+func awsTags() tagRules {
+	return tagRules{
+		key:      awsTagsKey,
+		value:    awsTagsValue,
+		reserved: []string{"aws:"},
+		want:     "a name of up to 128 and a value of up to 256 letters, digits, spaces and _.:/=+-@, the name not starting with aws:",
+	}
+}
+
+func (c Config) validateEKS(found *problems.List) {
+	c.checkName(found)
+	c.checkRegion(found, awsRegionKey, awsRegion, "eu-west-1")
+	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, awsVersion, "a version such as 1.35, without a patch")
+	c.checkPattern(found, "instanceType", c.InstanceType, awsInstanceType, "an EC2 instance type, such as m6i.xlarge")
+	c.checkPattern(found, "assumeRoleArn", c.AssumeRoleARN, awsRoleARN, "a role: arn:aws:iam::ACCOUNT:role/NAME")
+	c.checkZones(found, c.validAWSZone, fmt.Sprintf("a zone of %s, such as %sa, that EKS does not refuse (%s)",
+		c.Region, c.Region, strings.Join(refusedZoneIDs(), ", ")))
+	c.checkDisk(found, diskLimits{minimum: 20, maximum: 16384, why: "a gp3 volume of at most 16384 that holds the replicas"})
+	c.checkSubnets(found, zoneCount, awsSubnetID, "subnet-ID, one subnet in each of three zones")
+	if len(c.SubnetIDs) > 0 && len(c.Zones) > 0 {
+		found.Add("cluster.zones", c.Zones, "nothing together with cluster.subnetIds: the subnets decide the zones")
+	}
+	if len(c.SubnetIDs) > 0 && c.PrivateNodes {
+		found.Add("cluster.privateNodes", c.PrivateNodes,
+			"nothing together with cluster.subnetIds: the subnets decide which addresses the nodes get")
+	}
+	c.checkSourceRanges(found)
+	c.checkTags(found, awsTags())
+}
+
+// eks provides a cluster on AWS.
+func (c *Cluster) eks(ctx *pulumi.Context, name string, cfg Config) error {
+	e, err := newEKS(ctx, name, c, cfg)
+	if err != nil {
+		return err
+	}
+	network, err := e.network()
+	if err != nil {
+		return err
+	}
+	roles, err := e.identity()
+	if err != nil {
+		return err
+	}
+	control, err := e.controlPlane(network, roles)
+	if err != nil {
+		return err
+	}
+	nodes, err := e.nodePool(network, roles, control)
+	if err != nil {
+		return err
+	}
+	c.Name, c.Lifetime = control.Name, control
+	c.Ready = append([]pulumi.Resource{control}, nodes...)
+	return c.connect(ctx, name, e.kubeconfig(control), nodes)
+}
+
+type eks struct {
+	scope
+	// zones are the three zones' names; empty with given subnets.
+	zones []string
+}
+
+func newEKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*eks, error) {
+	e := &eks{scope: scope{ctx: ctx, component: component, cfg: cfg}}
+	args := &aws.ProviderArgs{
+		Region:      pulumi.String(cfg.Region),
+		DefaultTags: &aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(e.tags())},
+		// The provider's own check ends the program before it can say what to set. The first call, in findZones, is as good
+		// a check: it comes in every preview and creates nothing.
+		SkipCredentialsValidation: pulumi.Bool(true),
+	}
+	if cfg.AssumeRoleARN != "" {
+		args.AssumeRole = &aws.ProviderAssumeRoleArgs{RoleArn: pulumi.String(cfg.AssumeRoleARN)}
+	}
+	provider, err := aws.NewProvider(ctx, name, args, pulumi.Parent(component))
+	if err != nil {
+		return nil, fmt.Errorf("create AWS provider: %w", err)
+	}
+	e.provider = provider
+	e.zones, err = e.findZones()
+	return e, err
+}
+
+// roles are the identities of the control plane and of the nodes, with the attachments that make them useful.
+type roles struct {
+	cluster, nodes       *iam.Role
+	clusterAttachments   []pulumi.Resource
+	nodeGroupAttachments []pulumi.Resource
+}
+
+func (e *eks) identity() (*roles, error) {
+	var r roles
+	var err error
+	r.cluster, r.clusterAttachments, err = e.role("control-plane", "eks.amazonaws.com", "AmazonEKSClusterPolicy")
+	if err != nil {
+		return nil, err
+	}
+	r.nodes, r.nodeGroupAttachments, err = e.role("nodes", "ec2.amazonaws.com",
+		"AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly",
+		// A shell on a node that does not join, without SSH, keys or an open port.
+		"AmazonSSMManagedInstanceCore")
+	return &r, err
+}
+
+func (e *eks) role(part, service string, policies ...string) (*iam.Role, []pulumi.Resource, error) {
+	role, err := iam.NewRole(e.ctx, e.name(part), &iam.RoleArgs{
+		AssumeRolePolicy: pulumi.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",`+
+			`"Principal":{"Service":"%s"},"Action":"sts:AssumeRole"}]}`, service),
+		Tags: pulumi.ToStringMap(e.tags()),
+	}, e.options()...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create role for %s: %w", part, err)
+	}
+	attachments := make([]pulumi.Resource, 0, len(policies))
+	for _, policy := range policies {
+		attachment, err := iam.NewRolePolicyAttachment(e.ctx, e.name(part+"-"+policy), &iam.RolePolicyAttachmentArgs{
+			Role:      role.Name,
+			PolicyArn: pulumi.Sprintf("arn:%s:iam::aws:policy/%s", awsPartition(e.cfg.Region), policy),
+		}, e.options()...)
+		if err != nil {
+			return nil, nil, fmt.Errorf("attach %s to the role for %s: %w", policy, part, err)
+		}
+		attachments = append(attachments, attachment)
+	}
+	return role, attachments, nil
+}
+
+// awsPartition is the part of AWS that a region belongs to; names of policies differ by it.
+func awsPartition(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	default:
+		return "aws"
+	}
+}
+
+func (e *eks) controlPlane(network *eksNetwork, r *roles) (*awseks.Cluster, error) {
+	control, err := awseks.NewCluster(e.ctx, e.name(""), &awseks.ClusterArgs{
+		RoleArn: r.cluster.Arn,
+		Version: optional(e.cfg.KubernetesVersion),
+		VpcConfig: &awseks.ClusterVpcConfigArgs{
+			SubnetIds:            network.nodes,
+			EndpointPublicAccess: pulumi.Bool(true),
+			// The nodes reach the API server without leaving the VPC, whatever apiServerSourceRanges allows.
+			EndpointPrivateAccess: pulumi.Bool(true),
+			PublicAccessCidrs:     e.publicAccess(),
+		},
+		AccessConfig: &awseks.ClusterAccessConfigArgs{
+			AuthenticationMode: pulumi.String("API"),
+			// Said out loud: once the block is given, the provider's default is false and locks the creator out
+			// (pulumi/pulumi-aws#3997).
+			BootstrapClusterCreatorAdminPermissions: pulumi.Bool(true),
+		},
+		// The add-ons below are managed ones; unmanaged copies would be theirs to overwrite.
+		BootstrapSelfManagedAddons: pulumi.Bool(false),
+		// When standard support ends, pay rather than be upgraded unasked: the bill is noticed, and an upgraded control
+		// plane would make the next up ask AWS for a downgrade.
+		UpgradePolicy: &awseks.ClusterUpgradePolicyArgs{SupportType: pulumi.String("EXTENDED")},
+		Tags:          pulumi.ToStringMap(e.tags()),
+	}, e.options(
+		// The role's value says nothing of its policies. Without them the cluster cannot be created, nor its network
+		// interfaces be removed.
+		pulumi.DependsOn(r.clusterAttachments),
+		// Both replace the cluster when they change, and AWS does not report them back (pulumi-eks ignores them too).
+		pulumi.IgnoreChanges([]string{"accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"}),
+		// Creation takes 10 to 15 min, an upgrade of the version up to 60.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "30m"}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create EKS cluster: %w", err)
+	}
+	return control, nil
+}
+
+func (e *eks) publicAccess() pulumi.StringArrayInput {
+	if len(e.cfg.APIServerSourceRanges) == 0 {
+		return nil
+	}
+	return pulumi.ToStringArray(e.cfg.APIServerSourceRanges)
+}
+
+// nodePool creates the nodes and the add-ons around them. It returns what must be there before the cluster is usable.
+func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) ([]pulumi.Resource, error) {
+	// vpc-cni before the nodes: without it none gets Ready. On the way down it goes after them and takes its network
+	// interfaces along; leaked ones block the subnets (aws/amazon-vpc-cni-k8s#608).
+	before, err := e.addons(control, nil, "vpc-cni", "kube-proxy")
+	if err != nil {
+		return nil, err
+	}
+	template, err := e.launchTemplate()
+	if err != nil {
+		return nil, err
+	}
+	// Nothing in the group's values says that the policies, the add-ons and the way to the internet must be there first
+	// (and last): a node without them does not join, and one that loses them leaves its interfaces behind.
+	after := append(append(append([]pulumi.Resource{}, r.nodeGroupAttachments...), before...), network.routes...)
+	group, err := e.nodeGroup(network, r, control, template, after)
+	if err != nil {
+		return nil, err
+	}
+	// coredns after the nodes: an add-on whose pods have nowhere to run stays degraded until it times out.
+	dns, err := e.addons(control, []pulumi.Resource{group}, "coredns")
+	if err != nil {
+		return nil, err
+	}
+	return append([]pulumi.Resource{group}, append(before, dns...)...), nil
+}
+
+func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...string) ([]pulumi.Resource, error) {
+	addons := make([]pulumi.Resource, 0, len(names))
+	for _, name := range names {
+		addon, err := awseks.NewAddon(e.ctx, e.name(name), &awseks.AddonArgs{
+			ClusterName:              control.Name,
+			AddonName:                pulumi.String(name),
+			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
+			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"), // What an operator tuned by hand is kept.
+			// Deleting an add-on leaves what it installed: the nodes need it until they are gone themselves.
+			Preserve: pulumi.Bool(true),
+			Tags:     pulumi.ToStringMap(e.tags()),
+		}, e.options(pulumi.DependsOn(after))...) // after: said by the caller.
+		if err != nil {
+			return nil, fmt.Errorf("create add-on %s: %w", name, err)
+		}
+		addons = append(addons, addon)
+	}
+	return addons, nil
+}
+
+// launchTemplate describes a node. It leaves out the image and the security groups: with an image EKS stops adding its
+// own bootstrap, with groups it drops the cluster's, and then the API server cannot reach Longhorn's webhooks.
+//
+// The instance type is here and not in the node group, where changing it would replace the group and thereby all the
+// replicas at once. Here it makes a new version of the template, to which EKS moves node by node.
+func (e *eks) launchTemplate() (*ec2.LaunchTemplate, error) {
+	userData, err := eksUserData()
+	if err != nil {
+		return nil, err
+	}
+	tags := pulumi.ToStringMap(e.tags())
+	template, err := ec2.NewLaunchTemplate(e.ctx, e.name("nodes"), &ec2.LaunchTemplateArgs{
+		InstanceType: pulumi.String(e.cfg.InstanceType),
+		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{
+			ebsVolume("/dev/xvda", rootDiskGiB), // AL2023's root device.
+			ebsVolume("/dev/xvdb", e.cfg.DataDiskGiB),
+		},
+		UserData: pulumi.String(base64.StdEncoding.EncodeToString([]byte(userData))),
+		MetadataOptions: &ec2.LaunchTemplateMetadataOptionsArgs{
+			HttpTokens: pulumi.String("required"), // IMDSv2 only.
+			// A pod is one hop further than the node.
+			HttpPutResponseHopLimit: pulumi.Int(2),
+		},
+		// The provider's default tags do not reach what the template launches.
+		TagSpecifications: ec2.LaunchTemplateTagSpecificationArray{
+			&ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String("instance"), Tags: tags},
+			&ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String("volume"), Tags: tags},
+		},
+		Tags: tags,
+	}, e.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("create launch template: %w", err)
+	}
+	return template, nil
+}
+
+// rootDiskGiB holds the system and the images: IRIS's and Longhorn's take about 8 GiB, and the kubelet starts to evict
+// at 85 %. EKS's default of 20 is too tight for an image upgrade.
+const rootDiskGiB = 50
+
+// ebsVolume is one encrypted disk. It goes with its node: Longhorn has the other copies, and nothing would ever attach a
+// disk again that was left behind.
+func ebsVolume(device string, gib int) *ec2.LaunchTemplateBlockDeviceMappingArgs {
+	return &ec2.LaunchTemplateBlockDeviceMappingArgs{
+		DeviceName: pulumi.String(device),
+		Ebs: &ec2.LaunchTemplateBlockDeviceMappingEbsArgs{
+			VolumeSize:          pulumi.Int(gib),
+			VolumeType:          pulumi.String("gp3"),
+			Encrypted:           pulumi.String("true"),
+			DeleteOnTermination: pulumi.String("true"),
+		},
+	}
+}
+
+func (e *eks) nodeGroup(
+	network *eksNetwork, r *roles, control *awseks.Cluster, template *ec2.LaunchTemplate, after []pulumi.Resource,
+) (*awseks.NodeGroup, error) {
+	group, err := awseks.NewNodeGroup(e.ctx, e.name("nodes"), &awseks.NodeGroupArgs{
+		ClusterName:  control.Name,
+		NodeRoleArn:  r.nodes.Arn,
+		SubnetIds:    network.nodes,
+		AmiType:      pulumi.String(amiType(e.cfg.InstanceType)),
+		CapacityType: pulumi.String("ON_DEMAND"), // Spot would take all three away in the same minute.
+		// Fixed. Not ignored as where an autoscaler moves it: none does here, and AWS refuses a desired size below the
+		// minimum, so an ignored one would make cluster.nodes fail.
+		ScalingConfig: &awseks.NodeGroupScalingConfigArgs{
+			MinSize:     pulumi.Int(e.cfg.Nodes),
+			DesiredSize: pulumi.Int(e.cfg.Nodes),
+			MaxSize:     pulumi.Int(e.cfg.Nodes),
+		},
+		LaunchTemplate: &awseks.NodeGroupLaunchTemplateArgs{
+			Id: template.ID(),
+			// The number and not $Latest, which AWS answers with a number and which so is a change in every preview.
+			Version: template.LatestVersion.ApplyT(strconv.Itoa).(pulumi.StringOutput),
+		},
+		// One at a time, and never by force: Longhorn's disruption budget holds a drain back until the volume has
+		// another healthy replica.
+		UpdateConfig: &awseks.NodeGroupUpdateConfigArgs{MaxUnavailable: pulumi.Int(1)},
+		// The scaling group only notices dead machines; this notices a dead kubelet as well.
+		NodeRepairConfig: &awseks.NodeGroupNodeRepairConfigArgs{Enabled: pulumi.Bool(true)},
+		Labels:           e.nodeLabels(),
+		Tags:             pulumi.ToStringMap(e.tags()),
+	}, e.options(
+		pulumi.DependsOn(after), // Why: see nodePool.
+		pulumi.IgnoreChanges([]string{
+			"version", "releaseVersion", // New nodes come with empty disks: their upgrade is a step of its own (README).
+			"subnetIds", "amiType", // Both would replace the group, and with it every replica at once.
+		}),
+		// An update drains three nodes, 15 min each at most, and waits for three new ones.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "120m", Delete: "45m"}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create node group: %w", err)
+	}
+	return group, nil
+}
+
+// amiType is the Amazon Linux 2023 image for the instance type's processor.
+func amiType(instanceType string) string {
+	if awsGraviton.MatchString(instanceType) {
+		return "AL2023_ARM_64_STANDARD"
+	}
+	return "AL2023_x86_64_STANDARD"
+}
+
+func (e *eks) kubeconfig(control *awseks.Cluster) pulumi.StringOutput {
+	region, role := e.cfg.Region, e.cfg.AssumeRoleARN
+	return pulumi.All(control.Name, control.Endpoint, control.CertificateAuthority.Data().Elem()).ApplyT(
+		func(values []any) (string, error) {
+			at, err := endpointOf(values)
+			if err != nil {
+				return "", err
+			}
+			return eksKubeconfig(at, region, role)
+		}).(pulumi.StringOutput)
+}

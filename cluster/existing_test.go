@@ -1,0 +1,88 @@
+package cluster
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ha-iris/internal/secret"
+)
+
+func kubeconfigFor(t *testing.T, server string) string {
+	t.Helper()
+	content := strings.Replace(plainKubeconfig, "https://127.0.0.1:1", server, 1)
+	selected, err := selectContext([]byte(content), "", "here", "kubeconfig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return selected
+}
+
+func TestCheckReachableSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{
+		http.StatusOK:           "",
+		http.StatusUnauthorized: "refuses the credentials (401 Unauthorized)",
+		http.StatusForbidden:    "refuses the credentials (403 Forbidden)",
+		http.StatusNotFound:     "answered 404 Not Found instead of its version",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		err := checkReachable(t.Context(), kubeconfigFor(t, server.URL))
+		server.Close()
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%d: %v", status, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%d: got %v, want %s", status, err, want)
+		case err != nil && (!strings.Contains(err.Error(), `context "here"`) || strings.Contains(err.Error(), "s3cr3t")):
+			t.Errorf("%d: must name the context and not the token: %v", status, err)
+		}
+	}
+}
+
+func TestCheckReachableNamesContextServerAndCommand(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close() // Nobody listens there any more.
+	err := checkReachable(t.Context(), kubeconfigFor(t, server.URL))
+	if err == nil {
+		t.Fatal("reached a closed port")
+	}
+	for _, want := range []string{`context "here"`, server.URL, "cannot be reached", "kubectl --context here version"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in: %v", want, err)
+		}
+	}
+}
+
+func TestExistingTakesExactlyOneKubeconfig(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte(plainKubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, path string
+		secret     secret.Value
+		want       string
+	}{
+		{"file", path, secret.Value{}, ""},
+		{"secret", "", secret.New(plainKubeconfig), ""},
+		{"both", path, secret.New(plainKubeconfig), "cluster.kubeconfigPath: got a path while the secret kubeconfig is set too"},
+		{"neither", "", secret.Value{}, "cluster.kubeconfigPath: got nothing"},
+		{"absent file", path + "-absent", secret.Value{}, fmt.Sprintf("cluster.kubeconfigPath: got %q, want a readable kubeconfig file", path+"-absent")},
+	} {
+		cfg := Config{Cloud: Existing, KubeconfigPath: test.path, Kubeconfig: test.secret}
+		got, err := cfg.existingKubeconfig()
+		switch {
+		case test.want == "" && (err != nil || !strings.Contains(got, "s3cr3t-token")):
+			t.Errorf("%s: got %q, %v", test.name, got, err)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s: got %v, want %s", test.name, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,399 @@
+package cluster
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/container"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/problems"
+)
+
+const (
+	gcpRegionKey   = "gcp:region"
+	gcpProjectKey  = "gcp:project"
+	gcpCredentials = "run: gcloud auth application-default login; or set GOOGLE_APPLICATION_CREDENTIALS to a key file"
+)
+
+var (
+	gcpRegion         = regexp.MustCompile(`^[a-z]+-[a-z]+\d+$`)
+	gcpProject        = regexp.MustCompile(`^([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$`)
+	gcpVersion        = regexp.MustCompile(`^1\.\d+(\.\d+(-gke\.\d+)?)?$`)
+	gcpServiceAccount = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.gserviceaccount\.com$`)
+	gcpNotInLabel     = regexp.MustCompile(`[^a-z0-9_-]`)
+	gcpLabelsKey      = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+	gcpLabelsValue    = regexp.MustCompile(`^[a-z0-9_-]{0,63}$`)
+)
+
+// gcpLabels are Google's rules: 63 lower-case letters, digits, _ and -.
+func gcpLabels() tagRules {
+	return tagRules{
+		key:      gcpLabelsKey,
+		value:    gcpLabelsValue,
+		reserved: []string{"goog"},
+		want:     "a label of up to 63 lower-case letters, digits, _ and -, the name starting with a letter but not with goog",
+	}
+}
+
+func (c Config) validateGKE(found *problems.List) {
+	c.checkName(found)
+	c.checkRegion(found, gcpRegionKey, gcpRegion, "europe-west1")
+	switch {
+	case c.Project == "":
+		found.AddMissing(gcpProjectKey, "the project's id: pulumi config set "+gcpProjectKey+" ID")
+	case !gcpProject.MatchString(c.Project):
+		found.Add(gcpProjectKey, c.Project, "a project's id: 6 to 30 lower-case letters, digits and hyphens")
+	}
+	if c.Nodes >= MinNodes && c.Nodes%zoneCount != 0 {
+		found.Add("cluster.nodes", c.Nodes, fmt.Sprintf("a multiple of %d: GKE counts nodes per zone", zoneCount))
+	}
+	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, gcpVersion, "a version such as 1.35 or 1.35.8-gke.1000")
+	c.checkPattern(found, "instanceType", c.InstanceType, googleMachineType, "a machine type, such as e2-standard-4")
+	c.checkZones(found, func(zone string) bool { return strings.HasPrefix(zone, c.Region+"-") },
+		"a zone of "+c.Region+", such as "+c.Region+"-b")
+	c.checkDisk(found, diskLimits{minimum: 100, maximum: 65536, why: "the node's boot disk, which Google limits to 65536, " +
+		"holds the system, the images and the replicas"})
+	if c.Subnetwork != "" && c.Network == "" {
+		found.AddMissing("cluster.network", "the network that cluster.subnetwork is part of")
+	}
+	c.checkPattern(found, "nodeServiceAccount", c.NodeServiceAccount, gcpServiceAccount,
+		"the e-mail address of a service account: NAME@PROJECT.iam.gserviceaccount.com")
+	c.checkExclusions(found)
+	c.checkSourceRanges(found)
+	c.checkTags(found, gcpLabels())
+}
+
+// maxExclusions is Google's limit for exclusions of node upgrades.
+const maxExclusions = 3
+
+func (c Config) checkExclusions(found *problems.List) {
+	if len(c.MaintenanceExclusions) > maxExclusions {
+		found.Add("cluster.maintenanceExclusions", c.MaintenanceExclusions, fmt.Sprintf("at most %d periods", maxExclusions))
+	}
+	for i, period := range c.MaintenanceExclusions {
+		if _, _, err := parsePeriod(period); err != nil {
+			found.Add(fmt.Sprintf("cluster.maintenanceExclusions[%d]", i), period,
+				"START/END in RFC 3339, such as 2026-12-15T00:00:00Z/2027-01-10T00:00:00Z, the end after the start")
+		}
+	}
+}
+
+// parsePeriod splits START/END, the notation of ISO 8601 for a period.
+func parsePeriod(period string) (start, end time.Time, err error) {
+	from, to, _ := strings.Cut(period, "/")
+	if start, err = time.Parse(time.RFC3339, from); err != nil {
+		return start, end, fmt.Errorf("start: %w", err)
+	}
+	if end, err = time.Parse(time.RFC3339, to); err != nil {
+		return start, end, fmt.Errorf("end: %w", err)
+	}
+	if !end.After(start) {
+		return start, end, fmt.Errorf("%s is not after %s", to, from)
+	}
+	return start, end, nil
+}
+
+// gke provides a cluster on Google Cloud, in a network that exists.
+func (c *Cluster) gke(ctx *pulumi.Context, name string, cfg Config) error {
+	g, err := newGKE(ctx, name, c, cfg)
+	if err != nil {
+		return err
+	}
+	zones, err := g.network()
+	if err != nil {
+		return err
+	}
+	account, err := g.identity()
+	if err != nil {
+		return err
+	}
+	control, err := g.controlPlane(zones, account)
+	if err != nil {
+		return err
+	}
+	nodes, err := g.nodePool(zones, account, control)
+	if err != nil {
+		return err
+	}
+	c.Name, c.Lifetime = control.Name, control
+	c.Ready = []pulumi.Resource{control, nodes}
+	return c.connect(ctx, name, g.kubeconfig(control), []pulumi.Resource{nodes})
+}
+
+type gke struct{ scope }
+
+func newGKE(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*gke, error) {
+	g := &gke{scope{ctx: ctx, component: component, cfg: cfg}}
+	provider, err := gcp.NewProvider(ctx, name, &gcp.ProviderArgs{
+		Project:       pulumi.String(cfg.Project),
+		Region:        pulumi.String(cfg.Region),
+		DefaultLabels: g.labels(),
+	}, pulumi.Parent(component))
+	if err != nil {
+		return nil, fmt.Errorf("create Google Cloud provider: %w", err)
+	}
+	g.provider = provider
+	return g, nil
+}
+
+// labels are the tags, as Google allows them. The user's are valid already; names of stacks may hold anything.
+func (g *gke) labels() pulumi.StringMap {
+	labels := pulumi.StringMap{}
+	for key, value := range g.tags() {
+		labels[key] = pulumi.String(gcpNotInLabel.ReplaceAllString(strings.ToLower(value), "-"))
+	}
+	return labels
+}
+
+// network returns the three zones to use. The network itself is cluster.network, or the project's "default": the package
+// with Google's network types is 245,000 lines to compile. It is the first call to Google, so it is also where wrong
+// credentials show. (Where there are none at all, the provider ends the program before, in words that say what to run.)
+func (g *gke) network() ([]string, error) {
+	// Untyped for the same reason: the typed function is in that package. Zones that are down are listed too: the middle of
+	// an outage is no time to refuse an up.
+	args := struct {
+		Project string `pulumi:"project"`
+		Region  string `pulumi:"region"`
+	}{g.cfg.Project, g.cfg.Region}
+	var available struct {
+		Names []string `pulumi:"names"`
+	}
+	err := g.ctx.Invoke("gcp:compute/getZones:getZones", &args, &available,
+		pulumi.Parent(g.component), pulumi.Provider(g.provider))
+	if err != nil {
+		return nil, lookupError("look up the zones of "+g.cfg.Region, err, gcpCredentials)
+	}
+	return pickGCPZones(g.cfg, available.Names)
+}
+
+// pickGCPZones returns the configured zones, or the region's first three.
+func pickGCPZones(cfg Config, names []string) ([]string, error) {
+	var found problems.List
+	for i, zone := range cfg.Zones {
+		if !slices.Contains(names, zone) {
+			found.Add(fmt.Sprintf("cluster.zones[%d]", i), zone, "one of "+strings.Join(names, ", "))
+		}
+	}
+	if len(cfg.Zones) > 0 {
+		return cfg.Zones, found.Err()
+	}
+	if len(names) < zoneCount {
+		found.Add(gcpRegionKey, cfg.Region, fmt.Sprintf(
+			"a region with %d zones; this one has %s", zoneCount, strings.Join(names, ", ")))
+		return nil, found.Err()
+	}
+	return slices.Sorted(slices.Values(names))[:zoneCount], nil
+}
+
+// nodeAccount is the service account of the nodes.
+type nodeAccount struct {
+	email pulumi.StringInput
+	// grants are the roles that this program gave it.
+	grants []pulumi.Resource
+}
+
+// nodeRoles are what a node must be allowed: its logs and metrics (Google's own least-privilege role for nodes), and
+// images in the project's registry. The default account of Compute Engine is an editor of the whole project.
+func nodeRoles() []string {
+	return []string{"roles/container.defaultNodeServiceAccount", "roles/artifactregistry.reader"}
+}
+
+func (g *gke) identity() (*nodeAccount, error) {
+	if g.cfg.NodeServiceAccount != "" {
+		return &nodeAccount{email: pulumi.String(g.cfg.NodeServiceAccount)}, nil
+	}
+	account, err := serviceaccount.NewAccount(g.ctx, g.name("nodes"), &serviceaccount.AccountArgs{
+		AccountId:   pulumi.String(g.name("nodes")), // The provider makes up no suffix here: it is part of an address.
+		DisplayName: pulumi.String("Nodes of the GKE cluster " + g.cfg.Name),
+	}, g.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("create service account of the nodes: %w", err)
+	}
+	nodes := &nodeAccount{email: account.Email}
+	for _, role := range nodeRoles() {
+		grant, err := projects.NewIAMMember(g.ctx, g.name("nodes-"+role[strings.LastIndexAny(role, "/.")+1:]), &projects.IAMMemberArgs{
+			Project: pulumi.String(g.cfg.Project),
+			Role:    pulumi.String(role),
+			Member:  pulumi.Sprintf("serviceAccount:%s", account.Email),
+		}, g.options()...)
+		if err != nil {
+			return nil, fmt.Errorf("grant %s to the nodes: %w", role, err)
+		}
+		nodes.grants = append(nodes.grants, grant)
+	}
+	return nodes, nil
+}
+
+func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Cluster, error) {
+	control, err := container.NewCluster(g.ctx, g.name(""), &container.ClusterArgs{
+		Location:      pulumi.String(g.cfg.Region), // A region: the control plane survives the loss of a zone as well.
+		NodeLocations: pulumi.ToStringArray(zones), // Some regions have four zones, and GKE would use them all.
+		Network:       optional(g.cfg.Network),
+		Subnetwork:    optional(g.cfg.Subnetwork),
+		// Alias addresses: pods are reachable in the network without a route per node.
+		NetworkingMode:     pulumi.String("VPC_NATIVE"),
+		IpAllocationPolicy: &container.ClusterIpAllocationPolicyArgs{},
+		// Enforces network policies. Cannot be changed later, so from the start.
+		DatapathProvider: pulumi.String("ADVANCED_DATAPATH"),
+		// Google switches it on by itself from 1.36; said here, that is no drift.
+		EnableL4IlbSubsetting:          pulumi.Bool(true),
+		MasterAuthorizedNetworksConfig: g.access(),
+		// Stable: the fewest upgrades. Without a channel there would be none, but Google has deprecated that.
+		ReleaseChannel:         &container.ClusterReleaseChannelArgs{Channel: pulumi.String("STABLE")},
+		MinMasterVersion:       optional(g.cfg.KubernetesVersion),
+		MaintenancePolicy:      g.maintenance(),
+		WorkloadIdentityConfig: &container.ClusterWorkloadIdentityConfigArgs{WorkloadPool: pulumi.String(g.cfg.Project + ".svc.id.goog")},
+		// Google's default is true. In the state before a destroy, not only in the code, it must be false.
+		DeletionProtection: pulumi.Bool(g.cfg.DeletionProtection),
+		// The pool that comes with a cluster can only be changed by replacing the cluster, so it goes at once.
+		RemoveDefaultNodePool: pulumi.Bool(true),
+		InitialNodeCount:      pulumi.Int(1),
+		NodeConfig:            throwawayNodeConfig(account),
+		ResourceLabels:        g.labels(),
+	}, g.options(
+		pulumi.IgnoreChanges([]string{
+			// It describes the pool that is gone, and Google reports the other pool's in its place, which would replace the
+			// cluster (pulumi/pulumi#8991).
+			"nodeConfig",
+			"nodeLocations", // See the node pool.
+		}),
+		// Creation with the throw-away pool takes 10 to 15 min; an upgrade waits for three control planes in turn.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create GKE cluster: %w", err)
+	}
+	return control, nil
+}
+
+// throwawayNodeConfig is small, because three default disks of SSD are over the quota of a fresh project
+// (terraform-google-modules/terraform-google-kubernetes-engine#1795), and has the nodes' account, because organizations
+// disable the default one.
+func throwawayNodeConfig(account *nodeAccount) *container.ClusterNodeConfigArgs {
+	return &container.ClusterNodeConfigArgs{
+		MachineType:    pulumi.String("e2-medium"),
+		DiskType:       pulumi.String("pd-standard"),
+		DiskSizeGb:     pulumi.Int(30),
+		ServiceAccount: account.email,
+		OauthScopes:    oauthScopes(),
+	}
+}
+
+// oauthScopes: what a node may do is decided by its account's roles; scopes are the older, coarser limit on top.
+func oauthScopes() pulumi.StringArray {
+	return pulumi.StringArray{pulumi.String("https://www.googleapis.com/auth/cloud-platform")}
+}
+
+func (g *gke) access() container.ClusterMasterAuthorizedNetworksConfigPtrInput {
+	if len(g.cfg.APIServerSourceRanges) == 0 {
+		return nil
+	}
+	blocks := container.ClusterMasterAuthorizedNetworksConfigCidrBlockArray{}
+	for _, cidr := range g.cfg.APIServerSourceRanges {
+		blocks = append(blocks, &container.ClusterMasterAuthorizedNetworksConfigCidrBlockArgs{CidrBlock: pulumi.String(cidr)})
+	}
+	return &container.ClusterMasterAuthorizedNetworksConfigArgs{
+		CidrBlocks: blocks,
+		// Otherwise every virtual machine in Google's cloud, anybody's, is let in too.
+		GcpPublicCidrsAccessEnabled: pulumi.Bool(false),
+	}
+}
+
+// maintenance keeps node upgrades to weekends: each upgraded node comes back with an empty disk, and rebuilding its
+// replicas is work for a quiet time. Google wants 48 hours in 32 days; this is 64 at least.
+func (g *gke) maintenance() *container.ClusterMaintenancePolicyArgs {
+	exclusions := container.ClusterMaintenancePolicyMaintenanceExclusionArray{}
+	for i, period := range g.cfg.MaintenanceExclusions {
+		start, end, _ := strings.Cut(period, "/") // Validated.
+		exclusions = append(exclusions, &container.ClusterMaintenancePolicyMaintenanceExclusionArgs{
+			ExclusionName: pulumi.String(fmt.Sprintf("no-upgrades-%d", i+1)),
+			StartTime:     pulumi.String(start),
+			EndTime:       pulumi.String(end),
+			ExclusionOptions: &container.ClusterMaintenancePolicyMaintenanceExclusionExclusionOptionsArgs{
+				Scope: pulumi.String("NO_MINOR_OR_NODE_UPGRADES"), // Security patches of the control plane go on.
+			},
+		})
+	}
+	return &container.ClusterMaintenancePolicyArgs{
+		RecurringWindow: &container.ClusterMaintenancePolicyRecurringWindowArgs{
+			StartTime:  pulumi.String("2026-01-03T00:00:00Z"), // The first Saturday of 2026; only its time of day counts.
+			EndTime:    pulumi.String("2026-01-03T08:00:00Z"),
+			Recurrence: pulumi.String("FREQ=WEEKLY;BYDAY=SA,SU"),
+		},
+		MaintenanceExclusions: exclusions,
+	}
+}
+
+func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.Cluster) (*container.NodePool, error) {
+	pool, err := container.NewNodePool(g.ctx, g.name("nodes"), &container.NodePoolArgs{
+		Cluster:       control.ID(),
+		Location:      pulumi.String(g.cfg.Region),
+		NodeLocations: pulumi.ToStringArray(zones),
+		// Per zone. Not initialNodeCount: changing that replaces the pool, and with it every replica at once.
+		NodeCount: pulumi.Int(g.cfg.Nodes / zoneCount),
+		Management: &container.NodePoolManagementArgs{
+			AutoRepair:  pulumi.Bool(true),
+			AutoUpgrade: pulumi.Bool(true), // Google refuses false in a release channel; see maintenance.
+		},
+		// A new node first, then one old one goes: never fewer than three that could hold a replica.
+		UpgradeSettings: &container.NodePoolUpgradeSettingsArgs{
+			Strategy: pulumi.String("SURGE"), MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0),
+		},
+		NodeConfig: g.nodeConfig(account),
+	}, g.options(
+		pulumi.DependsOn(account.grants), // The account's address says nothing of its roles; without them a node reports no logs.
+		pulumi.IgnoreChanges([]string{
+			"version",                                        // The release channel moves it.
+			"nodeLocations",                                  // Nodes do not move: those in the old zones would be deleted, disks and all.
+			"nodeConfig.serviceAccount",                      // Would replace the pool, and with it every replica at once.
+			"nodeConfig.resourceLabels", "nodeConfig.taints", // Google adds its own (upjet-provider-gcp#742).
+			"nodeConfig.kubeletConfig",
+		}),
+		// An update moves three nodes one by one; a disruption budget may hold each drain for Google's limit of 1 h.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "240m", Delete: "60m"}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create node pool: %w", err)
+	}
+	return pool, nil
+}
+
+func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs {
+	return &container.NodePoolNodeConfigArgs{
+		MachineType: pulumi.String(g.cfg.InstanceType),
+		ImageType:   pulumi.String("UBUNTU_CONTAINERD"), // Brings open-iscsi; Google's own system has none.
+		// The boot disk holds the replicas too: pools offer no data disk, and local SSDs are lost at every repair.
+		DiskSizeGb:     pulumi.Int(g.cfg.DataDiskGiB),
+		DiskType:       pulumi.String("pd-balanced"), // SSD. Longhorn advises against less.
+		ServiceAccount: account.email,
+		OauthScopes:    oauthScopes(),
+		Labels:         g.nodeLabels(),
+		ResourceLabels: g.labels(),
+		// Pods get Google's credentials through workload identity and never the node's.
+		WorkloadMetadataConfig: &container.NodePoolNodeConfigWorkloadMetadataConfigArgs{Mode: pulumi.String("GKE_METADATA")},
+		ShieldedInstanceConfig: &container.NodePoolNodeConfigShieldedInstanceConfigArgs{
+			EnableIntegrityMonitoring: pulumi.Bool(true),
+			// Off, as is Google's default: with it on, Ubuntu loads only signed kernel modules, and which of those a
+			// future image ships is not ours to know.
+			EnableSecureBoot: pulumi.Bool(false),
+		},
+	}
+}
+
+func (g *gke) kubeconfig(control *container.Cluster) pulumi.StringOutput {
+	return pulumi.All(control.Name, control.Endpoint, control.MasterAuth.ClusterCaCertificate().Elem()).ApplyT(
+		func(values []any) (string, error) {
+			at, err := endpointOf(values)
+			if err != nil {
+				return "", err
+			}
+			return gkeKubeconfig(at)
+		}).(pulumi.StringOutput)
+}
