@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"ha-iris/cluster"
+	"ha-iris/internal/problems"
+	"ha-iris/internal/secret"
+	"ha-iris/internal/strict"
+	"ha-iris/iris"
+	"ha-iris/storage"
+)
+
+// Config is the stack's whole configuration, decoded, with defaults.
+type Config struct {
+	Cluster cluster.Config `config:"cluster"`
+	Storage storage.Config `config:"storage"`
+	IRIS    iris.Config    `config:"iris"`
+}
+
+// secretKeys are the top-level keys that must be stored encrypted, with the field that each fills.
+func (c *Config) secretKeys() map[string]*secret.Value {
+	return map[string]*secret.Value{
+		"irisPassword":         &c.IRIS.Password,
+		"irisLicenseKey":       &c.IRIS.LicenseKey,
+		"irisRegistryPassword": &c.IRIS.RegistryPassword,
+		"kubeconfig":           &c.Cluster.Kubeconfig,
+	}
+}
+
+// sections are the objects of the configuration, with the struct that each fills.
+func (c *Config) sections() map[string]any {
+	return map[string]any{"cluster": &c.Cluster, "storage": &c.Storage, "iris": &c.IRIS}
+}
+
+func defaultConfig() Config {
+	return Config{Cluster: cluster.DefaultConfig(), Storage: storage.DefaultConfig(), IRIS: iris.DefaultConfig()}
+}
+
+// loadConfig reads, decodes and validates the stack's configuration. Its error lists every mistake; nothing has been
+// registered when it returns.
+func loadConfig(ctx *pulumi.Context) (Config, error) {
+	cfg := defaultConfig()
+	var found problems.List
+	found.Merge(checkTopLevelKeys(ctx.Project(), os.Getenv(pulumi.EnvConfig), &cfg))
+	values := pulumiconfig.New(ctx, "")
+	for _, name := range sortedKeys(cfg.sections()) {
+		found.Merge(decodeSection(values, name, cfg.sections()[name]))
+	}
+	for _, name := range sortedKeys(cfg.secretKeys()) {
+		found.Merge(decodeSecret(ctx, values, name, cfg.secretKeys()[name]))
+	}
+	if cfg.Cluster.Name == "" {
+		cfg.Cluster.Name = ctx.Project() + "-" + ctx.Stack()
+	}
+	readCloud(ctx, &cfg.Cluster)
+	cfg.Cluster = cfg.Cluster.WithDefaults()
+	// A key that could not be decoded keeps its default, so it is not reported a second time here.
+	found.Merge(cfg.Validate())
+	return cfg, summarize(found.Err())
+}
+
+// readCloud takes over what the clouds' own namespaces hold, so that nobody has to write a region twice.
+func readCloud(ctx *pulumi.Context, c *cluster.Config) {
+	switch c.Cloud {
+	case cluster.AKS:
+		azure := pulumiconfig.New(ctx, "azure-native")
+		c.Region, c.Subscription = azure.Get("location"), azure.Get("subscriptionId")
+	case cluster.EKS:
+		c.Region = pulumiconfig.Get(ctx, "aws:region")
+	case cluster.GKE:
+		google := pulumiconfig.New(ctx, "gcp")
+		c.Region, c.Project = google.Get("region"), google.Get("project")
+	case cluster.Existing:
+	}
+}
+
+// Validate returns every problem of the configuration, those between its parts included, or nil.
+func (c Config) Validate() error {
+	var found problems.List
+	found.Merge(c.Cluster.Validate())
+	found.Merge(c.Storage.Validate())
+	found.Merge(c.IRIS.Validate())
+	if c.Storage.Install && c.Storage.Replicas > max(c.Cluster.Nodes, cluster.MinNodes) {
+		found.Add("storage.replicas", c.Storage.Replicas, fmt.Sprintf(
+			"at most cluster.nodes (%d): each copy needs a node of its own", c.Cluster.Nodes))
+	}
+	c.validateDisk(&found)
+	c.validateCores(&found)
+	return found.Err()
+}
+
+// validateDisk checks that a node's disk has room for its copy of the volume.
+func (c Config) validateDisk(found *problems.List) {
+	disk, known := c.Cluster.DataDisk()
+	volume, err := c.IRIS.VolumeBytes()
+	if !known || err != nil || !c.Storage.Install { // A size that cannot be read is reported by its own package.
+		return
+	}
+	// Longhorn reserves 30 % of a disk that it shares with the system, and keeps 10 % of one of its own free
+	// (storage-reserved-percentage-for-default-disk, and storage/values.go).
+	usablePercent := int64(70)
+	if c.Cluster.Traits().Storage.DedicatedDisk {
+		usablePercent = 90
+	}
+	const gib = 1 << 30
+	if usable := int64(disk) * gib * usablePercent / 100; volume > usable {
+		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole copy of iris.size (%s), and "+
+			"Longhorn uses %d %% of the disk", (volume*100/usablePercent+gib-1)/gib, c.IRIS.Size, usablePercent))
+	}
+}
+
+// validateCores refuses machines on which the Community edition does not start: it counts the cores that it sees, and a
+// pod's CPU limit hides none of them (ACLOUD, Community Edition's limits).
+func (c Config) validateCores(found *problems.List) {
+	const communityCores = 20
+	cores, known := c.Cluster.VisibleCores()
+	if known && c.IRIS.Edition == iris.Community && cores > communityCores {
+		found.Add("cluster.instanceType", c.Cluster.InstanceType, fmt.Sprintf("a machine with at most %d cores instead of %d, or "+
+			"iris.edition licensed: the Community edition does not start on more", communityCores, cores))
+	}
+}
+
+// checkTopLevelKeys reports keys of our namespace that do not exist. encoded is the configuration as the engine hands
+// it to the program; the SDK can look keys up but not list them.
+func checkTopLevelKeys(project, encoded string, cfg *Config) error {
+	if encoded == "" {
+		return nil // Not started by the engine: a test.
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(encoded), &given); err != nil {
+		return errors.New("the engine's configuration is not a JSON object") // The cause could quote a secret.
+	}
+	valid := append(sortedKeys(cfg.sections()), sortedKeys(cfg.secretKeys())...)
+	var found problems.List
+	for _, key := range sortedKeys(given) {
+		name, ours := strings.CutPrefix(key, project+":")
+		if ours && !slices.Contains(valid, name) {
+			found.Merge(problems.Problem{Path: name, Got: "a key that does not exist", Want: "one of " + strings.Join(valid, ", ")})
+		}
+	}
+	return found.Err()
+}
+
+func decodeSection(values *pulumiconfig.Config, name string, target any) error {
+	var raw json.RawMessage
+	err := values.TryObject(name, &raw)
+	if errors.Is(err, pulumiconfig.ErrMissingVar) {
+		return nil
+	}
+	if err != nil {
+		var found problems.List
+		found.Add(name, values.Get(name), "an object with the keys "+strings.Join(strict.Keys(target), ", "))
+		return found.Err()
+	}
+	return strict.Decode(raw, name, target)
+}
+
+func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {
+	plaintext, err := values.Try(name)
+	if errors.Is(err, pulumiconfig.ErrMissingVar) || plaintext == "" {
+		return nil // Whether it may be missing is for the package that uses it to say.
+	}
+	if err != nil {
+		return fmt.Errorf("%s: read: %w", name, err)
+	}
+	*target = secret.New(plaintext)
+	if !ctx.IsConfigSecret(ctx.Project() + ":" + name) {
+		var found problems.List
+		found.AddSecret(name, "a value in clear text", "a secret; change it, because it may have been read, and run: "+
+			"pulumi config set --secret "+name)
+		return found.Err()
+	}
+	return nil
+}
+
+// summarize puts the problems one on a line under a heading that says how many there are and that nothing happened.
+func summarize(err error) error {
+	if err == nil {
+		return nil
+	}
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return fmt.Errorf("the configuration is not valid: %w", err)
+	}
+	lines := make([]string, 0, len(joined.Unwrap()))
+	for _, problem := range joined.Unwrap() {
+		lines = append(lines, "  - "+problem.Error())
+	}
+	noun := "problem"
+	if len(lines) > 1 {
+		noun = "problems"
+	}
+	return fmt.Errorf("the configuration has %d %s; nothing was changed:\n%s", len(lines), noun, strings.Join(lines, "\n"))
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

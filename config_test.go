@@ -1,0 +1,116 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"ha-iris/internal/testkit"
+)
+
+// with returns the configuration of an otherwise valid stack with one section replaced.
+func with(section, content string) map[string]string { return map[string]string{section: content} }
+
+func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
+	t.Parallel()
+	const loadBalancer = `"service":{"type":"LoadBalancer","sourceRanges":`
+	cases := map[string]struct {
+		config map[string]string
+		want   []string
+	}{
+		"unknown key":         {with("iris", `{"sise":"20Gi"}`), []string{"iris.sise: got a key that does not exist, want size"}},
+		"unknown key, nested": {with("iris", `{"service":{"typ":"ClusterIP"}}`), []string{"iris.service.typ: got a key that does not exist, want type"}},
+		"wrong type":          {with("storage", `{"replicas":"three"}`), []string{`storage.replicas: got "three", want a whole number`}},
+		"not an object":       {with("storage", `three`), []string{`storage: got "three", want an object`}},
+		"fewer nodes than replicas": {with("storage", `{"replicas":5}`),
+			[]string{"storage.replicas: got 5, want at most cluster.nodes (3)"}},
+		"too few nodes":           {with("cluster", `{"cloud":"existing","nodes":2}`), []string{"cluster.nodes: got 2, want at least 3"}},
+		"unknown cloud":           {with("cluster", `{"cloud":"openstack"}`), []string{`cluster.cloud: got "openstack", want one of`}},
+		"size without a unit":     {with("iris", `{"size":"20"}`), []string{`iris.size: got "20"`}},
+		"size as a number":        {with("iris", `{"size":20}`), []string{`iris.size: got "20"`}},
+		"size too small for IRIS": {with("iris", `{"size":"1Gi"}`), []string{`iris.size: got "1Gi"`}},
+		"malformed source range":  {with("iris", `{`+loadBalancer+`["10.0.0.0/33"]}}`), []string{`iris.service.sourceRanges[0]: got "10.0.0.0/33"`}},
+		"LoadBalancer open to nobody in particular": {with("iris", `{`+loadBalancer+`[]}}`),
+			[]string{"iris.service.sourceRanges: got nothing", "0.0.0.0/0"}},
+		"missing password": {map[string]string{"irisPassword": ""},
+			[]string{"irisPassword: got nothing", "pulumi config set --secret irisPassword"}},
+		"default password":           {map[string]string{"irisPassword": "SYS"}, []string{"irisPassword: got "}},
+		"password IRIS would refuse": {map[string]string{"irisPassword": "ab"}, []string{"irisPassword: got "}},
+		"image with the tag latest":  {with("iris", `{"image":"intersystems/iris-community:latest"}`), []string{"iris.image: got"}},
+		"image with a moving tag":    {with("iris", `{"image":"intersystems/iris-community:latest-em"}`), []string{"iris.image: got"}},
+		"image without a tag":        {with("iris", `{"image":"intersystems/iris-community"}`), []string{"iris.image: got"}},
+		"both forms of kubeconfig": {with("cluster", `{"cloud":"existing","kubeconfigPath":"config"}`),
+			[]string{"cluster.kubeconfigPath: got ", "one of the two"}},
+		"kubeconfig file absent": {map[string]string{"cluster": `{"cloud":"existing","kubeconfigPath":"no/such"}`, "kubeconfig": ""},
+			[]string{`cluster.kubeconfigPath: got "no/such", want a readable kubeconfig file`}},
+		"context absent": {with("cluster", `{"cloud":"existing","context":"prod"}`), []string{`cluster.context: got "prod", want one of only`}},
+		"machine too large for Community": {map[string]string{"cluster": `{"cloud":"eks","instanceType":"m6i.8xlarge"}`, "kubeconfig": ""},
+			[]string{`cluster.instanceType: got "m6i.8xlarge", want a machine with at most 20 cores instead of 32`}},
+		"disk too small for a copy": {map[string]string{
+			"cluster": `{"cloud":"gke","dataDiskGiB":100}`, "iris": `{"size":"90Gi"}`, "kubeconfig": "",
+		}, []string{"cluster.dataDiskGiB: got 100, want at least 129: each node holds a whole copy of iris.size (90Gi), and Longhorn uses 70 %"}},
+		"setting of another cloud": {map[string]string{"cluster": `{"cloud":"eks","network":"vpc"}`, "kubeconfig": ""},
+			[]string{"cluster.network: got a value, want nothing with cloud eks: it is a setting of gke"}},
+		"several together": {map[string]string{
+			"cluster": `{"cloud":"existing","nodes":1}`, "storage": `{"replicas":true,"versionn":"1"}`,
+			"iris": `{"size":"20","image":"x:latest"}`, "irisPassword": "SYS",
+		}, []string{
+			"the configuration has 6 problems; nothing was changed", "cluster.nodes: got 1", "storage.replicas: got true",
+			"storage.versionn: got a key", `iris.size: got "20"`, "iris.image: got", "irisPassword: got",
+		}},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			checkRefused(t, existing(t, test.config), test.want)
+		})
+	}
+}
+
+func checkRefused(t *testing.T, options testkit.Options, words []string) {
+	t.Helper()
+	options.Preview = true
+	recorder := &testkit.Recorder{}
+	err := recorder.Run(run, options)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the message lacks %q:\n%v", word, err)
+		}
+	}
+	for _, secret := range []string{testPassword, `"SYS"`, `"ab"`, "token: t"} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the message shows a secret: %v", err)
+		}
+	}
+	if golden := recorder.Golden(); golden != "\n" {
+		t.Errorf("registered in spite of the error:\n%s", golden)
+	}
+}
+
+func TestLoadConfig_RefusesASecretInClearText(t *testing.T) {
+	t.Parallel()
+	options := existing(t, nil)
+	options.Secrets = []string{"ha-iris:kubeconfig"}
+	err := (&testkit.Recorder{}).Run(run, options)
+	if err == nil || !strings.Contains(err.Error(), "irisPassword: got a value in clear text") ||
+		!strings.Contains(err.Error(), "pulumi config set --secret irisPassword") || strings.Contains(err.Error(), testPassword) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckTopLevelKeys_RefusesWhatIsNotOurs(t *testing.T) {
+	t.Parallel()
+	cfg := defaultConfig()
+	err := checkTopLevelKeys("ha-iris", `{"ha-iris:replicas":"3","ha-iris:irisPassword":"x","aws:region":"eu-west-1"}`, &cfg)
+	if err == nil || !strings.HasPrefix(err.Error(), "replicas: got a key that does not exist, want one of cluster, ") {
+		t.Errorf("got %v", err)
+	}
+	if err := checkTopLevelKeys("ha-iris", `{"ha-iris:cluster":"{}","pulumi:disable-default-providers":"x"}`, &cfg); err != nil {
+		t.Errorf("valid keys refused: %v", err)
+	}
+	if err := checkTopLevelKeys("ha-iris", `{"ha-iris:irisPassword":"hunter2`, &cfg); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,56 @@
+// Command ha-iris is a Pulumi program: a highly available InterSystems IRIS on Kubernetes without mirroring.
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/cluster"
+	"ha-iris/iris"
+	"ha-iris/storage"
+)
+
+func main() { pulumi.Run(run) }
+
+func run(ctx *pulumi.Context) error {
+	cfg, err := loadConfig(ctx)
+	if err != nil {
+		return err
+	}
+	outputs, err := deploy(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	outputs.export(ctx)
+	return nil
+}
+
+// deploy is the whole program: the data flows from top to bottom and nowhere else.
+func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
+	kubernetes, err := cluster.New(ctx, "cluster", &cluster.Args{Config: cfg.Cluster})
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := storage.New(ctx, "storage", &storage.Args{
+		Config:   cfg.Storage,
+		Traits:   storage.Traits(kubernetes.Traits.Storage),
+		Provider: kubernetes.Provider,
+		Protect:  cfg.IRIS.ProtectData,
+		Lifetime: kubernetes.Lifetime,
+		After:    kubernetes.Ready,
+	})
+	if err != nil {
+		return nil, err
+	}
+	database, err := iris.New(ctx, "iris", &iris.Args{
+		Config:       cfg.IRIS,
+		StorageClass: volumes.ClassName,
+		Service:      iris.ServiceTraits(kubernetes.Traits.Service),
+		Provider:     kubernetes.Provider,
+		Lifetime:     kubernetes.Lifetime,
+		After:        volumes.Ready,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newOutputs(kubernetes, volumes, database), nil
+}

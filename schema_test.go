@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	"ha-iris/internal/strict"
+)
+
+// The structs and their doc comments are the one source of the configuration's keys, types, defaults and descriptions
+// and of the outputs. Pulumi.yaml and the README's tables are written from them and checked here.
+
+// key is one key of the configuration.
+type key struct {
+	Path, Type, Doc string
+	Default         any
+}
+
+func TestPulumiYAML_DeclaresEveryKey(t *testing.T) {
+	var lines strings.Builder
+	for _, k := range configKeys(t) {
+		encoded, err := json.Marshal(k.Default)
+		if err != nil {
+			t.Fatalf("encode default of %s: %v", k.Path, err)
+		}
+		fmt.Fprintf(&lines, "  %s:\n    description: %q\n    default: %s\n", k.Path, k.Type+". "+k.Doc, encoded)
+	}
+	checkGenerated(t, "Pulumi.yaml", "  # config:begin\n", "  # config:end\n", lines.String())
+}
+
+func TestREADME_ListsEveryKey(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
+	for _, k := range configKeys(t) {
+		encoded, err := json.Marshal(k.Default)
+		if err != nil {
+			t.Fatalf("encode default of %s: %v", k.Path, err)
+		}
+		shown := "`" + strings.Trim(string(encoded), `"`) + "`"
+		if shown == "``" {
+			shown = ""
+		}
+		if k.Path == "iris.image" {
+			shown = "Community 2026.1, by digest" // The digest is too long for a table; Pulumi.yaml shows it.
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", k.Path, strings.ToLower(k.Type), shown, strings.ReplaceAll(k.Doc, "|", `\|`))
+	}
+	checkGenerated(t, "README.md", "<!-- config:begin -->\n", "<!-- config:end -->\n", table.String())
+}
+
+func TestREADME_ListsEveryOutput(t *testing.T) {
+	docs := fieldDocs(t, ".", "Outputs")
+	var table strings.Builder
+	table.WriteString("| output | type | meaning |\n|---|---|---|\n")
+	outputs := reflect.TypeFor[Outputs]()
+	for i := range outputs.NumField() {
+		field := outputs.Field(i)
+		kind := "string"
+		if strings.Contains(field.Type.Name(), "Int") {
+			kind = "integer"
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", field.Tag.Get("pulumi"), kind, describe(field.Name, docs[field.Name]))
+	}
+	checkGenerated(t, "README.md", "<!-- outputs:begin -->\n", "<!-- outputs:end -->\n", table.String())
+}
+
+// configKeys lists every key in the order in which a reader meets them.
+func configKeys(t *testing.T) []key {
+	t.Helper()
+	cfg := defaultConfig()
+	var keys []key
+	for _, section := range []struct {
+		name   string
+		values any
+	}{{"cluster", cfg.Cluster}, {"storage", cfg.Storage}, {"iris", cfg.IRIS}} {
+		keys = append(keys, structKeys(t, section.name, section.name, reflect.ValueOf(section.values))...)
+	}
+	for _, name := range sortedKeys(cfg.secretKeys()) {
+		keys = append(keys, key{Path: name, Type: "Secret", Doc: secretDoc(t, &cfg, name), Default: ""})
+	}
+	return keys
+}
+
+func structKeys(t *testing.T, dir, path string, values reflect.Value) []key {
+	t.Helper()
+	docs := fieldDocs(t, dir, values.Type().Name())
+	var keys []key
+	for _, field := range strict.Fields(values.Type()) {
+		value := values.FieldByName(field.Name)
+		fieldPath := path + "." + field.Key
+		if field.Type.Kind() == reflect.Struct {
+			keys = append(keys, structKeys(t, dir, fieldPath, value)...)
+			continue
+		}
+		doc := docs[field.Name]
+		if doc == "" {
+			t.Errorf("%s.%s has no comment to describe %s with", values.Type().Name(), field.Name, fieldPath)
+		}
+		typeName := strict.TypeName(field.Type)
+		keys = append(keys, key{
+			Path: fieldPath, Type: strings.ToUpper(typeName[:1]) + typeName[1:], Doc: describe(field.Name, doc),
+			Default: plain(value),
+		})
+	}
+	return keys
+}
+
+// plain turns a nil list or map into an empty one, because the CLI hands null to nobody.
+func plain(value reflect.Value) any {
+	switch {
+	case value.Kind() == reflect.Slice && value.IsNil():
+		return []string{}
+	case value.Kind() == reflect.Map && value.IsNil():
+		return map[string]string{}
+	default:
+		return value.Interface()
+	}
+}
+
+// secretDoc finds the comment of the field that a top-level secret fills.
+func secretDoc(t *testing.T, cfg *Config, name string) string {
+	t.Helper()
+	target := cfg.secretKeys()[name]
+	for dir, section := range map[string]reflect.Value{
+		"cluster": reflect.ValueOf(&cfg.Cluster).Elem(), "iris": reflect.ValueOf(&cfg.IRIS).Elem(),
+	} {
+		for i := range section.NumField() {
+			if section.Field(i).Addr().Interface() == any(target) {
+				field := section.Type().Field(i).Name
+				return describe(field, fieldDocs(t, dir, section.Type().Name())[field])
+			}
+		}
+	}
+	t.Fatalf("no field receives the secret %s", name)
+	return ""
+}
+
+// describe turns a field's doc comment into a description: without the field's name in front and the default at the end,
+// which have columns of their own.
+func describe(field, doc string) string {
+	doc = regexp.MustCompile(`\s*Default: .*$`).ReplaceAllString(strings.Join(strings.Fields(doc), " "), "")
+	doc = regexp.MustCompile(`^`+field+` (is|are) `).ReplaceAllString(doc, "")
+	doc = strings.TrimSuffix(strings.TrimPrefix(doc, field+" "), ".")
+	if doc == "" {
+		return ""
+	}
+	runes := []rune(doc)
+	runes[0] = unicode.ToUpper(runes[0])
+	return string(runes) + "."
+}
+
+// fieldDocs reads the doc comments of a struct's fields from the package's source.
+func fieldDocs(t *testing.T, dir, structName string) map[string]string {
+	t.Helper()
+	packages, err := parser.ParseDir(token.NewFileSet(), dir, nil, parser.ParseComments) //nolint:staticcheck // No build tags are in play; go/packages would compile everything.
+	if err != nil {
+		t.Fatalf("parse %s: %v", dir, err)
+	}
+	docs := map[string]string{}
+	for _, p := range packages {
+		ast.Inspect(p, func(node ast.Node) bool {
+			spec, ok := node.(*ast.TypeSpec)
+			if !ok || spec.Name.Name != structName {
+				return true
+			}
+			if structType, ok := spec.Type.(*ast.StructType); ok {
+				for _, field := range structType.Fields.List {
+					for _, name := range field.Names {
+						docs[name.Name] = field.Doc.Text()
+					}
+				}
+			}
+			return false
+		})
+	}
+	if len(docs) == 0 {
+		t.Fatalf("no struct %s in %s", structName, dir)
+	}
+	return docs
+}
+
+// checkGenerated compares the text between two marker lines of a file, or rewrites it when the test runs with -update.
+func checkGenerated(t *testing.T, file, begin, end, want string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("read %s: %v", file, err)
+	}
+	before, rest, foundBegin := strings.Cut(string(content), begin)
+	got, after, foundEnd := strings.Cut(rest, end)
+	if !foundBegin || !foundEnd {
+		t.Fatalf("%s lacks the markers %q and %q", file, begin, end)
+	}
+	if got == want {
+		return
+	}
+	if flag.Lookup("update").Value.String() != "true" {
+		t.Errorf("%s does not match the code; run: go test . -update\n--- want\n%s", file, want)
+		return
+	}
+	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil { //nolint:gosec // A committed file, readable by all.
+		t.Fatalf("write %s: %v", file, err)
+	}
+}
