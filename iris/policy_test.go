@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func findings(t *testing.T, manifests string, grade int) []finding {
 	t.Helper()
 	command := exec.Command("go", "tool", "kube-score", "score", "--disable-ignore-checks-annotations",
 		"--kubernetes-version", "v1.34", "--output-format", "json", "-")
-	command.Dir = "testdata/kube-score"
+	command.Dir = filepath.Join("..", "sandbox", "tools", "kube-score")
 	command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
 	command.Stdin = strings.NewReader(manifests)
 	var failure strings.Builder

@@ -1,4 +1,4 @@
-module ha-iris/iris/testdata/kube-score
+module ha-iris/sandbox/tools/kube-score
 
 go 1.26
 

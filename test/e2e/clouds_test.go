@@ -1,0 +1,246 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+
+	"ha-iris/test/standin"
+)
+
+const (
+	managedCluster = "azure-native:containerservice:ManagedCluster"
+	eksCluster     = "aws:eks/cluster:Cluster"
+	eksNodeGroup   = "aws:eks/nodeGroup:NodeGroup"
+	gkeCluster     = "gcp:container/cluster:Cluster"
+	gkeNodePool    = "gcp:container/nodePool:NodePool"
+)
+
+// cloud is one cloud's part of TestClouds.
+type cloud struct {
+	name string
+	// settings are what the cloud's own configuration namespace needs.
+	settings object
+	// balancer is how the cloud answers a LoadBalancer Service.
+	balancer string
+	// clusterType and nodesType are the resources of the control plane and of the nodes.
+	clusterType, nodesType string
+	// failing is what goes wrong at the first up, half-way.
+	failing standin.Fault
+	// moreNodes is a larger number of nodes that the cloud can have.
+	moreNodes int
+	// diskRefused is what the cloud says to a larger disk; empty when it takes it.
+	diskRefused string
+	// deletion is the order in which the cloud's resources have to go.
+	deletion []string
+}
+
+func clouds() []cloud {
+	halfWay := errors.New("the operation timed out")
+	return []cloud{
+		{
+			name: "aks", balancer: "ip", clusterType: managedCluster, nodesType: managedCluster, moreNodes: 4,
+			settings:    object{"azure-native:location": "westeurope"},
+			failing:     standin.Refused(halfWay), // Its only resource besides the group; nothing to be half of.
+			diskRefused: "PropertyChangeNotAllowed",
+			deletion:    []string{managedCluster, "azure-native:resources:ResourceGroup"},
+		},
+		{
+			name: "eks", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup, moreNodes: 4,
+			settings: object{"aws:region": "eu-west-1"},
+			failing:  standin.Partial(halfWay),
+			deletion: []string{eksNodeGroup, eksCluster, "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"},
+		},
+		{
+			name: "gke", balancer: "ip", clusterType: gkeCluster, nodesType: gkeNodePool, moreNodes: 6,
+			settings: object{"gcp:project": "acme-databases", "gcp:region": "europe-west1"},
+			failing:  standin.Partial(halfWay),
+			deletion: []string{gkeNodePool, gkeCluster},
+		},
+	}
+}
+
+// TestClouds takes a stack through its life on stand-in clouds: the engine, the program and everything in Kubernetes are
+// real, the clouds' APIs are simulated (test/standin says what is kept of the vendors' contracts).
+func TestClouds(t *testing.T) {
+	tools := t.TempDir()
+	if err := standin.InstallCLI(t.Context(), tools); err != nil {
+		t.Fatalf("build the clouds' command line tools: %v", err)
+	}
+	for _, c := range clouds() {
+		t.Run(c.name, func(t *testing.T) { c.run(t, tools) })
+	}
+}
+
+func (c cloud) run(t *testing.T, tools string) {
+	t.Helper()
+	on := c.startSandbox(t)
+	kubeconfig, err := os.ReadFile(on.Kubeconfig)
+	if err != nil {
+		t.Fatalf("read kubeconfig: %v", err)
+	}
+	api, err := standin.Start(t.Context(), standin.Options{
+		Kubeconfig: kubeconfig, CLIDir: tools, LoadBalancersLeft: on.loadBalancers,
+	})
+	if err != nil {
+		t.Fatalf("start the clouds: %v", err)
+	}
+	defer func() {
+		if err := api.Close(); err != nil {
+			t.Errorf("stop the clouds: %v", err)
+		}
+	}()
+	cfg := baseConfig(on)
+	cfg.cluster, cfg.other = object{"cloud": c.name}, c.settings
+	s := newStack(t, c.name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
+	s.configure(cfg)
+
+	c.checkFirstUp(t, s, api, on)
+	claim := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
+	c.checkRotation(t, s, api, kubeconfig)
+	cfg = c.checkChanges(t, s, cfg)
+	if now := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}"); now != claim {
+		t.Error("the claim is another one: the data is lost")
+	}
+	if created := len(api.Journal().Done(standin.Create, c.clusterType)); created != 1 {
+		t.Errorf("the cluster was created %d times", created)
+	}
+	c.checkDestroy(t, s, api, cfg)
+}
+
+// startSandbox starts a cluster of the cloud's own: what is in it goes with the cloud's cluster and is not deleted.
+func (c cloud) startSandbox(t *testing.T) sandbox {
+	t.Helper()
+	name := "e2e-" + c.name
+	on, err := startSandbox(name, "--load-balancer", c.balancer)
+	if err != nil {
+		t.Fatalf("start sandbox: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := stopSandbox(name); err != nil {
+			t.Errorf("stop sandbox: %v", err)
+		}
+	})
+	// What the clouds' node pools put on their nodes.
+	on.kubectl(t, "label", "nodes", "--all", "node.longhorn.io/create-default-disk=true")
+	return on
+}
+
+// loadBalancers counts the load balancers that Kubernetes has not taken down.
+func (s sandbox) loadBalancers() int {
+	output, err := exec.Command("kubectl", "--kubeconfig", s.Kubeconfig, "--context", s.Context, "get", "services", "-A",
+		"-o", `jsonpath={range .items[?(@.spec.type=="LoadBalancer")]}x{end}`).Output()
+	if err != nil {
+		return 1 // Not known to be gone.
+	}
+	return len(output)
+}
+
+// checkFirstUp previews on the empty stack, fails half-way, resumes, and ends with a portal and nothing left to do.
+func (c cloud) checkFirstUp(t *testing.T, s *stack, api *standin.Clouds, on sandbox) {
+	t.Helper()
+	if _, err := s.preview(); err != nil {
+		t.Fatalf("a preview on an empty stack: %v", err)
+	}
+	api.FailNext(c.nodesType, standin.Create, c.failing)
+	if output, err := s.cli("up", "--yes", "--skip-preview"); err == nil {
+		t.Fatalf("the up did not notice that its nodes failed:\n%s", output)
+	}
+	if pending := api.PendingFaults(); len(pending) > 0 {
+		t.Fatalf("the up never came to create %s", pending)
+	}
+	outputs, _ := s.up()
+	portal := fmt.Sprintf("http://%v:52773/csp/sys/UtilHome.csp", outputs["irisHost"].Value)
+	if outputs["portalUrl"].Value != portal || outputs["irisHost"].Value == "" {
+		t.Errorf("portalUrl is %v, want %s", outputs["portalUrl"].Value, portal)
+	}
+	if host, _ := outputs["irisHost"].Value.(string); (net.ParseIP(host) == nil) != (c.balancer == "hostname") {
+		t.Errorf("irisHost is %q, and the cloud answers with %s", host, c.balancer)
+	}
+	on.kubectl(t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=60s")
+	if _, again := s.up(); !again.onlySame() {
+		t.Errorf("a second up changed something: %v", again)
+	}
+}
+
+// checkRotation gives the cluster other credentials.
+func (c cloud) checkRotation(t *testing.T, s *stack, api *standin.Clouds, kubeconfig []byte) {
+	t.Helper()
+	rotated := strings.ReplaceAll(string(kubeconfig), s.Name(), s.Name()+"-rotated")
+	if rotated == string(kubeconfig) {
+		t.Fatal("the kubeconfig does not contain the name that the rotation changes")
+	}
+	if err := api.SetKubeconfig([]byte(rotated)); err != nil {
+		t.Fatalf("rotate: %v", err)
+	}
+	if _, done := s.up(optup.Refresh()); done["replace"]+done["delete"]+done["create"] > 0 {
+		t.Errorf("rotated credentials replaced something: %v", done)
+	}
+}
+
+// checkChanges does what the README's table says of node count, disk and version, and returns the configuration that holds.
+func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
+	t.Helper()
+	for _, change := range []struct {
+		key   string
+		value any
+	}{{"nodes", c.moreNodes}, {"kubernetesVersion", "1.36"}} {
+		cfg = cfg.set("cluster."+change.key, change.value)
+		s.configure(cfg)
+		if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
+			t.Errorf("cluster.%s: %v, want an update in place", change.key, done)
+		}
+	}
+	// Another name is another cluster, with an empty disk: refused while the data is protected.
+	s.configure(cfg.set("cluster.name", "another"))
+	if output, err := s.cli("preview"); err == nil || !strings.Contains(output, "protected") {
+		t.Errorf("cluster.name: want a refusal, got %v\n%s", err, output)
+	}
+	larger := cfg.set("cluster.dataDiskGiB", 512)
+	s.configure(larger)
+	if c.diskRefused == "" {
+		if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
+			t.Errorf("cluster.dataDiskGiB: %v, want an update in place", done)
+		}
+		return larger
+	}
+	if output, err := s.cli("up", "--yes"); err == nil || !strings.Contains(output, c.diskRefused) {
+		t.Errorf("cluster.dataDiskGiB: want %s, got %v\n%s", c.diskRefused, err, output)
+	}
+	return cfg
+}
+
+// checkDestroy destroys and looks at the order.
+func (c cloud) checkDestroy(t *testing.T, s *stack, api *standin.Clouds, cfg config) {
+	t.Helper()
+	s.configure(cfg)
+	if output, err := s.cli("destroy", "--yes"); err == nil || !strings.Contains(output, "protect") {
+		t.Errorf("a destroy of protected data: %v\n%s", err, output)
+	}
+	s.configure(cfg.set("iris.protectData", false))
+	s.up()
+	api.ForgetJournal()
+	if err := s.tryDestroy(); err != nil {
+		t.Fatalf("destroy: %v", err)
+	}
+	journal := api.Journal()
+	if err := journal.Ordered(standin.Delete, c.deletion...); err != nil {
+		t.Errorf("deleted in the wrong order: %v", err)
+	}
+	for _, entry := range journal.Done(standin.Delete, c.nodesType) {
+		if entry.LoadBalancers > 0 {
+			t.Errorf("%s went while %d load balancers were left", entry.Name, entry.LoadBalancers)
+		}
+	}
+	if left := api.Resources(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

@@ -1,0 +1,190 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+)
+
+// The images of the licensed edition. No image is pulled on the sandbox, so that none needs a login here.
+const (
+	licensedImage = "containers.intersystems.com/intersystems/iris:2026.1.0.234.1"
+	gatewayImage  = "containers.intersystems.com/intersystems/webgateway-lockeddown:2026.1.0.234.1"
+)
+
+// TestDatabase_ChangesKeepTheVolume walks one database through the changes of its life.
+func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
+	c := baseConfig(shared)
+	s := newStack(t, "database")
+	s.configure(c)
+	t.Cleanup(func() { checkEmpty(t, shared) })
+	s.up()
+	claim := claimUID(t)
+
+	steps := []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"grows with the pod running", func(t *testing.T) {
+			t.Helper()
+			pod := podName(t, shared)
+			c = c.set("iris.size", "30Gi")
+			s.configure(c)
+			s.up()
+			eventually(t, podWait, func() error {
+				if got := jsonpath(t, "pvc", "iris-pvc", "{.status.capacity.storage}"); got != "30Gi" {
+					return fmt.Errorf("the volume has %s", got)
+				}
+				return nil
+			})
+			if podName(t, shared) != pod {
+				t.Error("the pod was restarted to grow the volume")
+			}
+		}},
+		{"does not shrink", func(t *testing.T) {
+			t.Helper()
+			refused(t, s, c.set("iris.size", "25Gi"), "iris.size", `got "25Gi"`, `"30Gi"`, "never shrink")
+		}},
+		{"does not move to another class, mode or namespace", func(t *testing.T) {
+			t.Helper()
+			refused(t, s, c.set("storage.className", "other"), "storage.className", "restore a backup")
+			refused(t, s, c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
+			refused(t, s, c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
+		}},
+		{"takes a new password with a new pod", func(t *testing.T) {
+			t.Helper()
+			pod := podName(t, shared)
+			s.configure(c)
+			s.setSecret("irisPassword", password+"-rotated")
+			s.up()
+			if podName(t, shared) == pod {
+				t.Error("the pod is the old one, so that IRIS would not have read the new password")
+			}
+			if leak := s.kubectlAll(t); strings.Contains(leak, password) {
+				t.Error("the password can be read from an object that is no Secret")
+			}
+		}},
+		{"offers each type of service", func(t *testing.T) { checkServiceTypes(t, s, c) }},
+		{"switches to the licensed edition and back", func(t *testing.T) { checkEditions(t, s, c) }},
+		{"comes back after a destroy that skipped its preview", func(t *testing.T) {
+			t.Helper()
+			s.configure(c)
+			s.up()
+			if output, err := s.cli("destroy", "--yes", "--skip-preview"); err == nil {
+				t.Errorf("destroy deleted protected data:\n%s", output)
+			}
+			s.up()
+			podName(t, shared)
+		}},
+	}
+	for _, step := range steps {
+		if !t.Run(step.name, step.run) {
+			break // What follows builds on it.
+		}
+		if now := claimUID(t); now != claim {
+			t.Fatalf("after %q the claim is another one: the data is lost", step.name)
+		}
+	}
+	s.destroyEverything(c)
+}
+
+// refused fails unless both preview and up refuse the configuration with a message that has all the words, and leave the
+// stack as it is.
+func refused(t *testing.T, s *stack, c config, words ...string) {
+	t.Helper()
+	before := len(s.state())
+	s.configure(c)
+	_, previewErr := s.preview()
+	_, upErr := s.cli("up", "--yes")
+	for operation, err := range map[string]error{"preview": previewErr, "up": upErr} {
+		if err == nil {
+			t.Errorf("%s accepted it", operation)
+			continue
+		}
+		for _, word := range words {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("the message of %s lacks %q:\n%v", operation, word, err)
+			}
+		}
+	}
+	if after := len(s.state()); after != before {
+		t.Errorf("a refused change left %d resources of %d", after, before)
+	}
+	shared.kubectl(t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=60s")
+}
+
+func checkServiceTypes(t *testing.T, s *stack, c config) {
+	t.Helper()
+	cases := []struct {
+		kind         string
+		host, portal func(outputs auto.OutputMap) string
+	}{
+		{"ClusterIP", func(auto.OutputMap) string { return "iris-svc.iris.svc" }, func(auto.OutputMap) string {
+			return "kubectl --namespace iris port-forward service/iris-svc 52773:52773 # then open http://localhost:52773/csp/sys/UtilHome.csp"
+		}},
+		{"NodePort", func(auto.OutputMap) string { return "NODE_ADDRESS" }, func(auto.OutputMap) string {
+			port := jsonpath(t, "service", "iris-svc", `{.spec.ports[?(@.name=="smp-http")].nodePort}`)
+			return "http://NODE_ADDRESS:" + port + "/csp/sys/UtilHome.csp"
+		}},
+		{"LoadBalancer", func(auto.OutputMap) string {
+			return jsonpath(t, "service", "iris-svc", "{.status.loadBalancer.ingress[0].ip}")
+		}, func(outputs auto.OutputMap) string {
+			return fmt.Sprintf("http://%v:52773/csp/sys/UtilHome.csp", outputs["irisHost"].Value)
+		}},
+	}
+	for _, test := range cases {
+		changed := c.set("iris.service.type", test.kind)
+		if test.kind == "ClusterIP" { // Has no clients outside whose addresses could be checked.
+			changed = changed.set("iris.service.sourceRanges", []any{})
+		}
+		s.configure(changed)
+		outputs, _ := s.up()
+		if got, want := outputs["irisHost"].Value, test.host(outputs); got != want {
+			t.Errorf("%s: irisHost is %v, want %s", test.kind, got, want)
+		}
+		if got, want := outputs["portalUrl"].Value, test.portal(outputs); got != want {
+			t.Errorf("%s: portalUrl is %v, want %s", test.kind, got, want)
+		}
+	}
+}
+
+func checkEditions(t *testing.T, s *stack, c config) {
+	t.Helper()
+	s.configure(c.set("iris.edition", "licensed").set("iris.image", licensedImage).set("iris.webGateway.image", gatewayImage).
+		set("iris.registry.username", "someone@example.com"))
+	s.setSecret("irisLicenseKey", "[ConfigFile]\nFileType=InterSystems License\n")
+	s.setSecret("irisRegistryPassword", "token-e2e")
+	s.up()
+	podName(t, shared)
+	images := jsonpath(t, "deployment", "iris", "{.spec.template.spec.containers[*].image}")
+	if !strings.Contains(images, licensedImage) || !strings.Contains(images, gatewayImage) {
+		t.Errorf("the pod runs %q, want the licensed image and the Web Gateway beside it", images)
+	}
+	s.configure(c)
+	s.up()
+	podName(t, shared)
+	if images := jsonpath(t, "deployment", "iris", "{.spec.template.spec.containers[*].image}"); strings.Contains(images, gatewayImage) {
+		t.Errorf("back to Community, the pod still runs %q", images)
+	}
+}
+
+func claimUID(t *testing.T) string {
+	t.Helper()
+	return jsonpath(t, "pvc", "iris-pvc", "{.metadata.uid}")
+}
+
+// jsonpath reads a field of an object in the database's namespace on the shared sandbox.
+func jsonpath(t *testing.T, kind, name, path string) string {
+	t.Helper()
+	return shared.kubectl(t, "-n", "iris", "get", kind, name, "-o", "jsonpath="+path)
+}
+
+// kubectlAll returns every object of the database's namespace that anybody may read, and the events.
+func (s *stack) kubectlAll(t *testing.T) string {
+	t.Helper()
+	return shared.kubectl(t, "-n", "iris", "get", "configmaps,deployments,daemonsets,replicasets,pods,services,events", "-o", "yaml")
+}

@@ -1,0 +1,94 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// What the program's own tests cannot see: the messages as the CLI shows them, its exit code, and that nothing exists.
+func TestBadInput_IsRefusedBeforeAnythingIsCreated(t *testing.T) {
+	base := baseConfig(shared)
+	cases := map[string]struct {
+		config config
+		set    func(s *stack)
+		want   []string
+	}{
+		"several mistakes at once": {
+			config: base.set("iris.size", "20").set("storage.replicas", 5).set("cluster.nodse", 3).
+				set("iris.image", "intersystems/iris-community:latest").set("iris.service.sourceRanges", []any{"10.0.0.0/33"}),
+			want: []string{
+				"the configuration has 5 problems; nothing was changed", `iris.size: got "20"`, "storage.replicas: got 5",
+				"cluster.nodse: got a key that does not exist, want nodes", "iris.image: got",
+				`iris.service.sourceRanges[0]: got "10.0.0.0/33"`,
+			},
+		},
+		"wrong type": {config: base.set("storage.replicas", "three"), want: []string{`storage.replicas: got "three", want a whole number`}},
+		"unreachable cluster": {
+			config: base.set("cluster.kubeconfigPath", unreachable(t)).set("cluster.context", "gone"),
+			want:   []string{`context "gone"`, "cannot be reached", "check that the cluster runs"},
+		},
+		"unknown top-level key": {
+			config: base,
+			set:    func(s *stack) { s.setPlain("replicas", "3") },
+			want:   []string{"replicas: got a key that does not exist, want one of cluster, iris, storage"},
+		},
+		"password missing": {
+			config: base,
+			set:    func(s *stack) { s.remove("irisPassword") },
+			want:   []string{"irisPassword: got nothing", "pulumi config set --secret irisPassword"},
+		},
+		"password in clear": {
+			config: base,
+			set:    func(s *stack) { s.remove("irisPassword"); s.setPlain("irisPassword", password) },
+			want:   []string{"irisPassword: got a value in clear text"},
+		},
+		"default password": {
+			config: base,
+			set:    func(s *stack) { s.setSecret("irisPassword", "SYS") },
+			want:   []string{"irisPassword: got the default password"},
+		},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newStack(t, "input")
+			s.configure(test.config)
+			if test.set != nil {
+				test.set(s)
+			}
+			checkRefused(t, s, test.want)
+			for _, resource := range s.state() {
+				if !strings.HasPrefix(string(resource.Type), "pulumi:pulumi:") {
+					t.Errorf("%s was created", resource.URN)
+				}
+			}
+		})
+	}
+}
+
+func checkRefused(t *testing.T, s *stack, words []string) {
+	t.Helper()
+	for _, operation := range []string{"preview", "up --yes --skip-preview"} {
+		output, err := s.cli(strings.Fields(operation)...)
+		if err == nil {
+			t.Fatalf("%s accepted it", operation)
+		}
+		for _, word := range words {
+			if !strings.Contains(output, word) {
+				t.Errorf("the output of %s lacks %q:\n%s", operation, word, output)
+			}
+		}
+	}
+}
+
+// unreachable writes a kubeconfig that leads to a port where nobody listens.
+func unreachable(t *testing.T) string {
+	t.Helper()
+	return writeFile(t, "kubeconfig", `apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1", insecure-skip-tls-verify: true}}]
+users: [{name: u, user: {}}]
+contexts: [{name: gone, context: {cluster: c, user: u}}]
+`)
+}

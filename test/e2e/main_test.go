@@ -1,0 +1,97 @@
+//go:build e2e
+
+// Package e2e_test runs the program on the real Pulumi engine, the real Kubernetes provider and a real API server with
+// its scheduler and controllers. Nodes, containers and Longhorn are the sandbox's simulation.
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Set once by TestMain.
+var (
+	// repository is the root of the checkout.
+	repository string
+	// program and consumer are the binaries of the program and of examples/consumer.
+	program, consumer string
+	// shared is the sandbox of the tests that need nothing special of it.
+	shared sandbox
+)
+
+// sandbox is a running cluster on this machine, as `sandbox up --json` describes it.
+type sandbox struct {
+	Name       string `json:"name"`
+	Kubeconfig string `json:"kubeconfig"`
+	Context    string `json:"context"`
+}
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if repository, err = filepath.Abs(filepath.Join("..", "..")); err != nil {
+		return 1, fmt.Errorf("find the repository: %w", err)
+	}
+	bin := filepath.Join(repository, ".local", "bin")
+	if err := os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return 1, fmt.Errorf("set PATH: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "ha-iris-e2e-")
+	if err != nil {
+		return 1, fmt.Errorf("make directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program, consumer = filepath.Join(dir, "ha-iris"), filepath.Join(dir, "consumer")
+	for binary, source := range map[string]string{program: ".", consumer: "./examples/consumer"} {
+		build := exec.Command("go", "build", "-o", binary, source)
+		build.Dir = repository
+		if output, err := build.CombinedOutput(); err != nil {
+			return 1, fmt.Errorf("build %s: %w\n%s", source, err, output)
+		}
+	}
+	if shared, err = startSandbox("e2e"); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, stopSandbox("e2e")) }()
+	return m.Run(), nil
+}
+
+func startSandbox(name string, args ...string) (sandbox, error) {
+	// A cluster left by a run that was killed would bring its objects along.
+	if err := stopSandbox(name); err != nil {
+		return sandbox{}, err
+	}
+	command := exec.Command("sandbox", append([]string{"up", "--name", name, "--json"}, args...)...)
+	command.Dir = repository
+	command.Stderr = os.Stderr
+	output, err := command.Output()
+	if err != nil {
+		return sandbox{}, fmt.Errorf("start sandbox %s: %w\n%s", name, err, output)
+	}
+	var started sandbox
+	if err := json.Unmarshal(output, &started); err != nil {
+		return sandbox{}, fmt.Errorf("sandbox %s: read %q: %w", name, output, err)
+	}
+	return started, nil
+}
+
+func stopSandbox(name string) error {
+	command := exec.Command("sandbox", "down", "--name", name, "--purge")
+	command.Dir = repository
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("stop sandbox %s: %w\n%s", name, err, output)
+	}
+	return nil
+}

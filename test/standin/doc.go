@@ -1,0 +1,53 @@
+// Package standin stands in for three clouds, so that a test can run a Pulumi program for AWS, Azure and Google Cloud on
+// the real engine without an account, a plugin or a bill.
+//
+//	clouds, err := standin.Start(ctx, standin.Options{Kubeconfig: kubeconfig, CLIDir: bin})
+//	...
+//	command.Env = append(os.Environ(), clouds.Env()...) // pulumi up
+//	clouds.FailNext("aws:eks/nodeGroup:NodeGroup", standin.Create, standin.Partial(errors.New("timeout")))
+//	...
+//	err = clouds.Journal().Ordered(standin.Delete, "aws:eks/nodeGroup:NodeGroup", "aws:eks/cluster:Cluster")
+//
+// Each cloud is a gRPC server of the engine's provider protocol on loopback, to which the engine attaches through
+// PULUMI_DEBUG_PROVIDERS (Env). All engine runs of a test see the same clouds. Behind every cluster is one real API
+// server, that of Options.Kubeconfig: AKS hands the kubeconfig out; EKS and GKE give its address and certificate
+// authority, and the kubeconfig's credential plugins "aws" and "gke-gcloud-auth-plugin" are stand-ins too (InstallCLI),
+// which count their calls and can refuse.
+//
+// # What is kept of the vendors' contracts
+//
+// Everything below follows the vendors' sources; the comment beside a rule names its origin.
+//
+//   - Inputs: missing, unknown and malformed ones fail Check, as with the provider's own schema. Types and functions that
+//     are not modelled are refused; none is silently accepted.
+//   - Names: made up, remembered, and made anew for a replacement as the providers do it, pulumi-terraform-bridge for AWS
+//     and Google, azure-native for Azure. Whether a replacement is made before or after the deletion follows from that.
+//   - Plans: which changes replace a resource and which are made in place; which outputs are unknown in the preview of a
+//     create and of an update (azure-native knows far fewer than the bridge); lists that are sets; inputs that the cloud
+//     decides when they are not given.
+//   - References: what a resource needs must exist, and have what makes it work: roles their policies and trust, nodes
+//     their routes, images and networking, service accounts their place. Nodes that could not join make the node group
+//     fail after it exists. What is in use cannot be deleted, with the vendor's kind of message; what belongs to a
+//     deleted resource goes along (Cascade in the journal). Deleted in the wrong order, EKS leaves network interfaces
+//     behind, which then block the network.
+//   - Versions: the vendors' range of autumn 2026, up only, one minor version at a time; a control plane first, its
+//     nodes no later than that.
+//   - Limits: AKS refuses to change an agent pool's disk, size or zones; GKE refuses to delete a protected cluster, and
+//     maintenance windows that are too short; EKS refuses user data that is not MIME multipart.
+//   - Failures: refused, half-way and lost calls (FailNext), slow ones (Delay), missing credentials (DenyCredentials).
+//   - Secrets: marked where the provider's schema calls an output sensitive.
+//
+// # What is not
+//
+//   - Time: everything happens at once unless Delay says otherwise, and nothing is eventually consistent. What a provider
+//     would retry for minutes, such as a role whose policy is not attached yet, is refused at once: a program that only
+//     just wins such a race has a dependency missing.
+//   - Nodes: node counts, disks and machine types are remembered and make no nodes; the API server has what it has.
+//   - Drift: an output that the vendor changes by itself and that a program would have to ignore is not simulated, and
+//     Read returns the inputs that the engine sent. Remove takes a resource away behind the engine's back.
+//   - Quotas, prices, permissions, regions other than the handful whose zones matter, and every input that no rule here
+//     looks at: those are stored and compared.
+//   - More than one configuration of a provider at a time: the last one given counts.
+//
+// A new resource type is one entry in its cloud's table (kind.go says what an entry holds).
+package standin
