@@ -1,0 +1,24 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"ha-iris/sandbox/internal/standin"
+)
+
+// controllerCommand is what "sandbox up" starts beside the control plane; nobody needs to type it.
+func (a *app) controllerCommand() *cobra.Command {
+	var options standin.Options
+	command := &cobra.Command{
+		Use:    "controller",
+		Short:  "Play Longhorn's part and the kubelet's volume part (started by sandbox up)",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return standin.Run(command.Context(), options)
+		},
+	}
+	command.Flags().StringVar(&options.Kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
+	command.Flags().StringVar(&options.ReadyFile, "ready-file", "", "file to create once the controller acts")
+	return command
+}

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ha-iris/sandbox/internal/tools"
+)
+
+func (a *app) toolsCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "tools [NAME...]",
+		Short: "Find the tools, or build them from their Go modules",
+		Long: `Finds the tools, or builds them at pinned versions from their Go modules, and prints one line for each that says
+which it was. Without names: what running a stack needs. Names are tools or the groups run and lint.
+
+Tried in this order: what lies in .local/bin and still fits its pins; a compatible one on PATH; for the Kubernetes
+provider, the official download; a build. The first build of everything takes about 15 minutes on 2 cores.
+
+Tools: ` + strings.Join(tools.Names(), ", "),
+		Example: `  sandbox tools
+  sandbox tools lint
+  sandbox tools kubectl --json`,
+		RunE: func(command *cobra.Command, names []string) error { return a.tools(command, names) },
+	}
+	a.jsonFlag(command)
+	return command
+}
+
+func (a *app) tools(command *cobra.Command, names []string) error {
+	l, err := a.layout()
+	if err != nil {
+		return err
+	}
+	results := []tools.Result{}
+	err = tools.Ensure(command.Context(), l, names, a.progress, func(result tools.Result) {
+		results = append(results, result)
+		if !a.asJSON {
+			_, _ = fmt.Fprintln(a.out, result) // the tool is there even if nobody reads the line
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if a.asJSON {
+		return a.printJSON(results)
+	}
+	return nil
+}

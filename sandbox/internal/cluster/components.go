@@ -1,0 +1,201 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Names of the processes, which are also the names of their programs.
+const (
+	etcd              = "etcd"
+	kubeAPIServer     = "kube-apiserver"
+	controllerManager = "kube-controller-manager"
+	scheduler         = "kube-scheduler"
+	kwok              = "kwok"
+	standIn           = "stand-in"
+)
+
+// Programs are the tools that a cluster runs; the stand-in is this program itself.
+func Programs() []string {
+	return []string{etcd, kubeAPIServer, controllerManager, scheduler, kwok}
+}
+
+// component is one process of the cluster.
+type component struct {
+	name    string
+	program string
+	args    []string
+	// files are configuration whose change calls for a restart although the command line stays the same.
+	files []string
+	// ports are the loopback ports the process listens on.
+	ports []int
+}
+
+// components lists the processes in the order in which they start.
+func (c *Cluster) components(s state, self string) []component {
+	return []component{
+		c.etcd(s.Ports),
+		c.apiServer(s.Ports),
+		c.controllerManager(),
+		c.scheduler(),
+		c.kwok(),
+		c.standIn(self),
+	}
+}
+
+// identity is the argument by which a component's process is recognised: it names this cluster's directory, and no other
+// program has a reason to carry it. A client with the administrator's kubeconfig or a pager on a log does not match.
+func (c *Cluster) identity(name string) string {
+	switch name {
+	case etcd:
+		return "--data-dir=" + c.path("etcd")
+	case kubeAPIServer:
+		return "--etcd-certfile=" + c.path("pki", "etcd-client.crt")
+	default:
+		return "--kubeconfig=" + c.kubeconfigOf(name)
+	}
+}
+
+func (c *Cluster) etcd(p ports) component {
+	client, peer := "https://"+loopback(p.Etcd), "https://"+loopback(p.EtcdPeer)
+	return component{
+		name:    etcd,
+		program: c.layout.Tool(etcd),
+		ports:   []int{p.Etcd, p.EtcdPeer},
+		args: []string{
+			"--name=" + c.Name,
+			c.identity(etcd),
+			"--listen-client-urls=" + client,
+			"--advertise-client-urls=" + client,
+			"--client-cert-auth",
+			"--trusted-ca-file=" + c.path("pki", etcdCA+".crt"),
+			"--cert-file=" + c.path("pki", "etcd.crt"),
+			"--key-file=" + c.path("pki", "etcd.key"),
+			"--listen-peer-urls=" + peer,
+			"--initial-advertise-peer-urls=" + peer,
+			"--initial-cluster=" + c.Name + "=" + peer,
+			"--peer-client-cert-auth",
+			"--peer-trusted-ca-file=" + c.path("pki", etcdCA+".crt"),
+			"--peer-cert-file=" + c.path("pki", "etcd.crt"),
+			"--peer-key-file=" + c.path("pki", "etcd.key"),
+			"--log-level=warn",
+		},
+	}
+}
+
+func (c *Cluster) apiServer(p ports) component {
+	return component{
+		name:    kubeAPIServer,
+		program: c.layout.Tool(kubeAPIServer),
+		ports:   []int{p.APIServer},
+		args: []string{
+			"--bind-address=127.0.0.1",
+			fmt.Sprintf("--secure-port=%d", p.APIServer),
+			"--advertise-address=" + advertised,
+			"--etcd-servers=https://" + loopback(p.Etcd),
+			"--etcd-cafile=" + c.path("pki", etcdCA+".crt"),
+			c.identity(kubeAPIServer),
+			"--etcd-keyfile=" + c.path("pki", "etcd-client.key"),
+			"--client-ca-file=" + c.path("pki", clusterCA+".crt"),
+			"--tls-cert-file=" + c.path("pki", "kube-apiserver.crt"),
+			"--tls-private-key-file=" + c.path("pki", "kube-apiserver.key"),
+			"--service-account-issuer=https://kubernetes.default.svc",
+			"--service-account-key-file=" + c.path("pki", "service-accounts.pub"),
+			"--service-account-signing-key-file=" + c.path("pki", "service-accounts.key"),
+			"--service-cluster-ip-range=" + serviceRange,
+			"--authorization-mode=Node,RBAC",
+			// Longhorn's DaemonSets are privileged.
+			"--allow-privileged",
+			"--profiling=false",
+		},
+	}
+}
+
+func (c *Cluster) controllerManager() component {
+	return component{
+		name:    controllerManager,
+		program: c.layout.Tool(controllerManager),
+		args: []string{
+			c.identity(controllerManager),
+			"--use-service-account-credentials",
+			"--root-ca-file=" + c.path("pki", clusterCA+".crt"),
+			"--service-account-private-key-file=" + c.path("pki", "service-accounts.key"),
+			"--cluster-signing-cert-file=" + c.path("pki", clusterCA+".crt"),
+			"--cluster-signing-key-file=" + c.path("pki", clusterCA+".key"),
+			"--allocate-node-cidrs",
+			"--cluster-cidr=" + podRange,
+			// The default since Kubernetes 1.32 (kubernetes/kubernetes#127352), written down because the time until a
+			// dead node's pod moves hangs on it.
+			"--node-monitor-grace-period=50s",
+			// There is only one, and waiting for a dead predecessor's lease would add 15 s to every repair.
+			"--leader-elect=false",
+			// Serves metrics only, and needs another port and another certificate for it.
+			"--secure-port=0",
+		},
+	}
+}
+
+func (c *Cluster) scheduler() component {
+	return component{
+		name:    scheduler,
+		program: c.layout.Tool(scheduler),
+		args: []string{
+			c.identity(scheduler),
+			"--leader-elect=false",
+			"--secure-port=0",
+		},
+	}
+}
+
+func (c *Cluster) kwok() component {
+	return component{
+		name:    kwok,
+		program: c.layout.Tool(kwok),
+		args: []string{
+			c.identity(kwok),
+			"--config=" + c.stagesPath(),
+			"--manage-all-nodes=false",
+			"--manage-nodes-with-annotation-selector=" + fakeNodeAnnotation + "=" + fakeNodeValue,
+			// What a kubelet uses; it renews every quarter of it.
+			fmt.Sprintf("--node-lease-duration-seconds=%d", nodeLeaseSeconds),
+			"--v=WARN", // it logs each renewal of each Lease otherwise
+		},
+		files: []string{c.stagesPath()},
+	}
+}
+
+func (c *Cluster) standIn(self string) component {
+	return component{
+		name:    standIn,
+		program: self,
+		args: []string{
+			"controller",
+			c.identity(standIn),
+			"--ready-file=" + c.readyFile(),
+		},
+	}
+}
+
+// readyFile appears once the stand-in has read the cluster's objects and acts on them.
+func (c *Cluster) readyFile() string { return c.path("run", "stand-in.ready") }
+
+// fingerprint identifies what would be started: a process with another one is outdated and is replaced.
+func (k component) fingerprint() (string, error) {
+	hash := sha256.New()
+	program, err := os.Stat(k.program)
+	if err != nil {
+		return "", fmt.Errorf("find the program of %s: %w", k.name, err)
+	}
+	_, _ = fmt.Fprintln(hash, k.program, program.Size(), program.ModTime().UnixNano(), strings.Join(k.args, "\x00"))
+	for _, path := range k.files {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("read configuration of %s: %w", k.name, err)
+		}
+		_, _ = hash.Write(content)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}

@@ -1,0 +1,60 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// kubeconfigOf is the path of the kubeconfig of one of the cluster's own clients.
+func (c *Cluster) kubeconfigOf(client string) string {
+	return c.path("run", client+".kubeconfig")
+}
+
+// writeKubeconfigs writes one kubeconfig per client and the administrator's, all with the current port.
+func (c *Cluster) writeKubeconfigs(p ports) error {
+	files := map[string]string{
+		"admin":           c.Kubeconfig(),
+		controllerManager: c.kubeconfigOf(controllerManager),
+		scheduler:         c.kubeconfigOf(scheduler),
+		kwok:              c.kubeconfigOf(kwok),
+		standIn:           c.kubeconfigOf(standIn),
+	}
+	for client, path := range files {
+		config, err := c.kubeconfig(client, p)
+		if err != nil {
+			return err
+		}
+		content, err := clientcmd.Write(*config)
+		if err != nil {
+			return fmt.Errorf("encode kubeconfig of %s: %w", client, err)
+		}
+		if err := writeFile(path, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kubeconfig embeds keys instead of naming files: users hand the whole text on as one secret.
+func (c *Cluster) kubeconfig(client string, p ports) (*clientcmdapi.Config, error) {
+	var contents [3][]byte
+	for i, name := range []string{clusterCA + ".crt", client + ".crt", client + ".key"} {
+		content, err := os.ReadFile(c.path("pki", name))
+		if err != nil {
+			return nil, fmt.Errorf("read certificate of %s: %w", client, err)
+		}
+		contents[i] = content
+	}
+	config := clientcmdapi.NewConfig()
+	config.Clusters[c.Context()] = &clientcmdapi.Cluster{
+		Server:                   "https://" + loopback(p.APIServer),
+		CertificateAuthorityData: contents[0],
+	}
+	config.AuthInfos[c.Context()] = &clientcmdapi.AuthInfo{ClientCertificateData: contents[1], ClientKeyData: contents[2]}
+	config.Contexts[c.Context()] = &clientcmdapi.Context{Cluster: c.Context(), AuthInfo: c.Context()}
+	config.CurrentContext = c.Context()
+	return config, nil
+}

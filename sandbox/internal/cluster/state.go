@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// LoadBalancer says how the simulated cloud answers a Service of type LoadBalancer.
+type LoadBalancer string
+
+// The clouds differ in what they publish: GKE and AKS an IP address, EKS a host name, and bare metal nothing.
+const (
+	LoadBalancerIP       LoadBalancer = "ip"
+	LoadBalancerHostname LoadBalancer = "hostname"
+	LoadBalancerPending  LoadBalancer = "pending"
+)
+
+// ParseLoadBalancer returns the mode that text names.
+func ParseLoadBalancer(text string) (LoadBalancer, error) {
+	modes := []LoadBalancer{LoadBalancerIP, LoadBalancerHostname, LoadBalancerPending}
+	if mode := LoadBalancer(text); slices.Contains(modes, mode) {
+		return mode, nil
+	}
+	return "", fmt.Errorf("load balancer mode %q: want one of %v", text, modes)
+}
+
+// state is what a cluster remembers between two starts.
+type state struct {
+	Ports        ports        `json:"ports"`
+	LoadBalancer LoadBalancer `json:"loadBalancer"`
+}
+
+func (c *Cluster) loadState() (state, error) {
+	var s state
+	content, err := os.ReadFile(c.path("state.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	if err := json.Unmarshal(content, &s); err != nil {
+		// A torn file is what a power loss leaves; everything in it can be chosen anew.
+		c.say("%s is damaged (%v): choosing ports again", c.path("state.json"), err)
+		return state{}, nil
+	}
+	return s, nil
+}
+
+func (c *Cluster) saveState(s state) error {
+	content, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the cluster's state: %w", err)
+	}
+	return writeFile(c.path("state.json"), append(content, '\n'))
+}
+
+// writeFile replaces a file in one step, so that a reader or a crash never meets half of it. Only its owner may read
+// it: keys are among them.
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make the directory of %s: %w", path, err)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // has mode 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() { _ = os.Remove(temporary.Name()) }() // gone after the rename
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Close())
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

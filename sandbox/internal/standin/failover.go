@@ -1,0 +1,225 @@
+package standin
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+)
+
+// addFailoverLoop plays longhorn-manager's pod controller. It hears of changes of pods, and of nothing else: that an
+// attachment has gone it learns only at a pod's next change or at a manager's next resync, as the original.
+func (c *standIn) addFailoverLoop() error {
+	l := c.loop("failover", c.syncFailover)
+	resync := c.loop("failover-resync", c.resyncPods(l))
+	resync.queue.Add("resync")
+	return on(c.cache.pods, func(pod *corev1.Pod) {
+		if pod.DeletionTimestamp != nil {
+			l.queue.Add(pod.Namespace + "/" + pod.Name)
+		}
+	})
+}
+
+// resyncPods looks at all deleted pods again at every manager's own resync. Each node's manager counts from its own
+// start; so that managers that started in the same simulated second do not tick as one, their pods' uids set them
+// apart.
+func (c *standIn) resyncPods(l *loop) syncFunc {
+	last := c.clock.Now()
+	return func(context.Context, string) (time.Duration, error) {
+		now := c.clock.Now()
+		managers, err := c.readyManagers()
+		if err != nil {
+			return 0, err
+		}
+		due := slices.ContainsFunc(managers, func(uid types.UID) bool { return resyncBetween(uid, last, now) })
+		last = now
+		if due {
+			for _, object := range c.cache.pods.GetStore().List() {
+				if pod, ok := object.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
+					l.queue.Add(pod.Namespace + "/" + pod.Name)
+				}
+			}
+		}
+		return retryTick, nil
+	}
+}
+
+// readyManagers returns the uids of the manager pods that are ready. The node lifecycle controller marks the one on a
+// dead node as not ready.
+func (c *standIn) readyManagers() ([]types.UID, error) {
+	namespace, running, err := c.manager()
+	if err != nil || !running {
+		return nil, err
+	}
+	pods, err := c.cache.podNamespace.Pods(namespace).List(labels.SelectorFromSet(labels.Set{"app": managerName}))
+	if err != nil {
+		return nil, fmt.Errorf("list pods of %s: %w", managerName, err)
+	}
+	var uids []types.UID
+	for _, pod := range pods {
+		if podReady(pod) {
+			uids = append(uids, pod.UID)
+		}
+	}
+	return uids, nil
+}
+
+// resyncBetween says whether the manager's resync falls after one moment and not after the other.
+func resyncBetween(manager types.UID, after, until time.Time) bool {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(manager)) // a hash never fails to write
+	phase := time.Duration(hash.Sum32()) * time.Millisecond % podResync
+	next := after.Add(-phase).Truncate(podResync).Add(podResync + phase)
+	return !next.After(until)
+}
+
+// syncFailover frees a pod that is stuck on a dead node, if Longhorn's policy says so: first the pod's attachments, and
+// once they are gone and the pod's own grace period is over, the pod (longhorn-manager kubernetes_pod_controller.go,
+// longhorn/longhorn#2947).
+func (c *standIn) syncFailover(ctx context.Context, key string) (time.Duration, error) {
+	namespace, running, err := c.manager()
+	if err != nil || !running {
+		return 0, err
+	}
+	pod, err := c.stuck(ctx, namespace, key)
+	if err != nil || pod == nil {
+		return 0, err
+	}
+	volumes, err := c.longhornVolumes(pod)
+	if err != nil || len(volumes) == 0 {
+		return 0, err
+	}
+	attachments, err := c.podAttachments(pod, volumes)
+	if err != nil {
+		return 0, err
+	}
+	if len(attachments) > 0 {
+		return 0, c.deleteAttachments(ctx, pod, attachments)
+	}
+	if pod.DeletionTimestamp.After(c.clock.Now()) {
+		return 0, nil
+	}
+	c.log.Info("force deleting pod on dead node", "pod", key, "node", pod.Spec.NodeName)
+	err = c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: ptr(int64(0)),
+		Preconditions:      metav1.NewUIDPreconditions(string(pod.UID)),
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return 0, fmt.Errorf("force delete pod %s: %w", key, err)
+	}
+	return 0, nil
+}
+
+// stuck returns the pod if the policy applies to it: terminating, on a dead node, of a controller the policy names.
+func (c *standIn) stuck(ctx context.Context, longhorn, key string) (*corev1.Pod, error) {
+	namespace, name, err := splitKey(key)
+	if err != nil {
+		return nil, err
+	}
+	pod, err := c.cache.podNamespace.Pods(namespace).Get(name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // gone is not stuck
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up pod %s: %w", key, err)
+	}
+	if pod.DeletionTimestamp == nil || pod.Spec.NodeName == "" {
+		return nil, nil //nolint:nilnil // not even deleted
+	}
+	policy, err := c.longhorn.setting(ctx, longhorn, "node-down-pod-deletion-policy")
+	if err != nil || !policyCovers(policy, pod) {
+		return nil, err
+	}
+	down, err := c.down(pod.Spec.NodeName)
+	if err != nil || !down {
+		return nil, err
+	}
+	return pod, nil
+}
+
+// policyCovers knows pods of StatefulSets and of ReplicaSets. Pods of Jobs, of other controllers and of nobody are never
+// freed.
+func policyCovers(policy string, pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return false
+	}
+	switch policy {
+	case "delete-both-statefulset-and-deployment-pod":
+		return owner.Kind == "StatefulSet" || owner.Kind == "ReplicaSet"
+	case "delete-statefulset-pod":
+		return owner.Kind == "StatefulSet"
+	case "delete-deployment-pod":
+		return owner.Kind == "ReplicaSet"
+	default:
+		return false
+	}
+}
+
+// longhornVolumes returns the volumes of Longhorn's that the pod has by a claim of its own. Generic ephemeral volumes
+// Longhorn does not look at.
+func (c *standIn) longhornVolumes(pod *corev1.Pod) ([]*corev1.PersistentVolume, error) {
+	var found []*corev1.PersistentVolume
+	for _, source := range pod.Spec.Volumes {
+		if source.PersistentVolumeClaim == nil {
+			continue
+		}
+		volume, err := c.cache.volumeOf(pod.Namespace, source.PersistentVolumeClaim.ClaimName)
+		if err != nil {
+			return nil, err
+		}
+		if ours(volume) {
+			found = append(found, volume)
+		}
+	}
+	return found, nil
+}
+
+// podAttachments returns the attachments of the volumes to the pod's node.
+func (c *standIn) podAttachments(pod *corev1.Pod, volumes []*corev1.PersistentVolume) ([]*storagev1.VolumeAttachment, error) {
+	var found []*storagev1.VolumeAttachment
+	for _, volume := range volumes {
+		attachments, err := c.cache.attachmentsOf(volume.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, attachment := range attachments {
+			if attachment.Spec.NodeName == pod.Spec.NodeName {
+				found = append(found, attachment)
+			}
+		}
+	}
+	return found, nil
+}
+
+func (c *standIn) deleteAttachments(ctx context.Context, pod *corev1.Pod, attachments []*storagev1.VolumeAttachment) error {
+	for _, attachment := range attachments {
+		if attachment.DeletionTimestamp != nil {
+			continue // being detached
+		}
+		c.log.Info("deleting attachment of pod on dead node", "attachment", attachment.Name,
+			"pod", pod.Namespace+"/"+pod.Name, "node", pod.Spec.NodeName)
+		err := c.client.StorageV1().VolumeAttachments().Delete(ctx, attachment.Name, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete attachment %s: %w", attachment.Name, err)
+		}
+	}
+	return nil
+}
+
+func splitKey(key string) (namespace, name string, err error) {
+	namespace, name, err = cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return "", "", fmt.Errorf("object key %q: %w", key, err)
+	}
+	return namespace, name, nil
+}

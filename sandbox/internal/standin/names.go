@@ -1,0 +1,53 @@
+package standin
+
+import "time"
+
+// Names that Longhorn 1.12 and the CSI sidecars use. They are contract: other controllers and people look for them.
+const (
+	driverName = "driver.longhorn.io"
+	// attachFinalizer is the external-attacher's, with the driver's name made fit for a finalizer.
+	attachFinalizer = "external-attacher/driver-longhorn-io"
+	// longhornFinalizer keeps Longhorn's own objects until Longhorn has cleaned up behind them. Nobody removes it once
+	// Longhorn is gone, which is why uninstalling has to go through Longhorn's own job.
+	longhornFinalizer = "longhorn.io"
+
+	managerName        = "longhorn-manager"
+	driverDeployerName = "longhorn-driver-deployer"
+	pluginName         = "longhorn-csi-plugin"
+	uninstallJobName   = "longhorn-uninstall"
+
+	attacherName    = "csi-attacher"
+	provisionerName = "csi-provisioner"
+	resizerName     = "csi-resizer"
+	snapshotterName = "csi-snapshotter"
+
+	settingsConfigMap     = "longhorn-default-setting"
+	settingsKey           = "default-setting.yaml"
+	storageClassConfigMap = "longhorn-storageclass"
+	storageClassKey       = "storageclass.yaml"
+
+	// volumeKeyPrefix begins a volume's name in a node's status.
+	volumeKeyPrefix = "kubernetes.io/csi/" + driverName + "^"
+
+	fakeNodeAnnotation = "kwok.x-k8s.io/node"
+	fakeNodeValue      = "fake"
+)
+
+// Times of the parts that are played here, with where each comes from.
+const (
+	// attachTick is how often Longhorn's CSI driver looks whether a volume is attached or detached
+	// (longhorn-manager csi/controller_server.go).
+	attachTick = 2 * time.Second
+	// attachPatience is when the driver gives up on one attempt (same file); the attacher then tries again.
+	attachPatience = 90 * time.Second
+	// podResync is how often longhorn-manager looks at every pod again (its informers' resync period).
+	podResync = 30 * time.Second
+	// notReadyGrace is how long Longhorn lets a kubelet that still answers be not ready. It waits for nothing if the
+	// kubelet has fallen silent (longhorn-manager datastore, IsNodeDownOrDeleted).
+	notReadyGrace = 15 * time.Second
+	// attachWarning is when a kubelet first complains that a volume is not attached
+	// (kubernetes pkg/kubelet/volumemanager, podAttachAndMountTimeout).
+	attachWarning = 2*time.Minute + 3*time.Second
+	// retryTick is how often this program looks again at what it cannot watch.
+	retryTick = time.Second
+)

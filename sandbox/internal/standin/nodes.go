@@ -1,0 +1,224 @@
+package standin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// diskLabel on a node asks Longhorn for a disk there; it counts only with create-default-disk-labeled-nodes.
+const diskLabel = "node.longhorn.io/create-default-disk"
+
+// lives says whether the node's kubelet is played at the moment: kwok holds its Lease and renews it. Whoever takes the
+// Lease away kills the node, and both kwok and this program fall silent there at once, long before Kubernetes notices.
+func (c *standIn) lives(node *corev1.Node) (bool, error) {
+	if node.Annotations[fakeNodeAnnotation] != fakeNodeValue {
+		return false, nil // a real kubelet does its own work
+	}
+	lease, err := c.cache.leases.Leases(corev1.NamespaceNodeLease).Get(node.Name)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up lease of node %s: %w", node.Name, err)
+	}
+	spec := lease.Spec
+	if spec.HolderIdentity == nil || spec.RenewTime == nil || spec.LeaseDurationSeconds == nil {
+		return false, nil
+	}
+	expires := spec.RenewTime.Add(time.Duration(*spec.LeaseDurationSeconds) * time.Second)
+	return strings.HasPrefix(*spec.HolderIdentity, c.kwokPrefix) && c.clock.Now().Before(expires), nil
+}
+
+func readyCondition(node *corev1.Node) corev1.NodeCondition {
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			return condition
+		}
+	}
+	return corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}
+}
+
+// down says whether Longhorn considers the node dead: missing, silent, or not ready for longer than the grace.
+func (c *standIn) down(name string) (bool, error) {
+	node, err := c.cache.nodes.Get(name)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up node %s: %w", name, err)
+	}
+	condition := readyCondition(node)
+	switch condition.Status {
+	case corev1.ConditionTrue:
+		return false, nil
+	case corev1.ConditionFalse:
+		return c.clock.Now().Sub(condition.LastTransitionTime.Time) > notReadyGrace, nil
+	case corev1.ConditionUnknown:
+	}
+	return true, nil
+}
+
+// syncLonghornNodes keeps one Longhorn node, with its disk, for each node that longhorn-manager runs on.
+func (c *standIn) syncLonghornNodes(ctx context.Context, namespace string) error {
+	nodes, err := c.cache.nodes.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	for _, node := range nodes {
+		managed, err := c.managerOn(namespace, node.Name)
+		if err != nil {
+			return err
+		}
+		if !managed {
+			continue
+		}
+		if err := c.syncLonghornNode(ctx, namespace, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *standIn) managerOn(namespace, node string) (bool, error) {
+	pods, err := c.cache.podsBy(byNode, node)
+	if err != nil {
+		return false, err
+	}
+	for _, pod := range pods {
+		if pod.Namespace == namespace && pod.Labels["app"] == managerName {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (c *standIn) syncLonghornNode(ctx context.Context, namespace string, node *corev1.Node) error {
+	object, err := c.longhorn.get(ctx, namespace, longhornNodes, node.Name)
+	if err != nil {
+		return err
+	}
+	if object == nil {
+		object = newObject(namespace, longhornNodes, node.Name)
+		object.SetFinalizers([]string{longhornFinalizer})
+		object.Object["spec"] = map[string]any{"allowScheduling": true, "evictionRequested": false, "disks": map[string]any{}}
+		if err := c.longhorn.create(ctx, longhornNodes, object); err != nil {
+			return err
+		}
+		if object, err = c.longhorn.get(ctx, namespace, longhornNodes, node.Name); err != nil || object == nil {
+			return err
+		}
+	}
+	if err := c.ensureDisk(ctx, namespace, node, object); err != nil {
+		return err
+	}
+	return c.reportNode(ctx, namespace, node)
+}
+
+// ensureDisk gives a node its default disk. Longhorn does so only while the node has none.
+func (c *standIn) ensureDisk(ctx context.Context, namespace string, node *corev1.Node, object *unstructured.Unstructured) error {
+	disks, _, err := unstructured.NestedMap(object.Object, "spec", "disks")
+	if err != nil {
+		return fmt.Errorf("read disks of Longhorn's node %s: %w", node.Name, err)
+	}
+	labelledOnly, err := c.longhorn.boolSetting(ctx, namespace, "create-default-disk-labeled-nodes")
+	if err != nil {
+		return err
+	}
+	wanted := !labelledOnly || node.Labels[diskLabel] == "true" || node.Labels[diskLabel] == "config"
+	if len(disks) > 0 || !wanted {
+		return nil
+	}
+	path, err := c.longhorn.setting(ctx, namespace, "default-data-path")
+	if err != nil {
+		return err
+	}
+	updated := object.DeepCopy()
+	disk := map[string]any{"path": path, "allowScheduling": true, "evictionRequested": false, "diskType": "filesystem"}
+	if err := unstructured.SetNestedMap(updated.Object, map[string]any{"default-disk": disk}, "spec", "disks"); err != nil {
+		return fmt.Errorf("give Longhorn's node %s a disk: %w", node.Name, err)
+	}
+	return c.longhorn.update(ctx, longhornNodes, updated)
+}
+
+// reportNode writes the conditions Ready and Schedulable of Longhorn's node.
+func (c *standIn) reportNode(ctx context.Context, namespace string, node *corev1.Node) error {
+	object, err := c.longhorn.get(ctx, namespace, longhornNodes, node.Name)
+	if err != nil || object == nil {
+		return err
+	}
+	down, err := c.down(node.Name)
+	if err != nil {
+		return err
+	}
+	cordoned, err := c.cordoned(ctx, namespace, node)
+	if err != nil {
+		return err
+	}
+	status := map[string]any{
+		"region": node.Labels[corev1.LabelTopologyRegion],
+		"zone":   node.Labels[corev1.LabelTopologyZone],
+		"conditions": []any{
+			map[string]any{"type": "Ready", "status": conditionStatus(!down)},
+			map[string]any{"type": "Schedulable", "status": conditionStatus(!cordoned)},
+		},
+	}
+	if current, _, _ := unstructured.NestedMap(object.Object, "status"); fmt.Sprint(current) == fmt.Sprint(status) {
+		return nil
+	}
+	object.Object["status"] = status
+	return c.longhorn.updateStatus(ctx, longhornNodes, object)
+}
+
+func (c *standIn) cordoned(ctx context.Context, namespace string, node *corev1.Node) (bool, error) {
+	counts, err := c.longhorn.boolSetting(ctx, namespace, "disable-scheduling-on-cordoned-node")
+	return counts && node.Spec.Unschedulable, err
+}
+
+func conditionStatus(holds bool) string {
+	if holds {
+		return string(corev1.ConditionTrue)
+	}
+	return string(corev1.ConditionFalse)
+}
+
+// schedulable lists the nodes that may take a replica: alive, not cordoned, not excluded by the user, with a disk.
+func (c *standIn) schedulable(ctx context.Context, namespace string) ([]string, error) {
+	objects, err := c.longhorn.list(ctx, namespace, longhornNodes)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, object := range objects {
+		allowed, _, err := unstructured.NestedBool(object.Object, "spec", "allowScheduling")
+		if err != nil {
+			return nil, fmt.Errorf("read Longhorn's node %s: %w", object.GetName(), err)
+		}
+		disks, _, err := unstructured.NestedMap(object.Object, "spec", "disks")
+		if err != nil {
+			return nil, fmt.Errorf("read disks of Longhorn's node %s: %w", object.GetName(), err)
+		}
+		node, err := c.cache.nodes.Get(object.GetName())
+		if err != nil || !allowed || len(disks) == 0 {
+			continue // gone, or the user keeps replicas off it
+		}
+		down, err := c.down(node.Name)
+		if err != nil {
+			return nil, err
+		}
+		cordoned, err := c.cordoned(ctx, namespace, node)
+		if err != nil {
+			return nil, err
+		}
+		if !down && !cordoned {
+			names = append(names, node.Name)
+		}
+	}
+	return names, nil
+}

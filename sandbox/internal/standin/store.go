@@ -1,0 +1,149 @@
+package standin
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+// store reads and writes Longhorn's own resources. They are not watched: their definitions come and go with the chart.
+type store struct {
+	client dynamic.Interface
+}
+
+// Kinds of Longhorn resources that are played here, by plural name.
+const (
+	settings       = "settings"
+	longhornNodes  = "nodes"
+	longhornVolume = "volumes"
+)
+
+func kindOf(plural string) string {
+	switch plural {
+	case settings:
+		return "Setting"
+	case longhornNodes:
+		return "Node"
+	default:
+		return "Volume"
+	}
+}
+
+func (s *store) resource(namespace, plural string) dynamic.ResourceInterface {
+	group := schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: plural}
+	return s.client.Resource(group).Namespace(namespace)
+}
+
+func newObject(namespace, plural, name string) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{}}
+	object.SetAPIVersion("longhorn.io/v1beta2")
+	object.SetKind(kindOf(plural))
+	object.SetNamespace(namespace)
+	object.SetName(name)
+	return object
+}
+
+// get returns nil if there is no such object, or no such kind because Longhorn is not installed.
+func (s *store) get(ctx context.Context, namespace, plural, name string) (*unstructured.Unstructured, error) {
+	object, err := s.resource(namespace, plural).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // absence is an answer here
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Longhorn's %s %s: %w", kindOf(plural), name, err)
+	}
+	return object, nil
+}
+
+func (s *store) list(ctx context.Context, namespace, plural string) ([]unstructured.Unstructured, error) {
+	list, err := s.resource(namespace, plural).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list Longhorn's %s: %w", plural, err)
+	}
+	return list.Items, nil
+}
+
+// create writes a new object with its status; one that is there already stays as it is.
+func (s *store) create(ctx context.Context, plural string, object *unstructured.Unstructured) error {
+	status, hasStatus := object.Object["status"]
+	created, err := s.resource(object.GetNamespace(), plural).Create(ctx, object, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)
+	}
+	if !hasStatus {
+		return nil
+	}
+	created.Object["status"] = status // the API server drops it from a create
+	return s.updateStatus(ctx, plural, created)
+}
+
+func (s *store) update(ctx context.Context, plural string, object *unstructured.Unstructured) error {
+	_, err := s.resource(object.GetNamespace(), plural).Update(ctx, object, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("update Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)
+	}
+	return nil
+}
+
+func (s *store) updateStatus(ctx context.Context, plural string, object *unstructured.Unstructured) error {
+	_, err := s.resource(object.GetNamespace(), plural).UpdateStatus(ctx, object, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("update status of Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)
+	}
+	return nil
+}
+
+// remove deletes an object of Longhorn's, its finalizer first, as Longhorn does when it has cleaned up behind it.
+func (s *store) remove(ctx context.Context, plural string, object *unstructured.Unstructured) error {
+	if len(object.GetFinalizers()) > 0 {
+		object.SetFinalizers(nil)
+		if err := s.update(ctx, plural, object); err != nil {
+			return err
+		}
+	}
+	err := s.resource(object.GetNamespace(), plural).Delete(ctx, object.GetName(), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)
+	}
+	return nil
+}
+
+// setting returns the value of a Longhorn setting, and its built-in default if there is no such object.
+func (s *store) setting(ctx context.Context, namespace, name string) (string, error) {
+	object, err := s.get(ctx, namespace, settings, name)
+	if err != nil {
+		return "", err
+	}
+	if object == nil {
+		return defaultOf(name), nil
+	}
+	value, _, err := unstructured.NestedString(object.Object, "value")
+	if err != nil {
+		return "", fmt.Errorf("read setting %s: %w", name, err)
+	}
+	return value, nil
+}
+
+func (s *store) boolSetting(ctx context.Context, namespace, name string) (bool, error) {
+	value, err := s.setting(ctx, namespace, name)
+	if err != nil {
+		return false, err
+	}
+	parsed, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("setting %s: %w", name, err)
+	}
+	return parsed, nil
+}

@@ -1,0 +1,147 @@
+package standin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// addUninstallLoop plays the container of Longhorn's uninstall job, whose pod kwok leaves running.
+func (c *standIn) addUninstallLoop() error {
+	l := c.loop("uninstall", c.syncUninstall)
+	return on(c.cache.pods, func(pod *corev1.Pod) {
+		if pod.Labels[batchv1.JobNameLabel] == uninstallJobName {
+			l.queue.Add(pod.Namespace + "/" + pod.Name)
+		}
+	})
+}
+
+func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration, error) {
+	namespace, name, err := splitKey(key)
+	if err != nil {
+		return 0, err
+	}
+	pod, err := c.cache.podNamespace.Pods(namespace).Get(name)
+	if apierrors.IsNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up pod %s: %w", key, err)
+	}
+	if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil {
+		return 0, nil
+	}
+	confirmed, err := c.longhorn.boolSetting(ctx, namespace, "deleting-confirmation-flag")
+	if err != nil {
+		return 0, err
+	}
+	if !confirmed {
+		c.log.Warn("uninstall refused: deleting-confirmation-flag is not true", "pod", key)
+		return 0, c.endPod(ctx, pod, 1)
+	}
+	if err := c.uninstall(ctx, namespace); err != nil {
+		return 0, err
+	}
+	return 0, c.endPod(ctx, pod, 0)
+}
+
+// uninstall removes what Longhorn made, in Longhorn's order: the volumes with their data, the nodes, the manager so that
+// nothing comes back, the driver, the storage classes, the settings. Attached volumes do not stop it (--force).
+func (c *standIn) uninstall(ctx context.Context, namespace string) error {
+	c.managing.Lock()
+	defer c.managing.Unlock()
+	if manager, err := c.cache.daemonSets.DaemonSets(namespace).Get(managerName); err == nil {
+		c.uninstalled.Store(manager.UID, true)
+	}
+	for _, kind := range []string{longhornVolume, longhornNodes} {
+		if err := c.removeAll(ctx, namespace, kind); err != nil {
+			return err
+		}
+	}
+	if err := c.removeWorkloads(ctx, namespace); err != nil {
+		return err
+	}
+	storage := c.client.StorageV1()
+	err := join(
+		ignoreGone(storage.CSIDrivers().Delete(ctx, driverName, metav1.DeleteOptions{})),
+		ignoreGone(storage.StorageClasses().Delete(ctx, "longhorn", metav1.DeleteOptions{})),
+		ignoreGone(storage.StorageClasses().Delete(ctx, "longhorn-static", metav1.DeleteOptions{})),
+	)
+	if err != nil {
+		return fmt.Errorf("remove the driver: %w", err)
+	}
+	return c.removeAll(ctx, namespace, settings)
+}
+
+func (c *standIn) removeWorkloads(ctx context.Context, namespace string) error {
+	background := metav1.DeleteOptions{PropagationPolicy: ptr(metav1.DeletePropagationBackground)}
+	apps := c.client.AppsV1()
+	errs := []error{
+		ignoreGone(apps.DaemonSets(namespace).Delete(ctx, managerName, background)),
+		ignoreGone(apps.Deployments(namespace).Delete(ctx, driverDeployerName, background)),
+		ignoreGone(apps.DaemonSets(namespace).Delete(ctx, pluginName, background)),
+	}
+	for _, name := range sidecars() {
+		errs = append(errs, ignoreGone(apps.Deployments(namespace).Delete(ctx, name, background)))
+	}
+	if err := join(errs...); err != nil {
+		return fmt.Errorf("remove Longhorn's workloads: %w", err)
+	}
+	return nil
+}
+
+func (c *standIn) removeAll(ctx context.Context, namespace, plural string) error {
+	objects, err := c.longhorn.list(ctx, namespace, plural)
+	if err != nil {
+		return err
+	}
+	for i := range objects {
+		if err := c.longhorn.remove(ctx, plural, &objects[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// endPod lets the pod's container end with the exit code.
+func (c *standIn) endPod(ctx context.Context, pod *corev1.Pod, code int32) error {
+	phase, reason := corev1.PodSucceeded, "Completed"
+	if code != 0 {
+		phase, reason = corev1.PodFailed, "Error"
+	}
+	now := metav1.NewTime(c.clock.Now())
+	statuses := make([]corev1.ContainerStatus, 0, len(pod.Spec.Containers))
+	for _, container := range pod.Spec.Containers {
+		statuses = append(statuses, corev1.ContainerStatus{
+			Name:  container.Name,
+			Image: container.Image,
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: code, Reason: reason, StartedAt: now, FinishedAt: now,
+			}},
+		})
+	}
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"phase": phase, "containerStatuses": statuses}})
+	if err != nil {
+		return fmt.Errorf("encode pod status: %w", err)
+	}
+	_, err = c.client.CoreV1().Pods(pod.Namespace).Patch(
+		ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil {
+		return fmt.Errorf("end pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	return nil
+}

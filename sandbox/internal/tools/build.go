@@ -1,0 +1,93 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// progressEvery is how often a running build says that it still runs.
+const progressEvery = 20 * time.Second
+
+// build compiles the tool, and its helper before it, to the given file, which appears only when it is complete.
+func (e *ensurer) build(ctx context.Context, t tool, version, file string) error {
+	if t.helper != nil {
+		beside := filepath.Join(filepath.Dir(file), t.helper.name)
+		if err := e.build(ctx, tool{name: t.helper.name, module: t.module, pkg: t.helper.pkg}, version, beside); err != nil {
+			return err
+		}
+	}
+	temporary := filepath.Join(filepath.Dir(file), temporaryPrefix+filepath.Base(file))
+	defer func() { _ = os.Remove(temporary) }() // gone after the rename
+	args := []string{
+		"build",
+		// Stamping a tool with our checkout's state would rebuild it for nothing and fails where git distrusts the
+		// directory's owner.
+		"-buildvcs=false",
+		"-o", temporary,
+	}
+	if t.link != nil {
+		args = append(args, "-ldflags", t.link(version))
+	}
+	if _, err := e.goCommand(ctx, t, append(args, t.pkg)...); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, file); err != nil {
+		return fmt.Errorf("put %s in place: %w", t.name, err)
+	}
+	return nil
+}
+
+// goCommand runs the go command in the tool's module and returns its standard output. Nothing else may be added to its
+// flags: other ones, such as -trimpath, make Go compile everything again that the program and the tools share.
+func (e *ensurer) goCommand(ctx context.Context, t tool, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Dir = e.layout.ToolModule(t.module)
+	command.Env = append(os.Environ(), "GOWORK=off") // a workspace around the checkout does not know our tool modules
+	// Interrupted, go removes its temporary files, which SIGKILL would leave.
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
+	command.WaitDelay = 5 * time.Second
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if errors.Is(err, exec.ErrNotFound) {
+			return "", errors.New("there is no go command on PATH: install Go 1.26 or later")
+		}
+		return "", fmt.Errorf("go %s in %s: %w\n%s", args[0], command.Dir, err, strings.TrimSpace(stderr.String()))
+	}
+	return strings.TrimSpace(stdout.String()), nil
+}
+
+// during calls step and says every now and then that it still runs.
+func (e *ensurer) during(what string, step func() error) error {
+	began := time.Now()
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(progressEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				e.say("  still %s, %s so far", what, time.Since(began).Round(time.Second))
+			}
+		}
+	}()
+	err := step()
+	close(done)
+	<-stopped
+	return err
+}

@@ -1,0 +1,251 @@
+//go:build sandbox
+
+// Package test starts real clusters. It needs the tools and is therefore built only with the tag sandbox.
+package test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"ha-iris/sandbox/internal/cluster"
+	"ha-iris/sandbox/internal/layout"
+	"ha-iris/sandbox/internal/tools"
+)
+
+// patience is for machines that build something else at the same time.
+const patience = 2 * time.Minute
+
+// logWriter passes progress lines on to the test's log.
+type logWriter struct{ t *testing.T }
+
+func (w logWriter) Write(line []byte) (int, error) {
+	w.t.Log(strings.TrimRight(string(line), "\n"))
+	return len(line), nil
+}
+
+// sandbox is a cluster of the checkout, and the program that its stand-in runs.
+type sandbox struct {
+	*cluster.Cluster
+	t       *testing.T
+	options cluster.UpOptions
+	kubectl string
+}
+
+// newSandbox prepares a cluster of this name that does not exist yet, and deletes it in the end.
+func newSandbox(t *testing.T, name, program string, mode cluster.LoadBalancer) *sandbox {
+	t.Helper()
+	l, err := layout.Find(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatalf("find checkout: %v", err)
+	}
+	c, err := cluster.New(l, name, logWriter{t})
+	if err != nil {
+		t.Fatalf("new cluster: %v", err)
+	}
+	s := &sandbox{
+		Cluster: c, t: t, kubectl: l.Tool("kubectl"),
+		options: cluster.UpOptions{LoadBalancer: mode, Self: program},
+	}
+	s.purge(t.Context())
+	t.Cleanup(func() { s.purge(context.WithoutCancel(t.Context())) })
+	return s
+}
+
+func (s *sandbox) purge(ctx context.Context) {
+	s.t.Helper()
+	if _, err := s.Down(ctx, true); err != nil {
+		s.t.Errorf("purge: %v", err)
+	}
+}
+
+func prepareTools(t *testing.T) (program string) {
+	t.Helper()
+	l, err := layout.Find(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatalf("find checkout: %v", err)
+	}
+	needed := append(cluster.Programs(), "kubectl")
+	err = tools.Ensure(t.Context(), l, needed, logWriter{t}, func(result tools.Result) { t.Log(result) })
+	if err != nil {
+		t.Fatalf("tools: %v", err)
+	}
+	program = filepath.Join(t.TempDir(), "sandbox")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build sandbox: %v\n%s", err, output)
+	}
+	return program
+}
+
+func (s *sandbox) up() cluster.Status {
+	s.t.Helper()
+	began := time.Now()
+	status, err := s.Up(s.t.Context(), s.options)
+	if err != nil {
+		s.t.Fatalf("up: %v", err)
+	}
+	s.t.Logf("%s is up after %s", s.Name, time.Since(began).Round(10*time.Millisecond))
+	if status.Health != cluster.Running {
+		s.t.Fatalf("status is %s: %s", status.Health, status.Problem)
+	}
+	return status
+}
+
+func (s *sandbox) client() kubernetes.Interface {
+	s.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig())
+	if err != nil {
+		s.t.Fatalf("kubeconfig: %v", err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		s.t.Fatalf("client: %v", err)
+	}
+	return client
+}
+
+func (s *sandbox) apply(name string) {
+	s.t.Helper()
+	command := exec.CommandContext(s.t.Context(), s.kubectl, "--kubeconfig", s.Kubeconfig(), "--context", s.Context(),
+		"apply", "-f", filepath.Join("testdata", name))
+	if output, err := command.CombinedOutput(); err != nil {
+		s.t.Fatalf("apply %s: %v\n%s", name, err, output)
+	}
+}
+
+// eventually polls until the condition holds; what says what is waited for.
+func (s *sandbox) eventually(what string, holds func(ctx context.Context) (bool, error)) {
+	s.t.Helper()
+	began := time.Now()
+	if err := wait.PollUntilContextTimeout(s.t.Context(), 100*time.Millisecond, patience, true, holds); err != nil {
+		s.t.Fatalf("%s: %v after %s", what, err, time.Since(began).Round(time.Second))
+	}
+	s.t.Logf("%s after %s", what, time.Since(began).Round(10*time.Millisecond))
+}
+
+func (s *sandbox) available(namespace, name string) {
+	s.t.Helper()
+	client := s.client()
+	s.eventually(name+" is available", func(ctx context.Context) (bool, error) {
+		deployment, err := client.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+		return err == nil && deployment.Status.AvailableReplicas > 0, nil
+	})
+}
+
+func (s *sandbox) ingress() corev1.LoadBalancerIngress {
+	s.t.Helper()
+	client := s.client()
+	var found corev1.LoadBalancerIngress
+	s.eventually("the Service has an address", func(ctx context.Context) (bool, error) {
+		service, err := client.CoreV1().Services("iris").Get(ctx, "iris-svc", metav1.GetOptions{})
+		if err != nil || len(service.Status.LoadBalancer.Ingress) == 0 {
+			return false, nil //nolint:nilerr // asked again
+		}
+		found = service.Status.LoadBalancer.Ingress[0]
+		return true, nil
+	})
+	return found
+}
+
+func (s *sandbox) kill(status cluster.Status, names ...string) {
+	s.t.Helper()
+	for _, process := range status.Processes {
+		for _, name := range names {
+			if process.Name != name {
+				continue
+			}
+			if err := syscall.Kill(process.PID, syscall.SIGKILL); err != nil {
+				s.t.Fatalf("kill %s: %v", name, err)
+			}
+		}
+	}
+	s.eventually("the crash is noticed", func(ctx context.Context) (bool, error) {
+		status, err := s.Status(ctx)
+		return status.Health == cluster.Broken, err
+	})
+}
+
+func pids(status cluster.Status) map[string]int {
+	found := map[string]int{}
+	for _, process := range status.Processes {
+		found[process.Name] = process.PID
+	}
+	return found
+}
+
+func TestCluster_RunsADatabaseAndSurvivesCrashesAndStops(t *testing.T) {
+	program := prepareTools(t)
+	s := newSandbox(t, "selftest", program, cluster.LoadBalancerIP)
+
+	first := s.up()
+	zones := map[string]bool{}
+	for _, node := range first.Nodes {
+		zones[node.Zone] = node.Ready && node.Simulated
+	}
+	if len(first.Nodes) != 3 || len(zones) != 3 || !zones["sandbox-1"] || !zones["sandbox-2"] || !zones["sandbox-3"] {
+		t.Errorf("got nodes %+v", first.Nodes)
+	}
+	began := time.Now()
+	if again := s.up(); pids(again)[kubeAPIServer] != pids(first)[kubeAPIServer] || time.Since(began) > 5*time.Second {
+		t.Errorf("a second up took %s and left %v, want %v", time.Since(began), pids(again), pids(first))
+	}
+
+	s.apply("longhorn.yaml")
+	s.available("longhorn-system", "csi-provisioner")
+	s.apply("workload.yaml")
+	s.available("iris", "iris")
+	if got := s.ingress(); !strings.HasPrefix(got.IP, "127.") {
+		t.Errorf("got address %+v", got)
+	}
+
+	s.kill(first, "etcd", "stand-in")
+	repaired := s.up()
+	if repaired.Server != first.Server {
+		t.Errorf("the address changed from %s to %s", first.Server, repaired.Server)
+	}
+
+	if wasRunning, err := s.Down(t.Context(), false); err != nil || !wasRunning {
+		t.Fatalf("down: running %t, %v", wasRunning, err)
+	}
+	if status, err := s.Status(t.Context()); err != nil || status.Health != cluster.Stopped {
+		t.Errorf("after down: %s, %v", status.Health, err)
+	}
+	s.up()
+	s.available("iris", "iris")
+}
+
+const kubeAPIServer = "kube-apiserver"
+
+func TestCluster_SeveralRunSideBySideWithTheirOwnCloud(t *testing.T) {
+	program := prepareTools(t)
+	hostname := newSandbox(t, "selftest-hostname", program, cluster.LoadBalancerHostname)
+	pending := newSandbox(t, "selftest-pending", program, cluster.LoadBalancerPending)
+	if a, b := hostname.up(), pending.up(); a.Server == b.Server {
+		t.Errorf("both serve at %s", a.Server)
+	}
+	for _, s := range []*sandbox{hostname, pending} {
+		s.apply("workload.yaml")
+	}
+	if got := hostname.ingress(); got.Hostname != "iris-svc.iris.load-balancer.invalid" || got.IP != "" {
+		t.Errorf("got address %+v", got)
+	}
+	// By now the other cloud would have answered as well.
+	service, err := pending.client().CoreV1().Services("iris").Get(t.Context(), "iris-svc", metav1.GetOptions{})
+	if err != nil || len(service.Status.LoadBalancer.Ingress) > 0 {
+		t.Errorf("got %+v, %v; want no address", service.Status.LoadBalancer, err)
+	}
+	if _, err := os.Stat(filepath.Join(hostname.Dir, "kubeconfig")); err != nil {
+		t.Errorf("kubeconfig: %v", err)
+	}
+}
