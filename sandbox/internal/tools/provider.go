@@ -39,7 +39,7 @@ func (e *ensurer) download(ctx context.Context, t tool, version string) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("not there after %s", downloadPatience)
 	case err != nil:
-		return fmt.Errorf("%w: %s", err, firstLine(string(output)))
+		return errors.New(lastLine(string(output)))
 	}
 	return nil
 }
@@ -88,7 +88,8 @@ func copyFile(from, to string) (err error) {
 	return target.Close()
 }
 
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return line
+// lastLine is where the CLI sums up what went wrong, after a warning per attempt.
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.TrimPrefix(lines[len(lines)-1], "error: ")
 }

@@ -1,0 +1,128 @@
+package check
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// longhornChart matches the chart however it is named: longhorn, oci://.../longhorn, ./charts/longhorn-1.12.1.tgz.
+var longhornChart = regexp.MustCompile(`(^|/)longhorn(-[0-9][^/]*)?(\.tgz)?/?$`)
+
+// clusterTypes match clusters and node pools, by the ends of their types: with Longhorn the data are on the nodes' disks,
+// and go with them.
+var clusterTypes = regexp.MustCompile(`^(azure-native:containerservice(/v\w+)?:(ManagedCluster|AgentPool)|` +
+	`azure:containerservice/\w+:(KubernetesCluster|KubernetesClusterNodePool)|` +
+	`aws:eks/\w+:(Cluster|NodeGroup)|aws-native:eks:(Cluster|Nodegroup)|eks:index:(Cluster|ManagedNodeGroup|NodeGroup|NodeGroupV2)|` +
+	`gcp:container/\w+:(Cluster|NodePool)|google-native:container/v\w+:(Cluster|NodePool))$`)
+
+func (r *resource) isLonghorn() bool {
+	return r.isChart() && longhornChart.MatchString(r.text("chart"))
+}
+
+// claimsVolumes reports whether the resource asks for volumes in its namespace.
+func (r *resource) claimsVolumes() bool {
+	templates, _ := at(r.Inputs, "spec", "volumeClaimTemplates").([]any)
+	return r.isCore("PersistentVolumeClaim") || r.isLonghorn() || r.isKubernetes() && len(templates) > 0
+}
+
+// namespaces are the namespaces that hold data.
+type namespaces struct {
+	names map[string]bool
+	urns  map[string]bool
+}
+
+func dataNamespaces(all []*resource) namespaces {
+	found := namespaces{names: map[string]bool{}, urns: map[string]bool{}}
+	for _, r := range all {
+		if !r.claimsVolumes() {
+			continue
+		}
+		for _, path := range [][]string{{"metadata", "namespace"}, {"namespace"}} {
+			if name := r.text(path...); name != "" {
+				found.names[name] = true
+			}
+			// While the namespace's name is not known, which namespace it is can only be seen by the dependency.
+			for _, urn := range r.PropertyDependencies[path[0]] {
+				found.urns[urn] = true
+			}
+		}
+	}
+	return found
+}
+
+func (n namespaces) hold(r *resource) bool {
+	return r.isCore("Namespace") && (n.names[r.text("metadata", "name")] || n.urns[r.URN])
+}
+
+// checkProtection asks for Pulumi's protect on what holds data. It is the namespace's too: Kubernetes deletes a namespace
+// with everything in it, without a look at Pulumi's marks on that.
+func checkProtection(s *Stack, report reporter) {
+	const want = "protect: true"
+	holding := dataNamespaces(s.resources)
+	for _, r := range s.resources {
+		switch {
+		case r.Protect || strings.HasSuffix(r.Type, "Patch"):
+		case r.isCore("PersistentVolumeClaim"):
+			report(r, "", "a volume's claim that a destroy would delete", want)
+		case r.isLonghorn():
+			report(r, "", "Longhorn, whose removal deletes its volumes", want)
+		case holding.hold(r):
+			report(r, "", "a namespace with data in it that a destroy would delete", want)
+		}
+	}
+}
+
+// losses are the operations that end an object. The engine shows a replacement as one step or as its parts.
+func losses() map[string]string {
+	return map[string]string{
+		"delete": "deleted", "replace": "replaced", "create-replacement": "replaced", "delete-replaced": "replaced",
+	}
+}
+
+// checkLosses looks for steps that delete or replace what holds data. Protection does not make it superfluous: a change
+// that lifts it and replaces at once passes a preview.
+func checkLosses(s *Stack, report reporter) {
+	holding := dataNamespaces(s.everything())
+	reported := map[string]bool{}
+	for _, planned := range s.steps {
+		how, ends := losses()[planned.Op]
+		before := planned.Old
+		if before == nil {
+			before = planned.New
+		}
+		if !ends || before == nil || reported[planned.URN] {
+			continue
+		}
+		what := whatItHolds(before, holding)
+		if what == "" {
+			continue
+		}
+		reported[planned.URN] = true
+		got := "would be " + how
+		if len(planned.ReplaceReasons) > 0 {
+			got += " (" + strings.Join(slices.Compact(slices.Sorted(slices.Values(planned.ReplaceReasons))), ", ") + " changed)"
+		}
+		report(before, "", got, what)
+	}
+}
+
+// whatItHolds says why a resource must stay, or "".
+func whatItHolds(r *resource, holding namespaces) string {
+	switch {
+	case r.isCore("PersistentVolumeClaim"), r.isCore("PersistentVolume"):
+		return "kept: it is the data"
+	case holding.hold(r):
+		return "kept: Kubernetes deletes everything in it, the data included"
+	case strings.HasPrefix(r.Type, kubernetesPrefix+"storage.k8s.io/") && r.kind() == "StorageClass":
+		return "kept: volumes and claims name it, and a new claim of another class is another volume"
+	case r.isLonghorn():
+		return "kept: uninstalling Longhorn deletes its volumes"
+	case r.Type == kubernetesProvider:
+		return "kept: everything on its cluster goes with it; what identifies the cluster is clusterIdentifier"
+	case clusterTypes.MatchString(r.Type):
+		return "kept: the volumes' copies are on its nodes' disks"
+	default:
+		return ""
+	}
+}
