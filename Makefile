@@ -22,6 +22,12 @@ export PULUMI_BACKEND_URL := file://$(LOCAL)/state
 # Protects nothing: the dev stack's only secret is the password of a database that lives on this machine.
 export PULUMI_CONFIG_PASSPHRASE ?= ha-iris-dev
 export PULUMI_SKIP_UPDATE_CHECK := true
+# What the tools would otherwise keep in the home directory.
+export KUBECACHEDIR := $(LOCAL)/cache/kube
+export HELM_CACHE_HOME := $(LOCAL)/cache/helm
+export HELM_CONFIG_HOME := $(LOCAL)/cache/helm
+export HELM_DATA_HOME := $(LOCAL)/cache/helm
+export GOLANGCI_LINT_CACHE := $(LOCAL)/cache/golangci-lint
 # Plugins come from make tools; a closed network must not be asked for them at every run.
 export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION := true
 
@@ -83,7 +89,7 @@ lint: $(SANDBOX) ## Static checks
 	actionlint
 	shfmt -d -i 2 $(SCRIPTS)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else \
-		echo "shellcheck is not on this machine and cannot be built from a Go module; .github/workflows/ci.yaml runs it"; fi
+		echo "shellcheck is not on this machine and cannot be built from a Go module; the runners of .github/workflows have it"; fi
 
 .PHONY: unit
 unit: ## Tests that need no tools
@@ -94,6 +100,14 @@ unit: ## Tests that need no tools
 .PHONY: e2e
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server
 	go test -tags e2e -count=1 -timeout 40m -v ./test/e2e/...
+
+# The dev stack is unprotected on purpose, hence its allowance.
+ENV ?= dev
+.PHONY: ci-preview
+ci-preview: ## Previews ENV as pull requests do and refuses what exposes or loses something
+	@$(MAKE) --no-print-directory STACK=$(ENV) sandbox-up stack
+	pulumi preview --json --show-sames --stack $(ENV) > $(LOCAL)/preview-$(ENV).json || { cat $(LOCAL)/preview-$(ENV).json; exit 1; }
+	go run ./policy $(if $(filter dev,$(ENV)),--allow 'unprotected-data=urn:pulumi:dev::*') $(LOCAL)/preview-$(ENV).json
 
 .PHONY: bench
 bench: tools ## Measures the cold build, and preview, up and destroy beside the engine's floor

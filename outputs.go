@@ -17,8 +17,8 @@ type Outputs struct {
 	PortalURL pulumi.StringOutput `pulumi:"portalUrl"`
 	// IRISHost is the host name or address at which clients reach IRIS.
 	IRISHost pulumi.StringOutput `pulumi:"irisHost"`
-	// SuperserverPort is the port for xDBC and native clients on IRISHost, or inside the cluster when the superserver
-	// is not exposed.
+	// SuperserverPort is the port for xDBC and native clients on IRISHost; 0 when iris.service.superserver does not offer
+	// it.
 	SuperserverPort pulumi.IntOutput `pulumi:"superserverPort"`
 	// Namespace is the Kubernetes namespace of IRIS.
 	Namespace pulumi.StringOutput `pulumi:"namespace"`

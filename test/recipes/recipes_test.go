@@ -3,6 +3,7 @@ package recipes_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -35,17 +36,19 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	copyProgram(t, dir)
-	edit(t, filepath.Join(dir, "storage", "config.go"), "type Config struct {\n",
+	edited := filepath.Join("storage", "config.go")
+	edit(t, filepath.Join(dir, edited), "type Config struct {\n",
 		"type Config struct {\n\t// Scratch is what this test adds. Default: none.\n\tScratch string `json:\"scratch\"`\n")
 
-	output, passed := test(t, dir)
+	test := schemaTests(t, dir, edited)
+	output, passed := test()
 	if passed {
 		t.Fatal("the tests accept a key that Pulumi.yaml and the README do not have")
 	}
 	if want := "run: go test . -update"; !strings.Contains(output, want) {
 		t.Fatalf("the failure does not say %q:\n%s", want, output)
 	}
-	if output, passed = test(t, dir, "-update"); !passed {
+	if output, passed = test("-update"); !passed {
 		t.Fatalf("the command that the failure names fails:\n%s", output)
 	}
 	for _, name := range []string{"Pulumi.yaml", "README.md"} {
@@ -57,20 +60,39 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 			t.Errorf("%s has no storage.scratch after the update", name)
 		}
 	}
-	if output, passed = test(t, dir); !passed {
+	if output, passed = test(); !passed {
 		t.Errorf("the tests fail after the update:\n%s", output)
 	}
 }
 
-// test runs the tests of the schema in a copy of the program.
-func test(t *testing.T, dir string, args ...string) (output string, passed bool) {
+// schemaTests compiles the tests of the program with one file as it is in the copy, and returns what runs those of the
+// schema in the copy. Compiled in place, with an overlay, because everything in another directory would be compiled anew;
+// and once, because go test would link a hundred megabytes for each run.
+func schemaTests(t *testing.T, dir, edited string) func(args ...string) (output string, passed bool) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "go",
-		append([]string{"test", "-run", "^(TestPulumiYAML_|TestREADME_)", "."}, args...)...)
-	command.Dir = dir
-	command.Env = append(os.Environ(), "GOWORK=off")
-	combined, err := command.CombinedOutput()
-	return string(combined), err == nil
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
+		filepath.Join(root(t), edited): filepath.Join(dir, edited),
+	}})
+	if err != nil {
+		t.Fatalf("encode overlay: %v", err)
+	}
+	scratch := t.TempDir()
+	binary, overlayFile := filepath.Join(scratch, "schema.test"), filepath.Join(scratch, "overlay.json")
+	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
+		t.Fatalf("write overlay: %v", err)
+	}
+	// Without debug information, which is most of the linking.
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlayFile, "-o", binary, ".")
+	build.Dir = root(t)
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("compile the edited program: %v\n%s", err, output)
+	}
+	return func(args ...string) (string, bool) {
+		command := exec.CommandContext(t.Context(), binary, append([]string{"-test.run=^(TestPulumiYAML_|TestREADME_)"}, args...)...)
+		command.Dir = dir
+		output, err := command.CombinedOutput()
+		return string(output), err == nil
+	}
 }
 
 // copyProgram copies what the program and its schema are made of.

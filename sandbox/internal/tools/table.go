@@ -128,10 +128,6 @@ func lintTools() []tool {
 			pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", pinnedBy: "github.com/golangci/golangci-lint/v2",
 		},
 		{
-			name: "actionlint", group: Lint, module: "actionlint",
-			pkg: "github.com/rhysd/actionlint/cmd/actionlint", pinnedBy: "github.com/rhysd/actionlint",
-		},
-		{
 			name: "kube-score", group: Lint, module: "kube-score",
 			pkg: "github.com/zegl/kube-score/cmd/kube-score", pinnedBy: "github.com/zegl/kube-score",
 		},

@@ -1,0 +1,119 @@
+package recipes_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// renovate is what the checks need of renovate.json.
+type renovate struct {
+	PackageRules []struct {
+		MatchFileNames []string `json:"matchFileNames"`
+	} `json:"packageRules"`
+	CustomManagers []struct {
+		Description         string   `json:"description"`
+		ManagerFilePatterns []string `json:"managerFilePatterns"`
+		MatchStrings        []string `json:"matchStrings"`
+		DepName             string   `json:"depNameTemplate"`
+	} `json:"customManagers"`
+}
+
+func parseRenovate(t *testing.T) renovate {
+	t.Helper()
+	var r renovate
+	if err := json.Unmarshal([]byte(readFile(t, "renovate.json")), &r); err != nil {
+		t.Fatalf("parse renovate.json: %v", err)
+	}
+	return r
+}
+
+// A pattern that no longer matches fails nowhere: the updates just stop coming.
+func TestRenovate_EveryPatternMatchesWhatItWatches(t *testing.T) {
+	t.Parallel()
+	files := sources(t)
+	for _, manager := range parseRenovate(t).CustomManagers {
+		for _, pattern := range manager.MatchStrings {
+			matches := 0
+			// Renovate compiles these with RE2, as Go does, and writes file patterns between slashes.
+			expression := regexp.MustCompile(pattern)
+			for _, quoted := range manager.ManagerFilePatterns {
+				file := regexp.MustCompile(strings.Trim(quoted, "/"))
+				watched := 0
+				for path, content := range files {
+					if !file.MatchString(path) {
+						continue
+					}
+					watched++
+					matches += len(expression.FindAllString(content, -1))
+				}
+				if watched == 0 {
+					t.Errorf("%s: no file matches %s", manager.Description, quoted)
+				}
+			}
+			if matches == 0 {
+				t.Errorf("%s: nothing matches %s", manager.Description, pattern)
+			}
+		}
+	}
+}
+
+func TestRenovate_WatchesLonghornAndIRIS(t *testing.T) {
+	t.Parallel()
+	files, found := sources(t), map[string]int{}
+	for _, manager := range parseRenovate(t).CustomManagers {
+		for _, pattern := range manager.MatchStrings {
+			expression := regexp.MustCompile(pattern)
+			for _, path := range []string{"storage/config.go", "iris/config.go"} {
+				for _, match := range expression.FindAllStringSubmatch(files[path], -1) {
+					name := manager.DepName
+					if at := expression.SubexpIndex("depName"); at > 0 {
+						name = match[at]
+					}
+					if match[expression.SubexpIndex("currentValue")] != "" {
+						found[name]++
+					}
+				}
+			}
+		}
+	}
+	// Longhorn's version stands in the code and in the comment that becomes its documentation.
+	if found["longhorn"] != 2 || found["intersystems/iris-community"] != 1 {
+		t.Errorf("found %v, want longhorn twice and intersystems/iris-community once", found)
+	}
+}
+
+func TestRenovate_NamesFilesThatExist(t *testing.T) {
+	t.Parallel()
+	for _, rule := range parseRenovate(t).PackageRules {
+		for _, name := range rule.MatchFileNames {
+			readFile(t, filepath.FromSlash(name))
+		}
+	}
+}
+
+// sources are the repository's Go files by their path below its top.
+func sources(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, dir := range []string{"storage", "iris", "examples"} {
+		err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".go" {
+				return err
+			}
+			relative, err := filepath.Rel(root(t), path)
+			if err != nil {
+				return err
+			}
+			found[filepath.ToSlash(relative)] = readFile(t, relative)
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("read sources: %v", err)
+		}
+	}
+	return found
+}
