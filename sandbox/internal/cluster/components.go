@@ -3,7 +3,9 @@ package cluster
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
@@ -30,6 +32,8 @@ type component struct {
 	args    []string
 	// files are configuration whose change calls for a restart although the command line stays the same.
 	files []string
+	// rebuilt programs get a new time whenever make asks Go whether they are current; only their content counts.
+	rebuilt bool
 	// ports are the loopback ports the process listens on.
 	ports []int
 }
@@ -171,6 +175,7 @@ func (c *Cluster) standIn(self string) component {
 	return component{
 		name:    standIn,
 		program: self,
+		rebuilt: true,
 		args: []string{
 			"controller",
 			c.identity(standIn),
@@ -189,13 +194,29 @@ func (k component) fingerprint() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the program of %s: %w", k.name, err)
 	}
-	_, _ = fmt.Fprintln(hash, k.program, program.Size(), program.ModTime().UnixNano(), strings.Join(k.args, "\x00"))
-	for _, path := range k.files {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return "", fmt.Errorf("read configuration of %s: %w", k.name, err)
+	contents := k.files
+	if k.rebuilt {
+		contents = append([]string{k.program}, contents...)
+	} else {
+		_, _ = fmt.Fprintln(hash, program.ModTime().UnixNano())
+	}
+	_, _ = fmt.Fprintln(hash, k.program, program.Size(), strings.Join(k.args, "\x00"))
+	for _, path := range contents {
+		if err := hashFile(hash, path); err != nil {
+			return "", fmt.Errorf("fingerprint of %s: %w", k.name, err)
 		}
-		_, _ = hash.Write(content)
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+func hashFile(hash io.Writer, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	_, err = io.Copy(hash, file)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
 }

@@ -194,6 +194,33 @@ func TestFingerprint_ChangesWithArgumentsAndConfiguration(t *testing.T) {
 	}
 }
 
+// make asks Go at every run whether the sandbox is current, which gives the file a new time and nothing else.
+func TestFingerprint_OfARebuiltProgramDependsOnItsContentAlone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sandbox")
+	fingerprint := func(content string, rebuilt bool, at time.Time) string {
+		if err := errors.Join(os.WriteFile(path, []byte(content), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatalf("write: %v", err)
+		}
+		result, err := component{name: standIn, program: path, rebuilt: rebuilt}.fingerprint()
+		if err != nil {
+			t.Fatalf("fingerprint: %v", err)
+		}
+		return result
+	}
+	now := time.Now()
+	later := now.Add(time.Hour)
+	if fingerprint("one", true, now) != fingerprint("one", true, later) {
+		t.Error("a new time alone calls for a restart")
+	}
+	if fingerprint("one", true, now) == fingerprint("two", true, now) {
+		t.Error("new content is not noticed")
+	}
+	if fingerprint("one", false, now) == fingerprint("one", false, later) {
+		t.Error("a tool that was put in place anew is not noticed")
+	}
+}
+
 func TestPKI_IssuesWhatEachAuthorityVouchesFor(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "dev")

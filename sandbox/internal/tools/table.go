@@ -127,10 +127,6 @@ func lintTools() []tool {
 			name: "golangci-lint", group: Lint, module: "golangci-lint",
 			pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", pinnedBy: "github.com/golangci/golangci-lint/v2",
 		},
-		{
-			name: "kube-score", group: Lint, module: "kube-score",
-			pkg: "github.com/zegl/kube-score/cmd/kube-score", pinnedBy: "github.com/zegl/kube-score",
-		},
 		{name: "shfmt", group: Lint, module: "shfmt", pkg: "mvdan.cc/sh/v3/cmd/shfmt", pinnedBy: "mvdan.cc/sh/v3"},
 		{
 			name: "actionlint", group: Lint, module: "actionlint",
