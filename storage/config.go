@@ -39,8 +39,8 @@ type Config struct {
 	// Chart is where Longhorn's chart comes from: a Helm repository (https://...), an OCI reference (oci://...) or a
 	// local directory or .tgz file. Default: Longhorn's official repository.
 	Chart string `json:"chart"`
-	// NodePrepImage is the image of the DaemonSet that makes iSCSI ready on nodes that do not boot with it. Default: a
-	// small image by digest.
+	// NodePrepImage is the image of the DaemonSet that makes iSCSI ready on nodes that do not boot with it; it needs sh
+	// and nsenter. Default: busybox at a fixed tag.
 	NodePrepImage string `json:"nodePrepImage"`
 	// Values are merged over the chart values that this program sets; they win.
 	Values map[string]any `json:"values"`

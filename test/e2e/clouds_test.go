@@ -186,7 +186,7 @@ func (c cloud) checkRotation(t *testing.T, s *stack, api *standin.Clouds, kubeco
 	}
 }
 
-// checkChanges does what the README's table says of node count, disk and version, and returns the configuration that holds.
+// checkChanges does what the table in docs/operations.md says of node count, disk and version, and returns the configuration that holds.
 func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
 	t.Helper()
 	for _, change := range []struct {
