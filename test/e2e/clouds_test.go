@@ -201,7 +201,7 @@ func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
 	}
 	// Another name is another cluster, with an empty disk: refused while the data is protected.
 	s.configure(cfg.set("cluster.name", "another"))
-	if output, err := s.cli("preview"); err == nil || !strings.Contains(output, "protected") {
+	if output, err := s.cli("preview"); err == nil || !strings.Contains(output, "protect") {
 		t.Errorf("cluster.name: want a refusal, got %v\n%s", err, output)
 	}
 	larger := cfg.set("cluster.dataDiskGiB", 512)
