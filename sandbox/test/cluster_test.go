@@ -5,9 +5,12 @@ package test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,8 +18,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"ha-iris/sandbox/internal/cluster"
@@ -124,12 +129,17 @@ func (s *sandbox) apply(name string) {
 	}
 }
 
-// eventually polls until the condition holds; what says what is waited for.
-func (s *sandbox) eventually(what string, holds func(ctx context.Context) (bool, error)) {
+// eventually polls until nothing is missing any more; what says what is waited for.
+func (s *sandbox) eventually(what string, missing func(ctx context.Context) error) {
 	s.t.Helper()
 	began := time.Now()
-	if err := wait.PollUntilContextTimeout(s.t.Context(), 100*time.Millisecond, patience, true, holds); err != nil {
-		s.t.Fatalf("%s: %v after %s", what, err, time.Since(began).Round(time.Second))
+	var last error
+	err := wait.PollUntilContextTimeout(s.t.Context(), 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		last = missing(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		s.t.Fatalf("%s: %v after %s", what, last, time.Since(began).Round(time.Second))
 	}
 	s.t.Logf("%s after %s", what, time.Since(began).Round(10*time.Millisecond))
 }
@@ -137,9 +147,12 @@ func (s *sandbox) eventually(what string, holds func(ctx context.Context) (bool,
 func (s *sandbox) available(namespace, name string) {
 	s.t.Helper()
 	client := s.client()
-	s.eventually(name+" is available", func(ctx context.Context) (bool, error) {
+	s.eventually(name+" is available", func(ctx context.Context) error {
 		deployment, err := client.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
-		return err == nil && deployment.Status.AvailableReplicas > 0, nil
+		if err == nil && deployment.Status.AvailableReplicas == 0 {
+			err = fmt.Errorf("no pod is: %+v", deployment.Status.Conditions)
+		}
+		return err
 	})
 }
 
@@ -147,13 +160,16 @@ func (s *sandbox) ingress() corev1.LoadBalancerIngress {
 	s.t.Helper()
 	client := s.client()
 	var found corev1.LoadBalancerIngress
-	s.eventually("the Service has an address", func(ctx context.Context) (bool, error) {
+	s.eventually("the Service has an address", func(ctx context.Context) error {
 		service, err := client.CoreV1().Services("iris").Get(ctx, "iris-svc", metav1.GetOptions{})
-		if err != nil || len(service.Status.LoadBalancer.Ingress) == 0 {
-			return false, nil //nolint:nilerr // asked again
+		if err != nil {
+			return err
+		}
+		if len(service.Status.LoadBalancer.Ingress) == 0 {
+			return errors.New("it has none")
 		}
 		found = service.Status.LoadBalancer.Ingress[0]
-		return true, nil
+		return nil
 	})
 	return found
 }
@@ -170,9 +186,12 @@ func (s *sandbox) kill(status cluster.Status, names ...string) {
 			}
 		}
 	}
-	s.eventually("the crash is noticed", func(ctx context.Context) (bool, error) {
+	s.eventually("the crash is noticed", func(ctx context.Context) error {
 		status, err := s.Status(ctx)
-		return status.Health == cluster.Broken, err
+		if err == nil && status.Health != cluster.Broken {
+			err = fmt.Errorf("status is %s", status.Health)
+		}
+		return err
 	})
 }
 
@@ -185,6 +204,7 @@ func pids(status cluster.Status) map[string]int {
 }
 
 func TestCluster_RunsADatabaseAndSurvivesCrashesAndStops(t *testing.T) {
+	t.Parallel()
 	program := prepareTools(t)
 	s := newSandbox(t, "selftest", program, cluster.LoadBalancerIP)
 
@@ -228,6 +248,7 @@ func TestCluster_RunsADatabaseAndSurvivesCrashesAndStops(t *testing.T) {
 const kubeAPIServer = "kube-apiserver"
 
 func TestCluster_SeveralRunSideBySideWithTheirOwnCloud(t *testing.T) {
+	t.Parallel()
 	program := prepareTools(t)
 	hostname := newSandbox(t, "selftest-hostname", program, cluster.LoadBalancerHostname)
 	pending := newSandbox(t, "selftest-pending", program, cluster.LoadBalancerPending)
@@ -248,4 +269,77 @@ func TestCluster_SeveralRunSideBySideWithTheirOwnCloud(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(hostname.Dir, "kubeconfig")); err != nil {
 		t.Errorf("kubeconfig: %v", err)
 	}
+}
+
+// lease changes who keeps the node alive.
+func (s *sandbox) lease(node string, change func(ctx context.Context, leases coordinationclient.LeaseInterface) error) {
+	s.t.Helper()
+	if err := change(s.t.Context(), s.client().CoordinationV1().Leases(corev1.NamespaceNodeLease)); err != nil {
+		s.t.Fatalf("lease of %s: %v", node, err)
+	}
+}
+
+// ready waits until the node, and the pod of the DaemonSet on it, are ready or not ready.
+func (s *sandbox) ready(node string, want corev1.ConditionStatus) {
+	s.t.Helper()
+	client := s.client()
+	s.eventually(node+" and its pod become ready "+string(want), func(ctx context.Context) error {
+		found, err := client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		pods, err := client.CoreV1().Pods("longhorn-system").List(ctx, metav1.ListOptions{
+			LabelSelector: "app=longhorn-csi-plugin", FieldSelector: "spec.nodeName=" + node,
+		})
+		if err != nil {
+			return err
+		}
+		nodeReady := slices.ContainsFunc(found.Status.Conditions, func(condition corev1.NodeCondition) bool {
+			return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
+		})
+		for _, pod := range pods.Items {
+			podReady := slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+				return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+			})
+			if nodeReady != podReady || nodeReady != (want == corev1.ConditionTrue) {
+				return fmt.Errorf("node ready %t, pod %s ready %t", nodeReady, pod.Name, podReady)
+			}
+		}
+		if len(pods.Items) == 0 {
+			return errors.New("no pod on the node")
+		}
+		return nil
+	})
+}
+
+func TestCluster_AKilledNodeIsNoticedStaysDeadAcrossAStopAndComesBack(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, "selftest-node", prepareTools(t), cluster.LoadBalancerIP)
+	s.up()
+	s.apply("longhorn.yaml")
+	s.available("longhorn-system", "csi-attacher")
+	const node = "ha-iris-node-b"
+	s.ready(node, corev1.ConditionTrue)
+
+	s.lease(node, func(ctx context.Context, leases coordinationclient.LeaseInterface) error {
+		kill := []byte(`{"spec":{"holderIdentity":"killed","leaseDurationSeconds":86400}}`)
+		_, err := leases.Patch(ctx, node, types.MergePatchType, kill, metav1.PatchOptions{})
+		return err
+	})
+	killed := time.Now()
+	s.ready(node, corev1.ConditionFalse)
+	// Lease renewals every 10 s, 50 s of grace, looked at every 5 s.
+	if took := time.Since(killed); took < 39*time.Second || took > 75*time.Second {
+		t.Errorf("noticed after %s, want 40 s to 60 s", took.Round(time.Second))
+	}
+	if _, err := s.Down(t.Context(), false); err != nil {
+		t.Fatalf("down: %v", err)
+	}
+	s.up()
+	s.ready(node, corev1.ConditionFalse)
+
+	s.lease(node, func(ctx context.Context, leases coordinationclient.LeaseInterface) error {
+		return leases.Delete(ctx, node, metav1.DeleteOptions{})
+	})
+	s.ready(node, corev1.ConditionTrue)
 }
