@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -266,9 +265,6 @@ func TestCluster_SeveralRunSideBySideWithTheirOwnCloud(t *testing.T) {
 	if err != nil || len(service.Status.LoadBalancer.Ingress) > 0 {
 		t.Errorf("got %+v, %v; want no address", service.Status.LoadBalancer, err)
 	}
-	if _, err := os.Stat(filepath.Join(hostname.Dir, "kubeconfig")); err != nil {
-		t.Errorf("kubeconfig: %v", err)
-	}
 }
 
 // lease changes who keeps the node alive.
@@ -277,6 +273,26 @@ func (s *sandbox) lease(node string, change func(ctx context.Context, leases coo
 	if err := change(s.t.Context(), s.client().CoordinationV1().Leases(corev1.NamespaceNodeLease)); err != nil {
 		s.t.Fatalf("lease of %s: %v", node, err)
 	}
+}
+
+// plugins lists the pods of Longhorn's driver, a DaemonSet, on the node.
+func (s *sandbox) plugins(ctx context.Context, node string) ([]corev1.Pod, error) {
+	pods, err := s.client().CoreV1().Pods("longhorn-system").List(ctx, metav1.ListOptions{
+		LabelSelector: "app=longhorn-csi-plugin", FieldSelector: "spec.nodeName=" + node,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(pods.Items) == 0 {
+		return nil, errors.New("no pod on " + node)
+	}
+	return pods.Items, nil
+}
+
+func podReady(pod corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
 }
 
 // ready waits until the node, and the pod of the DaemonSet on it, are ready or not ready.
@@ -288,28 +304,52 @@ func (s *sandbox) ready(node string, want corev1.ConditionStatus) {
 		if err != nil {
 			return err
 		}
-		pods, err := client.CoreV1().Pods("longhorn-system").List(ctx, metav1.ListOptions{
-			LabelSelector: "app=longhorn-csi-plugin", FieldSelector: "spec.nodeName=" + node,
-		})
+		pods, err := s.plugins(ctx, node)
 		if err != nil {
 			return err
 		}
 		nodeReady := slices.ContainsFunc(found.Status.Conditions, func(condition corev1.NodeCondition) bool {
 			return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
 		})
-		for _, pod := range pods.Items {
-			podReady := slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-				return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-			})
-			if nodeReady != podReady || nodeReady != (want == corev1.ConditionTrue) {
-				return fmt.Errorf("node ready %t, pod %s ready %t", nodeReady, pod.Name, podReady)
+		for _, pod := range pods {
+			if nodeReady != podReady(pod) || nodeReady != (want == corev1.ConditionTrue) {
+				return fmt.Errorf("node ready %t, pod %s ready %t", nodeReady, pod.Name, podReady(pod))
 			}
-		}
-		if len(pods.Items) == 0 {
-			return errors.New("no pod on the node")
 		}
 		return nil
 	})
+}
+
+// deletePlugin deletes the only pod of Longhorn's driver on the node, as a user does, and returns it.
+func (s *sandbox) deletePlugin(node string) corev1.Pod {
+	s.t.Helper()
+	pods, err := s.plugins(s.t.Context(), node)
+	if err != nil || len(pods) != 1 {
+		s.t.Fatalf("pods on %s: got %d, %v; want 1", node, len(pods), err)
+	}
+	if err := s.client().CoreV1().Pods(pods[0].Namespace).Delete(s.t.Context(), pods[0].Name, metav1.DeleteOptions{}); err != nil {
+		s.t.Fatalf("delete pod: %v", err)
+	}
+	return pods[0]
+}
+
+// keepsDeletedPods checks that a pod on the dead node stays where it is when it is deleted, as nobody is there to end it.
+func (s *sandbox) keepsDeletedPods(dead, living string) {
+	s.t.Helper()
+	stuck, other := s.deletePlugin(dead), s.deletePlugin(living)
+	s.eventually("a deleted pod on a living node is replaced", func(ctx context.Context) error {
+		pods, err := s.plugins(ctx, living)
+		if err == nil && (len(pods) != 1 || pods[0].UID == other.UID || !podReady(pods[0])) {
+			err = errors.New("it is not")
+		}
+		return err
+	})
+	// By now the one on the dead node would have ended as well.
+	pods, err := s.plugins(s.t.Context(), dead)
+	if err != nil || len(pods) != 1 || pods[0].UID != stuck.UID || pods[0].DeletionTimestamp == nil ||
+		pods[0].Status.Phase != corev1.PodRunning {
+		s.t.Errorf("the deleted pod %s of a dead node has ended: %v, %+v", stuck.Name, err, pods)
+	}
 }
 
 func TestCluster_AKilledNodeIsNoticedStaysDeadAcrossAStopAndComesBack(t *testing.T) {
@@ -330,13 +370,14 @@ func TestCluster_AKilledNodeIsNoticedStaysDeadAcrossAStopAndComesBack(t *testing
 	s.ready(node, corev1.ConditionFalse)
 	// Lease renewals every 10 s, 50 s of grace, looked at every 5 s.
 	if took := time.Since(killed); took < 39*time.Second || took > 75*time.Second {
-		t.Errorf("noticed after %s, want 40 s to 60 s", took.Round(time.Second))
+		t.Errorf("noticed after %s, want 40 s to 55 s, or 75 s on a busy machine", took.Round(time.Second))
 	}
 	if _, err := s.Down(t.Context(), false); err != nil {
 		t.Fatalf("down: %v", err)
 	}
 	s.up()
 	s.ready(node, corev1.ConditionFalse)
+	s.keepsDeletedPods(node, "ha-iris-node-a")
 
 	s.lease(node, func(ctx context.Context, leases coordinationclient.LeaseInterface) error {
 		return leases.Delete(ctx, node, metav1.DeleteOptions{})

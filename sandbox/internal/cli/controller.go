@@ -11,7 +11,7 @@ func (a *app) controllerCommand() *cobra.Command {
 	var options standin.Options
 	command := &cobra.Command{
 		Use:    "controller",
-		Short:  "Play Longhorn's part and the kubelet's volume part (started by sandbox up)",
+		Short:  "Play Longhorn and the kubelets (started by sandbox up)",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {

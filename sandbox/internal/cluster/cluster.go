@@ -1,5 +1,5 @@
 // Package cluster starts, repairs and stops the sandbox's control plane: etcd, kube-apiserver, kube-controller-manager
-// and kube-scheduler as ordinary processes, kwok for the simulated nodes and the stand-in for Longhorn.
+// and kube-scheduler as ordinary processes, kwok for the simulated nodes and the stand-in for their kubelets and Longhorn.
 //
 // It starts the processes itself rather than through kwokctl. kwokctl 0.7.0 takes the number in a pid file for its
 // process after a mere signal 0 and then kills it with SIGKILL, which after a reboot hits a stranger; it fixes ports at

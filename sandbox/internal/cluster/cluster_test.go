@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,14 @@ func TestComponents_ListenOnLoopbackOnly(t *testing.T) {
 				t.Errorf("%s is started with %s", component.name, argument)
 			}
 		}
+		// What they listen on unless they are told otherwise: the API server and the two controllers on all addresses,
+		// kwok and the stand-in on none.
+		told := map[string]string{
+			kubeAPIServer: "--bind-address=127.0.0.1", controllerManager: "--secure-port=0", scheduler: "--secure-port=0",
+		}
+		if want, listens := told[component.name]; listens && !slices.Contains(component.args, want) {
+			t.Errorf("%s is started without %s", component.name, want)
+		}
 	}
 }
 
@@ -155,6 +164,28 @@ func TestKubeconfig_NamesItsContextAfterTheClusterAndNeedsNoOtherFile(t *testing
 	}
 	if user := config.AuthInfos["ha-iris-e2e"]; user.ClientKey != "" || len(user.ClientKeyData) == 0 {
 		t.Errorf("got key file %q", user.ClientKey)
+	}
+}
+
+func TestSettle_WritesAKubeconfigAgainThatIsGone(t *testing.T) {
+	t.Parallel()
+	c, _ := newCluster(t, "dev")
+	if err := c.ensurePKI(t.Context()); err != nil {
+		t.Fatalf("keys: %v", err)
+	}
+	for client, path := range c.kubeconfigs() {
+		if _, err := c.settle(t.Context(), UpOptions{}); err != nil {
+			t.Fatalf("settle: %v", err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatalf("%s: remove: %v", client, err)
+		}
+		if _, err := c.settle(t.Context(), UpOptions{}); err != nil {
+			t.Fatalf("settle again: %v", err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%s: %v", client, err)
+		}
 	}
 }
 

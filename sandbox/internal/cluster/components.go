@@ -50,6 +50,11 @@ func (c *Cluster) components(s state, self string) []component {
 	}
 }
 
+// componentNames are the components in starting order.
+func componentNames() []string {
+	return []string{etcd, kubeAPIServer, controllerManager, scheduler, kwok, standIn}
+}
+
 // identity is the argument by which a component's process is recognised: it names this cluster's directory, and no other
 // program has a reason to carry it. A client with the administrator's kubeconfig or a pager on a log does not match.
 func (c *Cluster) identity(name string) string {

@@ -7,11 +7,6 @@ import (
 	"slices"
 )
 
-// componentNames are the components in starting order.
-func componentNames() []string {
-	return []string{etcd, kubeAPIServer, controllerManager, scheduler, kwok, standIn}
-}
-
 // Down stops what Up started, waits until it is gone, and reports whether anything ran. With purge it also deletes the
 // cluster's directory: objects, keys and logs.
 func (c *Cluster) Down(ctx context.Context, purge bool) (wasRunning bool, err error) {

@@ -13,16 +13,29 @@ func (c *Cluster) kubeconfigOf(client string) string {
 	return c.path("run", client+".kubeconfig")
 }
 
-// writeKubeconfigs writes one kubeconfig per client and the administrator's, all with the current port.
-func (c *Cluster) writeKubeconfigs(p ports) error {
-	files := map[string]string{
+// kubeconfigs are the paths of the administrator's kubeconfig and of those of the cluster's own clients, by client.
+func (c *Cluster) kubeconfigs() map[string]string {
+	return map[string]string{
 		"admin":           c.Kubeconfig(),
 		controllerManager: c.kubeconfigOf(controllerManager),
 		scheduler:         c.kubeconfigOf(scheduler),
 		kwok:              c.kubeconfigOf(kwok),
 		standIn:           c.kubeconfigOf(standIn),
 	}
-	for client, path := range files {
+}
+
+func (c *Cluster) kubeconfigsThere() bool {
+	for _, path := range c.kubeconfigs() {
+		if _, err := os.Stat(path); err != nil {
+			return false // and if it is there but unreadable, writing it anew says why
+		}
+	}
+	return true
+}
+
+// writeKubeconfigs writes them all with the current port.
+func (c *Cluster) writeKubeconfigs(p ports) error {
+	for client, path := range c.kubeconfigs() {
 		config, err := c.kubeconfig(client, p)
 		if err != nil {
 			return err

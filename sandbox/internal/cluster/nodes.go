@@ -30,7 +30,8 @@ type Node struct {
 	Simulated bool   `json:"simulated"`
 }
 
-// simulatedNodes are three machines of the size the README recommends for a cloud, one per zone.
+// simulatedNodes are three machines, one per zone. They have twice the cores and memory of a cloud's default machine, so
+// that what is tried here meets no limit of theirs.
 func simulatedNodes(kubernetesVersion string) []*corev1.Node {
 	nodes := make([]*corev1.Node, 0, 3)
 	for i, letter := range []string{"a", "b", "c"} {

@@ -100,12 +100,15 @@ func (c *Cluster) ensurePKI(ctx context.Context) error {
 }
 
 func pkiComplete(dir string) (bool, error) {
-	names := []string{clusterCA, etcdCA, "service-accounts"}
-	for _, wanted := range leaves() {
-		names = append(names, wanted.name)
+	files := []string{"service-accounts.key", "service-accounts.pub"}
+	for _, name := range []string{clusterCA, etcdCA} {
+		files = append(files, name+".crt", name+".key")
 	}
-	for _, name := range names {
-		_, err := os.Stat(filepath.Join(dir, name+".key"))
+	for _, wanted := range leaves() {
+		files = append(files, wanted.name+".crt", wanted.name+".key")
+	}
+	for _, file := range files {
+		_, err := os.Stat(filepath.Join(dir, file))
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}

@@ -210,11 +210,12 @@ func (c *Cluster) openLog(name string) (*os.File, error) {
 
 // stop ends the component's process if there is one, by force once its patience is over, and returns when it is gone.
 func (c *Cluster) stop(ctx context.Context, name string) error {
-	found, err := c.process(name)
-	if err != nil {
-		return err
-	}
+	var found process
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		var err error
+		if found, err = c.process(name); err != nil { // again for each: a number may be a stranger's by now
+			return err
+		}
 		for _, pid := range found.pids {
 			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("stop %s (pid %d): %w", name, pid, err)

@@ -144,6 +144,21 @@ func TestStart_ExplainsAnEarlyEndWithTheLog(t *testing.T) {
 	}
 }
 
+func TestStart_KnowsKwoksRaceFromAnyOtherEnd(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]bool{"fatal error: concurrent map writes": true, "unknown flag": false} {
+		c, _ := newCluster(t, "dev")
+		failing := component{name: kwok, program: "/bin/sh", args: []string{"-c", "echo " + said + "; exit 2"}}
+		ended, err := c.start(failing)
+		if err != nil {
+			t.Fatalf("start: %v", err)
+		}
+		if err := c.explainExit(failing, <-ended); errors.Is(err, errKwokRace) != want {
+			t.Errorf("%q: got %v", said, err)
+		}
+	}
+}
+
 // A caller's lock must not stay taken for as long as the cluster runs.
 func TestStart_HandsNoDescriptorOfTheCallersOn(t *testing.T) {
 	t.Parallel()
@@ -262,15 +277,18 @@ func TestPKI_IsKeptWhenCompleteAndReplacedWhenNot(t *testing.T) {
 		}
 		return readFile(t, c.path("pki", clusterCA+".crt"))
 	}
-	first := ca()
-	if ca() != first || said.Len() > 0 {
-		t.Errorf("complete keys were replaced; said %q", said)
-	}
-	if err := os.Remove(c.path("pki", "admin.key")); err != nil {
-		t.Fatalf("remove: %v", err)
-	}
-	if ca() == first || !strings.Contains(said.String(), "keys are missing") {
-		t.Errorf("incomplete keys were kept; said %q", said)
+	for _, lost := range []string{"admin.key", "admin.crt", "ca.crt", "service-accounts.pub"} {
+		first := ca()
+		said.Reset()
+		if ca() != first || said.Len() > 0 {
+			t.Errorf("complete keys were replaced; said %q", said)
+		}
+		if err := os.Remove(c.path("pki", lost)); err != nil {
+			t.Fatalf("remove: %v", err)
+		}
+		if ca() == first || !strings.Contains(said.String(), "keys are missing") {
+			t.Errorf("without %s the others were kept; said %q", lost, said)
+		}
 	}
 }
 

@@ -19,6 +19,10 @@ func (e *portCollisionError) Error() string {
 	return fmt.Sprintf("another program took port %d before %s did", e.port, e.name)
 }
 
+// errKwokRace is kwok's end by its own doing: at its start it fills a map of types from several goroutines at once
+// (wzshiming/easycel v0.6.0, types.go), and Go's runtime ends a start now and then for that.
+var errKwokRace = errors.New("kwok has ended with concurrent map writes")
+
 // awaitReady waits until the component does its work. If it ends instead, that is the error.
 func (c *Cluster) awaitReady(ctx context.Context, k component, ended <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
@@ -114,7 +118,18 @@ func (c *Cluster) explainExit(k component, exit error) error {
 	if exit == nil {
 		exit = errors.New("exit status 0")
 	}
+	if k.name == kwok && c.logEndsWith(k.name, "concurrent map") {
+		exit = errors.Join(exit, errKwokRace)
+	}
 	return c.withLog(k.name, fmt.Errorf("%s ended while starting: %w", k.name, exit))
+}
+
+// logEndsWith looks for a text in what a process that has just ended may have said last: with all goroutines, a crash takes
+// some thousand bytes.
+func (c *Cluster) logEndsWith(name, text string) bool {
+	content, err := os.ReadFile(c.LogPath(name))
+	const enough = 64 << 10
+	return err == nil && strings.Contains(string(content[max(0, len(content)-enough):]), text)
 }
 
 // withLog adds the end of the process's log, where the reason usually is, and where to find the rest.

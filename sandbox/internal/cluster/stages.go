@@ -10,7 +10,7 @@ var stageFiles embed.FS
 
 func (c *Cluster) stagesPath() string { return c.path("run", "stages.yaml") }
 
-// writeStages writes kwok's configuration: what simulated nodes, their pods and the cloud do, and when.
+// writeStages writes kwok's configuration: what simulated nodes and the cloud do, and when.
 func (c *Cluster) writeStages(mode LoadBalancer) error {
 	names := []string{"node.yaml", "pod.yaml", "loadbalancer-withdrawn.yaml"}
 	switch mode {

@@ -64,7 +64,7 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	case running == 0 && len(missing) == 0:
 		status.Health = Stopped
 		return status, nil
-	case len(missing) > 0 || running < len(componentNames()):
+	case len(missing) > 0:
 		status.Health = Broken
 		status.Problem = "not running: " + strings.Join(missing, ", ") + "; repair it with: sandbox up --name " + c.Name
 		return status, nil

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// attempts at starting: one more for each time another program grabs a port between the check and the bind.
+	// attempts at starting: one more for each time another program grabs a port between the check and the bind, or kwok
+	// stumbles over itself.
 	attempts = 3
 	// readyPatience bounds each wait. A cold start needs about 5 s on 2 cores; a machine that is building at the same
 	// time needs several times that.
@@ -43,6 +44,10 @@ func (c *Cluster) Up(ctx context.Context, options UpOptions) (Status, error) {
 		var collision *portCollisionError
 		if errors.As(err, &collision) && attempt < attempts {
 			c.say("%v: trying other ports", collision)
+			continue
+		}
+		if errors.Is(err, errKwokRace) && attempt < attempts {
+			c.say("%v: starting it again", errKwokRace)
 			continue
 		}
 		if err != nil {
@@ -89,7 +94,7 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 			return state{}, err
 		}
 	}
-	if _, err := os.Stat(c.Kubeconfig()); wanted == before && err == nil {
+	if wanted == before && c.kubeconfigsThere() {
 		return wanted, nil
 	}
 	return wanted, errors.Join(c.saveState(wanted), c.writeKubeconfigs(wanted.Ports))

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,7 +56,7 @@ func (c *standIn) syncAttachment(ctx context.Context, name string) (time.Duratio
 func (c *standIn) attach(ctx context.Context, namespace string, attachment *storagev1.VolumeAttachment) (time.Duration, error) {
 	volume, err := c.attachedVolume(attachment)
 	if err != nil {
-		return 0, c.attachFailed(ctx, attachment, err.Error())
+		return attachTick, c.attachFailed(ctx, attachment, err.Error())
 	}
 	if err := c.claimForAttacher(ctx, attachment, volume); err != nil {
 		return 0, err
@@ -215,7 +216,7 @@ func (c *standIn) patchAttachment(ctx context.Context, before, after *storagev1.
 // addPersistentVolumeLoop lets go of deleted volumes that are attached nowhere, as the external-attacher does.
 func (c *standIn) addPersistentVolumeLoop() error {
 	l := c.loop("attacher-volumes", c.syncPersistentVolume)
-	return join(
+	return errors.Join(
 		on(c.informers.Core().V1().PersistentVolumes().Informer(), func(volume *corev1.PersistentVolume) {
 			if ours(volume) && volume.DeletionTimestamp != nil {
 				l.queue.Add(volume.Name)

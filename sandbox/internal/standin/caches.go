@@ -7,6 +7,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	coordinationlisters "k8s.io/client-go/listers/coordination/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -16,20 +17,88 @@ import (
 
 // caches are the watched objects.
 type caches struct {
-	nodes        corelisters.NodeLister
-	pods         cache.SharedIndexInformer
-	podNamespace corelisters.PodLister
-	claims       corelisters.PersistentVolumeClaimLister
-	volumes      corelisters.PersistentVolumeLister
-	configMaps   corelisters.ConfigMapLister
-	secrets      corelisters.SecretLister
-	attachments  storagelisters.VolumeAttachmentLister
-	csiNodes     storagelisters.CSINodeLister
-	classes      storagelisters.StorageClassLister
-	drivers      storagelisters.CSIDriverLister
-	deployments  appslisters.DeploymentLister
-	daemonSets   appslisters.DaemonSetLister
-	leases       coordinationlisters.LeaseLister
+	nodes       corelisters.NodeLister
+	pods        cache.SharedIndexInformer
+	podLister   corelisters.PodLister
+	claims      corelisters.PersistentVolumeClaimLister
+	volumes     corelisters.PersistentVolumeLister
+	configMaps  corelisters.ConfigMapLister
+	secrets     corelisters.SecretLister
+	attachments storagelisters.VolumeAttachmentLister
+	csiNodes    storagelisters.CSINodeLister
+	classes     storagelisters.StorageClassLister
+	drivers     storagelisters.CSIDriverLister
+	deployments appslisters.DeploymentLister
+	daemonSets  appslisters.DaemonSetLister
+	leases      coordinationlisters.LeaseLister
+}
+
+// Indexes of the pods.
+const (
+	byNode  = "node"
+	byClaim = "claim"
+)
+
+func newCaches(factory informers.SharedInformerFactory) (caches, error) {
+	core, apps, storage := factory.Core().V1(), factory.Apps().V1(), factory.Storage().V1()
+	found := caches{
+		nodes:       core.Nodes().Lister(),
+		pods:        core.Pods().Informer(),
+		podLister:   core.Pods().Lister(),
+		claims:      core.PersistentVolumeClaims().Lister(),
+		volumes:     core.PersistentVolumes().Lister(),
+		configMaps:  core.ConfigMaps().Lister(),
+		secrets:     core.Secrets().Lister(),
+		attachments: storage.VolumeAttachments().Lister(),
+		csiNodes:    storage.CSINodes().Lister(),
+		classes:     storage.StorageClasses().Lister(),
+		drivers:     storage.CSIDrivers().Lister(),
+		deployments: apps.Deployments().Lister(),
+		daemonSets:  apps.DaemonSets().Lister(),
+		leases:      factory.Coordination().V1().Leases().Lister(),
+	}
+	err := found.pods.AddIndexers(cache.Indexers{
+		byNode: func(object any) ([]string, error) {
+			if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
+				return []string{pod.Spec.NodeName}, nil
+			}
+			return nil, nil
+		},
+		byClaim: func(object any) ([]string, error) {
+			if pod, ok := object.(*corev1.Pod); ok {
+				return claimKeys(pod), nil
+			}
+			return nil, nil
+		},
+	})
+	if err != nil {
+		return caches{}, fmt.Errorf("index pods: %w", err)
+	}
+	return found, nil
+}
+
+// pod returns the pod of a loop's key, and nil if it is gone.
+func (c caches) pod(key string) (*corev1.Pod, error) {
+	namespace, name, err := splitKey(key)
+	if err != nil {
+		return nil, err
+	}
+	pod, err := c.podLister.Pods(namespace).Get(name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil // gone is an answer here
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up pod %s: %w", key, err)
+	}
+	return pod, nil
+}
+
+func splitKey(key string) (namespace, name string, err error) {
+	namespace, name, err = cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return "", "", fmt.Errorf("object key %q: %w", key, err)
+	}
+	return namespace, name, nil
 }
 
 func (c caches) podsBy(index, key string) ([]*corev1.Pod, error) {
@@ -89,17 +158,17 @@ func claimKeys(pod *corev1.Pod) []string {
 func (c caches) volumeOf(namespace, claim string) (*corev1.PersistentVolume, error) {
 	found, err := c.claims.PersistentVolumeClaims(namespace).Get(claim)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // no claim, no volume: not an error for a pod that waits
+		return nil, nil // no claim, no volume: not an error for a pod that waits
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up claim %s/%s: %w", namespace, claim, err)
 	}
 	if found.Status.Phase != corev1.ClaimBound || found.Spec.VolumeName == "" {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil // as above
 	}
 	volume, err := c.volumes.Get(found.Spec.VolumeName)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil // as above
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up volume %s: %w", found.Spec.VolumeName, err)

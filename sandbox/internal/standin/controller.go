@@ -1,5 +1,5 @@
 // Package standin plays, on simulated nodes, the parts that a cluster without disks cannot have: Longhorn (its manager,
-// its driver deployer, the CSI sidecars and the CSI driver) and the kubelet's work with volumes.
+// its driver deployer, the CSI sidecars and the CSI driver) and the kubelet's work with pods and their volumes.
 //
 // It follows what the vendors document and what their code does, never what ha-iris happens to need, and it writes the
 // same objects (CSIDriver, CSINode, PersistentVolume, VolumeAttachment, Longhorn's own resources), so that Kubernetes'
@@ -15,13 +15,13 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -96,6 +96,8 @@ type standIn struct {
 	managing sync.Mutex
 	// uninstalled are the managers that the uninstaller has removed; caches may show them for a moment longer.
 	uninstalled sync.Map
+	// podAddresses remembers who got which address last; only the pod loop uses it.
+	podAddresses map[string]types.UID
 	// settingsApplied is the version of the settings' ConfigMap that the longhorn loop applied last.
 	settingsApplied string
 }
@@ -114,6 +116,8 @@ func newStandIn(
 		log:        log,
 		kwokPrefix: kwokPrefix,
 		ticks:      newTicks(clk),
+		// One entry per address, of which a node has 254.
+		podAddresses: map[string]types.UID{},
 	}
 	var err error
 	if c.cache, err = newCaches(factory); err != nil {
@@ -126,6 +130,7 @@ func newStandIn(
 		c.addAttachLoop(),
 		c.addPersistentVolumeLoop(),
 		c.addKubeletLoop(),
+		c.addPodLoop(),
 		c.addResizeLoop(),
 		c.addFailoverLoop(),
 		c.addUninstallLoop(),
@@ -157,52 +162,8 @@ func (c *standIn) run(ctx context.Context, ready func() error) error {
 	if err := ready(); err != nil {
 		return err
 	}
-	c.log.Info("acting as Longhorn and as the kubelets' volume managers")
+	c.log.Info("acting as Longhorn and as the kubelets")
 	running.Wait()
 	c.provisioner.off()
 	return nil
-}
-
-// indexes of the caches.
-const (
-	byNode  = "node"
-	byClaim = "claim"
-)
-
-func newCaches(factory informers.SharedInformerFactory) (caches, error) {
-	core, apps, storage := factory.Core().V1(), factory.Apps().V1(), factory.Storage().V1()
-	found := caches{
-		nodes:        core.Nodes().Lister(),
-		pods:         core.Pods().Informer(),
-		claims:       core.PersistentVolumeClaims().Lister(),
-		volumes:      core.PersistentVolumes().Lister(),
-		configMaps:   core.ConfigMaps().Lister(),
-		secrets:      core.Secrets().Lister(),
-		attachments:  storage.VolumeAttachments().Lister(),
-		csiNodes:     storage.CSINodes().Lister(),
-		classes:      storage.StorageClasses().Lister(),
-		drivers:      storage.CSIDrivers().Lister(),
-		deployments:  apps.Deployments().Lister(),
-		daemonSets:   apps.DaemonSets().Lister(),
-		leases:       factory.Coordination().V1().Leases().Lister(),
-		podNamespace: core.Pods().Lister(),
-	}
-	err := found.pods.AddIndexers(cache.Indexers{
-		byNode: func(object any) ([]string, error) {
-			if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
-				return []string{pod.Spec.NodeName}, nil
-			}
-			return nil, nil
-		},
-		byClaim: func(object any) ([]string, error) {
-			if pod, ok := object.(*corev1.Pod); ok {
-				return claimKeys(pod), nil
-			}
-			return nil, nil
-		},
-	})
-	if err != nil {
-		return caches{}, fmt.Errorf("index pods: %w", err)
-	}
-	return found, nil
 }

@@ -18,8 +18,6 @@ import (
 
 func ptr[T any](value T) *T { return &value }
 
-func join(errs ...error) error { return errors.Join(errs...) }
-
 // deployDriver creates what Longhorn's driver deployer creates: the CSIDriver, one Deployment per sidecar, and the CSI
 // driver on every node. Only the objects are real: no container runs, and this program does the work.
 func (c *standIn) deployDriver(ctx context.Context, deployer *appsv1.Deployment) error {
@@ -161,7 +159,7 @@ func managedPod(deployer *appsv1.Deployment, selector map[string]string, name, i
 // addCSINodeLoop plays the node-driver-registrar and the kubelet's plugin registration, per node.
 func (c *standIn) addCSINodeLoop() error {
 	l := c.loop("csinode", c.syncCSINode)
-	return join(
+	return errors.Join(
 		on(c.informers.Core().V1().Nodes().Informer(), func(node *corev1.Node) { l.queue.Add(node.Name) }),
 		on(c.cache.pods, func(pod *corev1.Pod) {
 			if pod.Labels["app"] == pluginName && pod.Spec.NodeName != "" {
@@ -175,14 +173,8 @@ func (c *standIn) addCSINodeLoop() error {
 // syncCSINode lists the driver in the node's CSINode while the driver's pod is ready there. A dead node's entry stays,
 // because nobody is there to remove it.
 func (c *standIn) syncCSINode(ctx context.Context, name string) (time.Duration, error) {
-	node, err := c.cache.nodes.Get(name)
-	if apierrors.IsNotFound(err) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("look up node %s: %w", name, err)
-	}
-	if lives, err := c.lives(node); err != nil || !lives {
+	node, err := c.livingNode(name)
+	if err != nil || node == nil {
 		return 0, err
 	}
 	ready, err := c.pluginReady(name)

@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 )
 
 // addFailoverLoop plays longhorn-manager's pod controller. It hears of changes of pods, and of nothing else: that an
@@ -60,7 +59,7 @@ func (c *standIn) readyManagers() ([]types.UID, error) {
 	if err != nil || !running {
 		return nil, err
 	}
-	pods, err := c.cache.podNamespace.Pods(namespace).List(labels.SelectorFromSet(labels.Set{"app": managerName}))
+	pods, err := c.cache.podLister.Pods(namespace).List(labels.SelectorFromSet(labels.Set{"app": managerName}))
 	if err != nil {
 		return nil, fmt.Errorf("list pods of %s: %w", managerName, err)
 	}
@@ -94,7 +93,7 @@ func (c *standIn) syncFailover(ctx context.Context, key string) (time.Duration, 
 	if err != nil || pod == nil {
 		return 0, err
 	}
-	volumes, err := c.longhornVolumes(pod)
+	volumes, err := c.podVolumes(pod)
 	if err != nil || len(volumes) == 0 {
 		return 0, err
 	}
@@ -109,31 +108,17 @@ func (c *standIn) syncFailover(ctx context.Context, key string) (time.Duration, 
 		return 0, nil
 	}
 	c.log.Info("force deleting pod on dead node", "pod", key, "node", pod.Spec.NodeName)
-	err = c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: ptr(int64(0)),
-		Preconditions:      metav1.NewUIDPreconditions(string(pod.UID)),
-	})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return 0, fmt.Errorf("force delete pod %s: %w", key, err)
-	}
-	return 0, nil
+	return 0, ignoreGone(c.removePod(ctx, pod))
 }
 
 // stuck returns the pod if the policy applies to it: terminating, on a dead node, of a controller the policy names.
 func (c *standIn) stuck(ctx context.Context, longhorn, key string) (*corev1.Pod, error) {
-	namespace, name, err := splitKey(key)
-	if err != nil {
+	pod, err := c.cache.pod(key)
+	if err != nil || pod == nil {
 		return nil, err
 	}
-	pod, err := c.cache.podNamespace.Pods(namespace).Get(name)
-	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // gone is not stuck
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up pod %s: %w", key, err)
-	}
 	if pod.DeletionTimestamp == nil || pod.Spec.NodeName == "" {
-		return nil, nil //nolint:nilnil // not even deleted
+		return nil, nil // not even deleted
 	}
 	policy, err := c.longhorn.setting(ctx, longhorn, "node-down-pod-deletion-policy")
 	if err != nil || !policyCovers(policy, pod) {
@@ -165,9 +150,9 @@ func policyCovers(policy string, pod *corev1.Pod) bool {
 	}
 }
 
-// longhornVolumes returns the volumes of Longhorn's that the pod has by a claim of its own. Generic ephemeral volumes
+// podVolumes returns the volumes of Longhorn's that the pod has by a claim of its own. Generic ephemeral volumes
 // Longhorn does not look at.
-func (c *standIn) longhornVolumes(pod *corev1.Pod) ([]*corev1.PersistentVolume, error) {
+func (c *standIn) podVolumes(pod *corev1.Pod) ([]*corev1.PersistentVolume, error) {
 	var found []*corev1.PersistentVolume
 	for _, source := range pod.Spec.Volumes {
 		if source.PersistentVolumeClaim == nil {
@@ -214,12 +199,4 @@ func (c *standIn) deleteAttachments(ctx context.Context, pod *corev1.Pod, attach
 		}
 	}
 	return nil
-}
-
-func splitKey(key string) (namespace, name string, err error) {
-	namespace, name, err = cache.SplitMetaNamespaceKey(key)
-	if err != nil {
-		return "", "", fmt.Errorf("object key %q: %w", key, err)
-	}
-	return namespace, name, nil
 }

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -49,7 +50,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		}
 	}
 	kinds := map[schema.GroupVersionResource]string{}
-	for _, plural := range []string{settings, longhornNodes, longhornVolume} {
+	for _, plural := range []string{settings, longhornNodes, longhornVolumes} {
 		kinds[schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: plural}] = kindOf(plural) + "List"
 	}
 	h := &harness{
@@ -87,7 +88,7 @@ func (h *harness) refresh() {
 	classes, err11 := storage.StorageClasses().List(ctx, all)
 	drivers, err12 := storage.CSIDrivers().List(ctx, all)
 	leases, err13 := h.client.CoordinationV1().Leases("").List(ctx, all)
-	if err := join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13); err != nil {
 		h.t.Fatalf("read cluster: %v", err)
 	}
 	informers := h.informers
@@ -153,7 +154,7 @@ func (h *harness) longhornObject(plural, name string) *unstructured.Unstructured
 
 func (h *harness) volumeField(path ...string) string {
 	h.t.Helper()
-	object := h.longhornObject(longhornVolume, handle)
+	object := h.longhornObject(longhornVolumes, handle)
 	if object == nil {
 		return "(no volume)"
 	}
@@ -256,7 +257,7 @@ func (h *harness) silence(name string) {
 	node.Status.Conditions[0].Status = corev1.ConditionUnknown
 	_, err1 := h.client.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{})
 	err2 := h.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, name, metav1.DeleteOptions{})
-	if err := join(err1, err2); err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		h.t.Fatalf("silence node: %v", err)
 	}
 	h.refresh()
@@ -305,7 +306,7 @@ func withClaim(pod *corev1.Pod) *corev1.Pod {
 // one, detached.
 func boundClaim(attachedTo string) []runtime.Object {
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("20Gi")}
-	volume := newObject(longhornNamespace, longhornVolume, handle)
+	volume := newObject(longhornNamespace, longhornVolumes, handle)
 	volume.SetFinalizers([]string{longhornFinalizer})
 	volume.Object["spec"] = map[string]any{"size": "21474836480", "numberOfReplicas": int64(3)}
 	volume.Object["status"] = map[string]any{
@@ -344,8 +345,6 @@ func attachmentTo(node string, attached bool) *storagev1.VolumeAttachment {
 		Status: storagev1.VolumeAttachmentStatus{Attached: attached},
 	}
 }
-
-func deleted(h *harness) *metav1.Time { return ptr(metav1.NewTime(h.clock.Now())) }
 
 // world puts groups of objects and single ones together.
 func world(parts ...any) []runtime.Object {

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,7 +87,7 @@ func (c *standIn) addLonghornLoop() error {
 		}
 	}
 	apps, core, storage := c.informers.Apps().V1(), c.informers.Core().V1(), c.informers.Storage().V1()
-	return join(
+	return errors.Join(
 		on(apps.DaemonSets().Informer(), func(set *appsv1.DaemonSet) { longhornOwn(set) }),
 		on(apps.Deployments().Informer(), func(deployment *appsv1.Deployment) { longhornOwn(deployment) }),
 		on(core.ConfigMaps().Informer(), func(config *corev1.ConfigMap) { longhornOwn(config) }),
@@ -103,7 +104,7 @@ func (c *standIn) syncLonghorn(ctx context.Context, _ string) (time.Duration, er
 		return 0, err
 	}
 	if found.manager {
-		if err := join(
+		if err := errors.Join(
 			c.syncSettings(ctx, found.namespace),
 			c.syncLonghornNodes(ctx, found.namespace),
 			c.syncStorageClasses(ctx, found.namespace),

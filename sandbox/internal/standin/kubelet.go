@@ -3,11 +3,11 @@ package standin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -29,7 +29,7 @@ func (c *standIn) addKubeletLoop() error {
 			l.queue.Add(pod.Spec.NodeName)
 		}
 	}
-	return join(
+	return errors.Join(
 		on(core.Nodes().Informer(), func(node *corev1.Node) { l.queue.Add(node.Name) }),
 		on(c.cache.pods, func(pod *corev1.Pod) {
 			if pod.Spec.NodeName != "" {
@@ -43,24 +43,14 @@ func (c *standIn) addKubeletLoop() error {
 			l.queue.Add(attachment.Spec.NodeName)
 		}),
 		on(storage.CSINodes().Informer(), func(node *storagev1.CSINode) { l.queue.Add(node.Name) }),
-		on(c.informers.Coordination().V1().Leases().Informer(), func(lease *coordinationv1.Lease) {
-			if lease.Namespace == corev1.NamespaceNodeLease {
-				l.queue.Add(lease.Name)
-			}
-		}),
+		c.onNodeLease(func(node string) { l.queue.Add(node) }),
 	)
 }
 
 // syncKubelet does one node's work, and nothing for a node that is dead: its last words stay, as on a real one.
 func (c *standIn) syncKubelet(ctx context.Context, name string) (time.Duration, error) {
-	node, err := c.cache.nodes.Get(name)
-	if apierrors.IsNotFound(err) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("look up node %s: %w", name, err)
-	}
-	if lives, err := c.lives(node); err != nil || !lives {
+	node, err := c.livingNode(name)
+	if err != nil || node == nil {
 		return 0, err
 	}
 	pods, err := c.cache.podsBy(byNode, name)
@@ -138,18 +128,13 @@ func (c *standIn) prepare(ctx context.Context, node *corev1.Node, pod *corev1.Po
 		return false, nil
 	}
 	c.ticks.forget("mount/" + string(pod.UID))
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []corev1.PodCondition{{
+	err = c.patchPod(ctx, pod, corev1.PodStatus{Conditions: []corev1.PodCondition{{
 		Type:               corev1.PodReadyToStartContainers,
 		Status:             corev1.ConditionTrue,
 		LastTransitionTime: metav1.NewTime(c.clock.Now()),
-	}}}})
-	if err != nil {
-		return false, fmt.Errorf("encode pod condition: %w", err)
-	}
-	_, err = c.client.CoreV1().Pods(pod.Namespace).Patch(
-		ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	if err != nil && !apierrors.IsNotFound(err) {
-		return false, fmt.Errorf("mark pod %s/%s as mounted: %w", pod.Namespace, pod.Name, err)
+	}}})
+	if ignoreGone(err) != nil {
+		return false, err
 	}
 	return true, nil
 }
@@ -182,7 +167,7 @@ func (c *standIn) missingVolume(node *corev1.Node, namespace, claim string) (*la
 		return &lack{reason: fmt.Sprintf("Unable to attach or mount volumes: claim %s is not bound", claim)}, nil
 	}
 	if volume.Spec.CSI == nil {
-		return nil, nil //nolint:nilnil // a directory of the node, or a network share: nothing to attach
+		return nil, nil // a directory of the node, or a network share: nothing to attach
 	}
 	known, err := c.registeredOn(node.Name)
 	if err != nil {
@@ -235,7 +220,7 @@ func (c *standIn) missingObject(pod *corev1.Pod) (*lack, error) {
 			return nil, fmt.Errorf("look up what pod %s/%s mounts: %w", pod.Namespace, pod.Name, err)
 		}
 	}
-	return nil, nil //nolint:nilnil // nothing is missing
+	return nil, nil // nothing is missing
 }
 
 func optional(value *bool) bool { return value != nil && *value }

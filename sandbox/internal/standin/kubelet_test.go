@@ -65,24 +65,18 @@ func TestKubelet_ComplainsAboutASlowAttachAfterTwoMinutes(t *testing.T) {
 		t.Errorf("at once: %s", got)
 	}
 	h.clock.Step(attachWarning)
-	for _, object := range aliveNode("a") { // still alive by then
-		h.keepAlive(object)
-	}
+	h.keepAlive("a")
 	h.call(h.syncKubelet, "a")
 	if got := h.events(); !strings.Contains(got, "FailedMount") || !strings.Contains(got, "timed out waiting") {
 		t.Errorf("after two minutes: %q", got)
 	}
 }
 
-// keepAlive renews the Lease of the node that the object belongs to.
-func (h *harness) keepAlive(object runtime.Object) {
+// keepAlive renews the node's Lease.
+func (h *harness) keepAlive(node string) {
 	h.t.Helper()
-	node, ok := object.(*corev1.Node)
-	if !ok {
-		return
-	}
-	leases := h.standIn.client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
-	lease, err := leases.Get(h.t.Context(), node.Name, metav1.GetOptions{})
+	leases := h.client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
+	lease, err := leases.Get(h.t.Context(), node, metav1.GetOptions{})
 	if err != nil {
 		h.t.Fatalf("read lease: %v", err)
 	}
@@ -153,7 +147,7 @@ func TestKubelet_ReportsAVolumeAsInUseUntilItsPodHasEnded(t *testing.T) {
 	for phase, want := range cases {
 		pod := withClaim(runningPod("iris", "a"))
 		pod.Status.Phase = phase
-		pod.DeletionTimestamp, pod.Finalizers = ptr(metav1.Now()), []string{"test/keep"}
+		pod.DeletionTimestamp = ptr(metav1.Now())
 		h := newHarness(t, world(installed(nil), boundClaim("a"), pod)...)
 		h.call(h.syncKubelet, "a")
 		if got := h.inUse("a"); len(got) != want {
@@ -177,10 +171,10 @@ func TestKubelet_OfADeadNodeSaysNothingMore(t *testing.T) {
 	}
 }
 
-// stuckPod is a pod of a ReplicaSet that was deleted just now and whose grace period ends in 30 s.
+// stuckPod is a pod that was deleted just now and whose grace period ends in 30 s. It belongs to a controller of the
+// kind, or to nobody.
 func stuckPod(kind string) *corev1.Pod {
 	pod := withClaim(runningPod("iris", "a"))
-	pod.Finalizers = []string{"test/keep"} // the fake API server would drop a deleted object without
 	pod.DeletionTimestamp = ptr(metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 35, 0, time.UTC)))
 	if kind != "" {
 		owner := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "owner", UID: "owner"}}

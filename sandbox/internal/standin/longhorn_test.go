@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,17 +58,16 @@ func TestSetting_AcceptsWhatLonghornAccepts(t *testing.T) {
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for _, defined := range definitions() {
-				if defined.name != test.setting {
-					continue
-				}
-				got, err := defined.accept(test.value)
-				if test.problem == "" && (err != nil || got != test.want) {
-					t.Errorf("got %q, %v; want %q", got, err, test.want)
-				}
-				if test.problem != "" && (err == nil || !strings.Contains(err.Error(), test.problem)) {
-					t.Errorf("got %q, %v; want %q", got, err, test.problem)
-				}
+			at := slices.IndexFunc(definitions(), func(defined setting) bool { return defined.name == test.setting })
+			if at < 0 {
+				t.Fatalf("no setting %s", test.setting)
+			}
+			got, err := definitions()[at].accept(test.value)
+			if test.problem == "" && (err != nil || got != test.want) {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+			if test.problem != "" && (err == nil || !strings.Contains(err.Error(), test.problem)) {
+				t.Errorf("got %q, %v; want %q", got, err, test.problem)
 			}
 		})
 	}
@@ -380,7 +380,7 @@ func TestUninstall_IsRefusedWithoutConfirmationAndTouchesNothing(t *testing.T) {
 	if got := h.uninstallerPhase(); got != corev1.PodFailed {
 		t.Errorf("pod is %s", got)
 	}
-	if h.longhornObject(longhornVolume, handle) == nil {
+	if h.longhornObject(longhornVolumes, handle) == nil {
 		t.Error("the volume is gone")
 	}
 }
@@ -395,7 +395,7 @@ func TestUninstall_RemovesEverythingThatLonghornMade(t *testing.T) {
 		t.Errorf("pod is %s", got)
 	}
 	for plural, name := range map[string]string{
-		longhornVolume: handle, longhornNodes: "a", settings: "deleting-confirmation-flag",
+		longhornVolumes: handle, longhornNodes: "a", settings: "deleting-confirmation-flag",
 	} {
 		if h.longhornObject(plural, name) != nil {
 			t.Errorf("%s %s is still there", plural, name)

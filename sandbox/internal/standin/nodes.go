@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,6 +35,30 @@ func (c *standIn) lives(node *corev1.Node) (bool, error) {
 	}
 	expires := spec.RenewTime.Add(time.Duration(*spec.LeaseDurationSeconds) * time.Second)
 	return strings.HasPrefix(*spec.HolderIdentity, c.kwokPrefix) && c.clock.Now().Before(expires), nil
+}
+
+// onNodeLease calls add for each change of the Lease by which a node lives.
+func (c *standIn) onNodeLease(add func(node string)) error {
+	return on(c.informers.Coordination().V1().Leases().Informer(), func(lease *coordinationv1.Lease) {
+		if lease.Namespace == corev1.NamespaceNodeLease {
+			add(lease.Name)
+		}
+	})
+}
+
+// livingNode returns the node if its kubelet is played at the moment, and nil if it is gone, dead or real.
+func (c *standIn) livingNode(name string) (*corev1.Node, error) {
+	node, err := c.cache.nodes.Get(name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil // nobody is there
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up node %s: %w", name, err)
+	}
+	if lives, err := c.lives(node); err != nil || !lives {
+		return nil, err
+	}
+	return node, nil
 }
 
 func readyCondition(node *corev1.Node) corev1.NodeCondition {

@@ -111,7 +111,7 @@ func (p *provisioner) Provision(ctx context.Context, options controller.Provisio
 	if err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
-	if err := p.longhorn.create(ctx, longhornVolume, volume); err != nil {
+	if err := p.longhorn.create(ctx, longhornVolumes, volume); err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
 	if _, err := p.schedule(ctx, namespace, options.PVName); err != nil {
@@ -136,11 +136,11 @@ func (p *provisioner) Delete(ctx context.Context, volume *corev1.PersistentVolum
 	if !running {
 		return errors.New("longhorn-manager does not answer")
 	}
-	object, err := p.longhorn.get(ctx, namespace, longhornVolume, volume.Spec.CSI.VolumeHandle)
+	object, err := p.longhorn.get(ctx, namespace, longhornVolumes, volume.Spec.CSI.VolumeHandle)
 	if err != nil || object == nil {
 		return err
 	}
-	return p.longhorn.remove(ctx, longhornVolume, object)
+	return p.longhorn.remove(ctx, longhornVolumes, object)
 }
 
 // volumeParameters are the class's parameters without those that the sidecar keeps for itself, and with what Longhorn's
@@ -169,7 +169,7 @@ func volumeParameters(options controller.ProvisionOptions) (map[string]string, e
 func replicas(parameters map[string]string) (int, error) {
 	text, given := parameters["numberOfReplicas"]
 	if !given {
-		return 3, nil // Longhorn's default-replica-count
+		return 3, nil // the built-in default of default-replica-count; what the setting says is not looked at
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 || number > maxReplicas {
@@ -192,7 +192,7 @@ func newLonghornVolume(namespace string, options controller.ProvisionOptions, pa
 		accessMode = "rwop"
 	}
 	request := options.PVC.Spec.Resources.Requests[corev1.ResourceStorage]
-	object := newObject(namespace, longhornVolume, options.PVName)
+	object := newObject(namespace, longhornVolumes, options.PVName)
 	object.SetFinalizers([]string{longhornFinalizer})
 	object.Object["spec"] = map[string]any{
 		"size":             strconv.FormatInt(request.Value(), 10),

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ import (
 func (c *standIn) addResizeLoop() error {
 	l := c.loop("resizer", c.syncResize)
 	add := func(claim *corev1.PersistentVolumeClaim) { l.queue.Add(claim.Namespace + "/" + claim.Name) }
-	return join(
+	return errors.Join(
 		on(c.informers.Core().V1().PersistentVolumeClaims().Informer(), add),
 		on(c.informers.Core().V1().PersistentVolumes().Informer(), func(volume *corev1.PersistentVolume) {
 			if claim := volume.Spec.ClaimRef; ours(volume) && claim != nil {
@@ -99,7 +100,7 @@ func (c *standIn) growVolume(ctx context.Context, claim *corev1.PersistentVolume
 }
 
 func (c *standIn) growLonghornVolume(ctx context.Context, namespace, handle string, wanted resource.Quantity) error {
-	object, err := c.longhorn.get(ctx, namespace, longhornVolume, handle)
+	object, err := c.longhorn.get(ctx, namespace, longhornVolumes, handle)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (c *standIn) growLonghornVolume(ctx context.Context, namespace, handle stri
 	if err := unstructured.SetNestedField(object.Object, size, "spec", "size"); err != nil {
 		return fmt.Errorf("grow Longhorn's volume %s: %w", handle, err)
 	}
-	return c.longhorn.update(ctx, longhornVolume, object)
+	return c.longhorn.update(ctx, longhornVolumes, object)
 }
 
 // growFileSystem is the kubelet's half: it happens where a pod has the volume mounted, and waits for one if there is
@@ -135,13 +136,9 @@ func (c *standIn) mounted(claim *corev1.PersistentVolumeClaim) (bool, error) {
 		if terminal(pod) || !podCondition(pod, corev1.PodReadyToStartContainers) {
 			continue
 		}
-		node, err := c.cache.nodes.Get(pod.Spec.NodeName)
-		if err != nil {
-			continue // gone: nobody there
-		}
-		lives, err := c.lives(node)
-		if err != nil || lives {
-			return lives, err
+		node, err := c.livingNode(pod.Spec.NodeName)
+		if err != nil || node != nil {
+			return node != nil, err
 		}
 	}
 	return false, nil

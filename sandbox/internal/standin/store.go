@@ -19,9 +19,9 @@ type store struct {
 
 // Kinds of Longhorn resources that are played here, by plural name.
 const (
-	settings       = "settings"
-	longhornNodes  = "nodes"
-	longhornVolume = "volumes"
+	settings        = "settings"
+	longhornNodes   = "nodes"
+	longhornVolumes = "volumes"
 )
 
 func kindOf(plural string) string {
@@ -53,7 +53,7 @@ func newObject(namespace, plural, name string) *unstructured.Unstructured {
 func (s *store) get(ctx context.Context, namespace, plural, name string) (*unstructured.Unstructured, error) {
 	object, err := s.resource(namespace, plural).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // absence is an answer here
+		return nil, nil // absence is an answer here
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Longhorn's %s %s: %w", kindOf(plural), name, err)

@@ -2,7 +2,7 @@ package standin
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,10 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
-// addUninstallLoop plays the container of Longhorn's uninstall job, whose pod kwok leaves running.
+// addUninstallLoop plays the container of Longhorn's uninstall job, which the pod loop leaves running.
 func (c *standIn) addUninstallLoop() error {
 	l := c.loop("uninstall", c.syncUninstall)
 	return on(c.cache.pods, func(pod *corev1.Pod) {
@@ -24,21 +23,14 @@ func (c *standIn) addUninstallLoop() error {
 }
 
 func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration, error) {
-	namespace, name, err := splitKey(key)
-	if err != nil {
+	pod, err := c.cache.pod(key)
+	if err != nil || pod == nil {
 		return 0, err
-	}
-	pod, err := c.cache.podNamespace.Pods(namespace).Get(name)
-	if apierrors.IsNotFound(err) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("look up pod %s: %w", key, err)
 	}
 	if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil {
 		return 0, nil
 	}
-	confirmed, err := c.longhorn.boolSetting(ctx, namespace, "deleting-confirmation-flag")
+	confirmed, err := c.longhorn.boolSetting(ctx, pod.Namespace, "deleting-confirmation-flag")
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +38,7 @@ func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration,
 		c.log.Warn("uninstall refused: deleting-confirmation-flag is not true", "pod", key)
 		return 0, c.endPod(ctx, pod, 1)
 	}
-	if err := c.uninstall(ctx, namespace); err != nil {
+	if err := c.uninstall(ctx, pod.Namespace); err != nil {
 		return 0, err
 	}
 	return 0, c.endPod(ctx, pod, 0)
@@ -60,7 +52,7 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	if manager, err := c.cache.daemonSets.DaemonSets(namespace).Get(managerName); err == nil {
 		c.uninstalled.Store(manager.UID, true)
 	}
-	for _, kind := range []string{longhornVolume, longhornNodes} {
+	for _, kind := range []string{longhornVolumes, longhornNodes} {
 		if err := c.removeAll(ctx, namespace, kind); err != nil {
 			return err
 		}
@@ -69,7 +61,7 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 		return err
 	}
 	storage := c.client.StorageV1()
-	err := join(
+	err := errors.Join(
 		ignoreGone(storage.CSIDrivers().Delete(ctx, driverName, metav1.DeleteOptions{})),
 		ignoreGone(storage.StorageClasses().Delete(ctx, "longhorn", metav1.DeleteOptions{})),
 		ignoreGone(storage.StorageClasses().Delete(ctx, "longhorn-static", metav1.DeleteOptions{})),
@@ -91,7 +83,7 @@ func (c *standIn) removeWorkloads(ctx context.Context, namespace string) error {
 	for _, name := range sidecars() {
 		errs = append(errs, ignoreGone(apps.Deployments(namespace).Delete(ctx, name, background)))
 	}
-	if err := join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove Longhorn's workloads: %w", err)
 	}
 	return nil
@@ -115,33 +107,4 @@ func ignoreGone(err error) error {
 		return nil
 	}
 	return err
-}
-
-// endPod lets the pod's container end with the exit code.
-func (c *standIn) endPod(ctx context.Context, pod *corev1.Pod, code int32) error {
-	phase, reason := corev1.PodSucceeded, "Completed"
-	if code != 0 {
-		phase, reason = corev1.PodFailed, "Error"
-	}
-	now := metav1.NewTime(c.clock.Now())
-	statuses := make([]corev1.ContainerStatus, 0, len(pod.Spec.Containers))
-	for _, container := range pod.Spec.Containers {
-		statuses = append(statuses, corev1.ContainerStatus{
-			Name:  container.Name,
-			Image: container.Image,
-			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: code, Reason: reason, StartedAt: now, FinishedAt: now,
-			}},
-		})
-	}
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"phase": phase, "containerStatuses": statuses}})
-	if err != nil {
-		return fmt.Errorf("encode pod status: %w", err)
-	}
-	_, err = c.client.CoreV1().Pods(pod.Namespace).Patch(
-		ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	if err != nil {
-		return fmt.Errorf("end pod %s/%s: %w", pod.Namespace, pod.Name, err)
-	}
-	return nil
 }

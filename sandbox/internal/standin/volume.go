@@ -18,7 +18,7 @@ type volumeState struct {
 
 // volumeStateOf returns nil if Longhorn has no such volume.
 func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (*volumeState, error) {
-	object, err := c.longhorn.get(ctx, namespace, longhornVolume, handle)
+	object, err := c.longhorn.get(ctx, namespace, longhornVolumes, handle)
 	if err != nil || object == nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 // schedule looks for nodes for the volume's replicas and reports whether it found enough. Longhorn creates a volume in
 // any case; one whose replicas found no node cannot be attached (longhorn-manager volume_controller.go, api/model.go).
 func (c *standIn) schedule(ctx context.Context, namespace, handle string) (bool, error) {
-	object, err := c.longhorn.get(ctx, namespace, longhornVolume, handle)
+	object, err := c.longhorn.get(ctx, namespace, longhornVolumes, handle)
 	if err != nil || object == nil {
 		return false, err
 	}
@@ -63,7 +63,7 @@ func (c *standIn) schedule(ctx context.Context, namespace, handle string) (bool,
 	if err != nil {
 		return false, fmt.Errorf("write conditions of Longhorn's volume %s: %w", handle, err)
 	}
-	return enough, c.longhorn.updateStatus(ctx, longhornVolume, object)
+	return enough, c.longhorn.updateStatus(ctx, longhornVolumes, object)
 }
 
 // roomFor says whether Longhorn is content with the nodes there are: one per replica, or any at all if it may create
@@ -86,7 +86,7 @@ func (c *standIn) roomFor(ctx context.Context, namespace string, replicas int) (
 
 // setAttached writes that the volume is attached to the node, or detached if there is none.
 func (c *standIn) setAttached(ctx context.Context, namespace, handle, node string) error {
-	object, err := c.longhorn.get(ctx, namespace, longhornVolume, handle)
+	object, err := c.longhorn.get(ctx, namespace, longhornVolumes, handle)
 	if err != nil || object == nil {
 		return err
 	}
@@ -99,5 +99,5 @@ func (c *standIn) setAttached(ctx context.Context, namespace, handle, node strin
 			return fmt.Errorf("write state of Longhorn's volume %s: %w", handle, err)
 		}
 	}
-	return c.longhorn.updateStatus(ctx, longhornVolume, object)
+	return c.longhorn.updateStatus(ctx, longhornVolumes, object)
 }

@@ -190,14 +190,14 @@ func TestDelete_RemovesTheVolumeOnceItIsDetached(t *testing.T) {
 		t.Fatalf("look up: %v", err)
 	}
 	err = p.Delete(t.Context(), volume)
-	if ignored := new(controller.IgnoredError); err == nil || errors.As(err, &ignored) || h.longhornObject(longhornVolume, handle) == nil {
+	if ignored := new(controller.IgnoredError); err == nil || errors.As(err, &ignored) || h.longhornObject(longhornVolumes, handle) == nil {
 		t.Errorf("attached: got %v", err)
 	}
 	if err := h.client.StorageV1().VolumeAttachments().Delete(t.Context(), "to-a", metav1.DeleteOptions{}); err != nil {
 		t.Fatalf("delete attachment: %v", err)
 	}
 	h.refresh()
-	if err := p.Delete(t.Context(), volume); err != nil || h.longhornObject(longhornVolume, handle) != nil {
+	if err := p.Delete(t.Context(), volume); err != nil || h.longhornObject(longhornVolumes, handle) != nil {
 		t.Errorf("detached: got %v", err)
 	}
 }
@@ -253,8 +253,8 @@ func TestAttach_WaitsForWhatPassesAndReportsWhatDoesNot(t *testing.T) {
 			first := message()
 			h.clock.Step(attachPatience + time.Second)
 			second := message()
-			if test.waits && first != "" {
-				t.Errorf("reported at once: %q", first)
+			if test.waits != (first == "") {
+				t.Errorf("waits %t, reported at once: %q", test.waits, first)
 			}
 			if !strings.Contains(second, test.want) {
 				t.Errorf("got %q, want %q", second, test.want)
@@ -398,7 +398,7 @@ func (h *harness) sizes() (claimed, provided, condition string) {
 	h.t.Helper()
 	claim, err1 := h.cache.claims.PersistentVolumeClaims("iris").Get("data")
 	volume, err2 := h.cache.volumes.Get(handle)
-	if err := join(err1, err2); err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		h.t.Fatalf("look up: %v", err)
 	}
 	for _, holds := range claim.Status.Conditions {

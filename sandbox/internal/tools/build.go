@@ -33,9 +33,7 @@ func (e *ensurer) build(ctx context.Context, t tool, version, file string) error
 		"-buildvcs=false",
 		"-o", temporary,
 	}
-	if t.link != nil {
-		args = append(args, "-ldflags", t.link(version))
-	}
+	args = append(args, "-ldflags", t.linkFlags(version))
 	if _, err := e.goCommand(ctx, t, append(args, t.pkg)...); err != nil {
 		return err
 	}
@@ -43,6 +41,14 @@ func (e *ensurer) build(ctx context.Context, t tool, version, file string) error
 		return fmt.Errorf("put %s in place: %w", t.name, err)
 	}
 	return nil
+}
+
+// linkFlags leaves the debug information out: writing it takes half of the linking, and nobody debugs these tools.
+func (t tool) linkFlags(version string) string {
+	if t.link == nil {
+		return "-s -w"
+	}
+	return "-s -w " + t.link(version)
 }
 
 // goCommand runs the go command in the tool's module and returns its standard output. Nothing else may be added to its

@@ -29,9 +29,7 @@ func (t tool) key(moduleDir, version, toolchain string) (string, error) {
 	if t.helper != nil {
 		_, _ = fmt.Fprintln(hash, t.helper.name, t.helper.pkg)
 	}
-	if t.link != nil {
-		_, _ = fmt.Fprintln(hash, t.link(version))
-	}
+	_, _ = fmt.Fprintln(hash, t.linkFlags(version))
 	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
 		content, err := os.ReadFile(filepath.Join(moduleDir, name))
 		if errors.Is(err, fs.ErrNotExist) && name == "main.go" {

@@ -218,10 +218,15 @@ func TestEnsure_BuildsAgainWhenSomethingChanged(t *testing.T) {
 		"own source": func(t *testing.T, f *fixture) {
 			writeFile(t, filepath.Join(f.ensurer.layout.ToolModule("hello"), "main.go"), "package main\n\nfunc main() {}\n", 0o600)
 		},
-		"toolchain":   func(_ *testing.T, f *fixture) { f.ensurer.toolchain = "go1.27 linux amd64" },
-		"binary gone": func(t *testing.T, f *fixture) { removeFile(t, f.ensurer.layout.Tool("hello")) },
-		"binary torn": func(t *testing.T, f *fixture) { writeFile(t, f.ensurer.layout.Tool("hello"), "half", 0o755) },
-		"helper gone": func(_ *testing.T, f *fixture) { f.tool.helper = &helper{name: "hello-host", pkg: "."} },
+		"toolchain":    func(_ *testing.T, f *fixture) { f.ensurer.toolchain = "go1.27 linux amd64" },
+		"binary gone":  func(t *testing.T, f *fixture) { removeFile(t, f.ensurer.layout.Tool("hello")) },
+		"binary torn":  func(t *testing.T, f *fixture) { writeFile(t, f.ensurer.layout.Tool("hello"), "half", 0o755) },
+		"helper added": func(_ *testing.T, f *fixture) { f.tool.helper = &helper{name: "hello-host", pkg: "."} },
+		"helper gone": func(t *testing.T, f *fixture) {
+			f.tool.helper = &helper{name: "hello-host", pkg: "."}
+			f.want(t, Built, "v1.2.3")
+			removeFile(t, f.ensurer.layout.Tool("hello-host"))
+		},
 		"link flags": func(_ *testing.T, f *fixture) {
 			f.tool.link = func(version string) string { return "-X main.version=" + version }
 		},

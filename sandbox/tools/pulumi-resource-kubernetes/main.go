@@ -7,7 +7,7 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,22 +44,16 @@ func serve() error {
 	return nil
 }
 
-// versionedSchema reads the schema and writes the version into it, as the provider's release build does.
+// versionedSchema reads the schema and puts the version in front, as the provider's release build puts it in. As text: the
+// engine starts this program at every preview, and parsing seven megabytes takes longer than all the rest of its start.
 func versionedSchema(path string) ([]byte, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)
 	}
-	var spec map[string]json.RawMessage
-	if err := json.Unmarshal(content, &spec); err != nil {
-		return nil, fmt.Errorf("parse schema %s: %w", path, err)
+	members, isObject := bytes.CutPrefix(bytes.TrimSpace(content), []byte("{"))
+	if !isObject {
+		return nil, fmt.Errorf("schema %s is not a JSON object", path)
 	}
-	if spec["version"], err = json.Marshal(version); err != nil {
-		return nil, fmt.Errorf("encode version %q: %w", version, err)
-	}
-	versioned, err := json.Marshal(spec)
-	if err != nil {
-		return nil, fmt.Errorf("encode schema: %w", err)
-	}
-	return versioned, nil
+	return append(fmt.Appendf(nil, "{%q: %q,", "version", version), members...), nil
 }
