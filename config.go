@@ -66,7 +66,7 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	cfg.Cluster = cfg.Cluster.WithDefaults()
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.
 	found.Merge(cfg.Validate())
-	return cfg, summarize(found.Err())
+	return cfg, summarize(found.All())
 }
 
 // readCloud takes over what the clouds' own namespaces hold, so that nobody has to write a region twice.
@@ -89,7 +89,7 @@ func (c Config) Validate() error {
 	var found problems.List
 	found.Merge(c.Cluster.Validate())
 	found.Merge(c.Storage.Validate())
-	found.Merge(c.IRIS.Validate())
+	found.Merge(c.validateIRIS())
 	if c.Storage.Install && c.Storage.Replicas > max(c.Cluster.Nodes, cluster.MinNodes) {
 		found.Add("storage.replicas", c.Storage.Replicas, fmt.Sprintf(
 			"at most cluster.nodes (%d): each copy needs a node of its own", c.Cluster.Nodes))
@@ -97,6 +97,14 @@ func (c Config) Validate() error {
 	c.validateDisk(&found)
 	c.validateCores(&found)
 	return found.Err()
+}
+
+// validateIRIS includes what depends on the platform, if that is one we know.
+func (c Config) validateIRIS() error {
+	if !slices.Contains(cluster.Clouds(), c.Cluster.Cloud) {
+		return c.IRIS.Validate()
+	}
+	return c.IRIS.ValidateOn(iris.ServiceTraits(c.Cluster.Traits().Service))
 }
 
 // validateDisk checks that a node's disk has room for its copy of the volume.
@@ -184,16 +192,12 @@ func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string,
 }
 
 // summarize puts the problems one on a line under a heading that says how many there are and that nothing happened.
-func summarize(err error) error {
-	if err == nil {
+func summarize(found []error) error {
+	if len(found) == 0 {
 		return nil
 	}
-	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		return fmt.Errorf("the configuration is not valid: %w", err)
-	}
-	lines := make([]string, 0, len(joined.Unwrap()))
-	for _, problem := range joined.Unwrap() {
+	lines := make([]string, 0, len(found))
+	for _, problem := range found {
 		lines = append(lines, "  - "+problem.Error())
 	}
 	noun := "problem"

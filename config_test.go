@@ -7,7 +7,7 @@ import (
 	"ha-iris/internal/testkit"
 )
 
-// with returns the configuration of an otherwise valid stack with one section replaced.
+// with is a change of one section.
 func with(section, content string) map[string]string { return map[string]string{section: content} }
 
 func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
@@ -34,6 +34,10 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 		"LoadBalancer open to nobody in particular": {
 			with("iris", `{`+loadBalancer+`[]}}`),
 			[]string{"iris.service.sourceRanges: got nothing", "0.0.0.0/0"},
+		},
+		"internal load balancer where nothing makes it one": {
+			with("iris", `{"service":{"type":"LoadBalancer","sourceRanges":["10.0.0.0/8"],"internal":true}}`),
+			[]string{"iris.service.internal: got true, want false, or in iris.service.annotations", "has 1 problem; nothing was changed"},
 		},
 		"missing password": {
 			map[string]string{"irisPassword": ""},

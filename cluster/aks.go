@@ -24,15 +24,15 @@ var (
 	azureVersion  = regexp.MustCompile(`^1\.\d+(\.\d+)?$`)
 	azureSubnetID = regexp.MustCompile(
 		`(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+$`)
-	azureTagsKey   = regexp.MustCompile(`^[^<>%&\\?/]{1,512}$`)
-	azureTagsValue = regexp.MustCompile(`^.{0,256}$`)
+	azureTagsKey   = regexp.MustCompile(`^[^<>%&\\?/]+$`)
+	azureTagsValue = regexp.MustCompile(`^.*$`)
 )
 
 // azureTags are Azure's rules: up to 512 characters in a name, none of them of <>%&\?/, and 256 in a value.
 func azureTags() tagRules {
 	return tagRules{
-		key:      azureTagsKey,
-		value:    azureTagsValue,
+		key: azureTagsKey, keyLength: 512,
+		value: azureTagsValue, valueLength: 256,
 		reserved: []string{"microsoft", "azure", "windows"},
 		want:     `a name without <>%&\?/ that does not start with microsoft, azure or windows, and up to 256 characters`,
 	}
@@ -215,8 +215,8 @@ func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
 }
 
 // kubeconfig fetches the cluster's admin credentials: a client certificate that lasts about two years, so nothing
-// expires during a long up or before a destroy, and no CLI is needed. The certificate is read at every up, so rotating it
-// (az aks rotate-certs) needs no more than that.
+// expires during a long up or before a destroy, and no CLI is needed. The certificate is read at every up. Do not rotate
+// it with az aks rotate-certs: that makes all nodes anew, and the replicas are on their disks.
 func (a *aks) kubeconfig(group *resources.ResourceGroup, managed *containerservice.ManagedCluster) pulumi.StringOutput {
 	credentials := containerservice.ListManagedClusterAdminCredentialsOutput(a.ctx,
 		containerservice.ListManagedClusterAdminCredentialsOutputArgs{

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"ha-iris/internal/problems"
 )
@@ -64,15 +65,7 @@ func (c Config) checkZones(found *problems.List, valid func(zone string) bool, w
 	if len(c.Zones) != zoneCount {
 		found.Add("cluster.zones", c.Zones, fmt.Sprintf("exactly %d zones: %s", zoneCount, want))
 	}
-	for i, zone := range c.Zones {
-		path := fmt.Sprintf("cluster.zones[%d]", i)
-		switch {
-		case slices.Contains(c.Zones[:i], zone):
-			found.Add(path, zone, "a zone that is not listed twice")
-		case !valid(zone):
-			found.Add(path, zone, want)
-		}
-	}
+	checkItems(found, "cluster.zones", c.Zones, valid, "a zone that is not listed twice", want)
 }
 
 // checkSourceRanges reports what is not a network in CIDR notation, host bits included: the clouds refuse those late.
@@ -97,21 +90,27 @@ func (c Config) checkSubnets(found *problems.List, count int, valid *regexp.Rege
 	if len(c.SubnetIDs) != count {
 		found.Add("cluster.subnetIds", c.SubnetIDs, fmt.Sprintf("a list of %d: %s", count, want))
 	}
-	for i, id := range c.SubnetIDs {
-		path := fmt.Sprintf("cluster.subnetIds[%d]", i)
-		switch {
-		case slices.Contains(c.SubnetIDs[:i], id):
-			found.Add(path, id, "a subnet that is not listed twice")
-		case !valid.MatchString(id):
-			found.Add(path, id, want)
+	checkItems(found, "cluster.subnetIds", c.SubnetIDs, valid.MatchString, "a subnet that is not listed twice", want)
+}
+
+// checkItems reports the items of a list that occur a second time, wanting once, and those that are not valid.
+func checkItems(found *problems.List, path string, items []string, valid func(string) bool, once, want string) {
+	for i, item := range items {
+		switch at := fmt.Sprintf("%s[%d]", path, i); {
+		case slices.Contains(items[:i], item):
+			found.Add(at, item, once)
+		case !valid(item):
+			found.Add(at, item, want)
 		}
 	}
 }
 
-// tagRules are what a cloud accepts as a tag.
+// tagRules are what a cloud accepts as a tag. The lengths stand beside the patterns, because a counted repetition of all
+// letters of all languages takes the program longer to compile than the rest of its start.
 type tagRules struct {
-	key, value *regexp.Regexp
-	want       string
+	key, value             *regexp.Regexp
+	keyLength, valueLength int // at most, in characters
+	want                   string
 	// reserved are prefixes of keys that belong to the cloud.
 	reserved []string
 }
@@ -122,7 +121,8 @@ func (c Config) checkTags(found *problems.List, rules tagRules) {
 		reserved := slices.ContainsFunc(rules.reserved, func(prefix string) bool {
 			return strings.HasPrefix(strings.ToLower(key), prefix)
 		})
-		if reserved || !rules.key.MatchString(key) || !rules.value.MatchString(c.Tags[key]) {
+		tooLong := utf8.RuneCountInString(key) > rules.keyLength || utf8.RuneCountInString(c.Tags[key]) > rules.valueLength
+		if reserved || tooLong || !rules.key.MatchString(key) || !rules.value.MatchString(c.Tags[key]) {
 			found.Add(path, c.Tags[key], rules.want)
 		}
 	}

@@ -5,6 +5,7 @@ package cluster
 import (
 	"fmt"
 
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -23,7 +24,8 @@ type Cluster struct {
 	// Traits are the differences between clusters that matter downstream. Plain values, known in every preview.
 	Traits Traits
 	// Ready are concrete resources that must exist before anything is installed. Depend on these, never on the
-	// component: DependsOn(component) misses children at random in the Go SDK (facts/codebases.md 6.0 R8).
+	// component: in the Go SDK a child joins its component in the goroutine that registers it, so DependsOn(component)
+	// misses some at random (as in pulumi/pulumi#7833).
 	Ready []pulumi.Resource
 	// Lifetime is the resource with which everything inside the cluster ends, for pulumi.DeletedWith: an object that
 	// goes with its cluster need not be deleted one by one from an API server that is going too. Nil when the cluster
@@ -78,4 +80,30 @@ func (c *Cluster) provision(ctx *pulumi.Context, name string, cfg Config) error 
 	default:
 		return fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
+}
+
+// connect creates the Kubernetes provider. Every variant ends here, so that the rules about the kubeconfig hold for all.
+func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.StringInput, after []pulumi.Resource) error {
+	secretKubeconfig, ok := pulumi.ToSecret(kubeconfig).(pulumi.StringOutput)
+	if !ok {
+		return fmt.Errorf("kubeconfig is %T, not a string output", kubeconfig)
+	}
+	c.Kubeconfig = secretKubeconfig
+	// ClusterIdentifier: without it a changed kubeconfig (a rotated token, another port) makes the provider guess that
+	// the cluster is a new one and replace everything on it, the data included (pulumi/pulumi-kubernetes#4019).
+	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
+		Kubeconfig:            c.Kubeconfig,
+		ClusterIdentifier:     c.Name,
+		EnableServerSideApply: pulumi.Bool(true),
+		// In place: replacing a ConfigMap or Secret of a fixed name deletes it first, and with it, for as long as the update
+		// takes, everything that mounts it. The workload's checksum annotations roll the pod instead.
+		EnableConfigMapMutable: pulumi.Bool(true),
+		EnableSecretMutable:    pulumi.Bool(true),
+	}, pulumi.Parent(c), pulumi.DependsOn(after)) // after: a provider that starts before the nodes finds no one to talk to.
+	if err != nil {
+		return fmt.Errorf("create Kubernetes provider: %w", err)
+	}
+	c.Provider = provider
+	c.Ready = append(c.Ready, provider)
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -381,16 +382,20 @@ func TestEKSSubnetsDoNotOverlapAndStayInTheirZones(t *testing.T) {
 	cfg := valid(EKS)
 	cfg.PrivateNodes = true
 	subnets := provide(cfg, false).mustSucceed(t).Find(subnetType)
-	zones, networks := map[string]int{}, map[string]bool{}
+	zones, networks := map[string]int{}, []netip.Prefix{}
 	for _, subnet := range subnets {
 		zones[subnet.Inputs["availabilityZone"].StringValue()]++
-		networks[subnet.Inputs["cidrBlock"].StringValue()] = true
+		network := netip.MustParsePrefix(subnet.Inputs["cidrBlock"].StringValue())
+		if slices.ContainsFunc(networks, network.Overlaps) || !netip.MustParsePrefix(vpcCIDR).Contains(network.Addr()) {
+			t.Errorf("%s has %s beside %v in %s", subnet.URN, network, networks, vpcCIDR)
+		}
+		networks = append(networks, network)
 		if !slices.Contains(subnet.RegisterRPC.GetIgnoreChanges(), "availabilityZone") {
 			t.Errorf("%s could be replaced, with the nodes in it", subnet.URN)
 		}
 	}
-	if len(subnets) != 6 || len(zones) != 3 || len(networks) != 6 {
-		t.Errorf("zones %v, networks %v", zones, networks)
+	if len(subnets) != 6 || len(zones) != 3 {
+		t.Errorf("%d subnets, zones %v", len(subnets), zones)
 	}
 }
 

@@ -39,7 +39,7 @@ func joinClouds(clouds []Cloud) string {
 }
 
 // MinNodes is how many nodes a replicated volume needs to survive the loss of one and still have a majority of healthy
-// copies (design.md).
+// copies. Longhorn's best practices ask for as many.
 const MinNodes = 3
 
 // zoneCount is how many zones a cluster that we create spreads over: with three, losing one leaves two copies of three.

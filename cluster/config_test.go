@@ -126,6 +126,8 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 		}, "want at most 3 periods"},
 
 		{"tag of AWS's own", EKS, func(c *Config) { c.Tags = map[string]string{"aws:owner": "me"} }, `cluster.tags.aws:owner: got "me"`},
+		{"tag that is too long", EKS, func(c *Config) { c.Tags = map[string]string{"note": strings.Repeat("ü", 257)} }, `cluster.tags.note: got "ü`},
+		{"tag's name that is too long", AKS, func(c *Config) { c.Tags = map[string]string{strings.Repeat("x", 513): ""} }, `xxx: got ""`},
 		{"tag with a slash", AKS, func(c *Config) { c.Tags = map[string]string{"cost/center": "42"} }, `cluster.tags.cost/center: got "42"`},
 		{"label in capitals", GKE, func(c *Config) { c.Tags = map[string]string{"team": "Data"} }, `cluster.tags.team: got "Data", want a label`},
 	} {

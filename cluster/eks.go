@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,15 +28,15 @@ var (
 	awsSubnetID  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
 	awsRoleARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
 	awsZoneID    = regexp.MustCompile(`^[a-z]+\d+-az\d+$`)
-	awsTagsKey   = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]{1,128}$`)
-	awsTagsValue = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]{0,256}$`)
+	awsTagsKey   = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]+$`)
+	awsTagsValue = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]*$`)
 )
 
 // awsTags are AWS's rules: 128 and 256 letters, digits, spaces and _.:/=+-@.
 func awsTags() tagRules {
 	return tagRules{
-		key:      awsTagsKey,
-		value:    awsTagsValue,
+		key: awsTagsKey, keyLength: 128,
+		value: awsTagsValue, valueLength: 256,
 		reserved: []string{"aws:"},
 		want:     "a name of up to 128 and a value of up to 256 letters, digits, spaces and _.:/=+-@, the name not starting with aws:",
 	}
@@ -231,7 +232,7 @@ func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) (
 	}
 	// Nothing in the group's values says that the policies, the add-ons and the way to the internet must be there first
 	// (and last): a node without them does not join, and one that loses them leaves its interfaces behind.
-	after := append(append(append([]pulumi.Resource{}, r.nodeGroupAttachments...), before...), network.routes...)
+	after := slices.Concat(r.nodeGroupAttachments, before, network.routes)
 	group, err := e.nodeGroup(network, r, control, template, after)
 	if err != nil {
 		return nil, err
@@ -241,7 +242,7 @@ func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) (
 	if err != nil {
 		return nil, err
 	}
-	return append([]pulumi.Resource{group}, append(before, dns...)...), nil
+	return slices.Concat([]pulumi.Resource{group}, before, dns), nil
 }
 
 func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...string) ([]pulumi.Resource, error) {

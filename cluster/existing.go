@@ -3,12 +3,10 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"time"
 
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -73,39 +71,14 @@ func (c *Cluster) existing(ctx *pulumi.Context, name string, cfg Config) error {
 	return c.connect(ctx, name, pulumi.String(kubeconfig), nil)
 }
 
-// connect creates the Kubernetes provider. Every variant ends here, so that the rules about the kubeconfig hold for all.
-func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.StringInput, after []pulumi.Resource) error {
-	secretKubeconfig, ok := pulumi.ToSecret(kubeconfig).(pulumi.StringOutput)
-	if !ok {
-		return fmt.Errorf("kubeconfig is %T, not a string output", kubeconfig)
-	}
-	c.Kubeconfig = secretKubeconfig
-	// ClusterIdentifier: without it a changed kubeconfig (a rotated token, another port) makes the provider guess that
-	// the cluster is a new one and replace everything on it, the data included (facts/codebases.md 6.3).
-	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
-		Kubeconfig:            c.Kubeconfig,
-		ClusterIdentifier:     c.Name,
-		EnableServerSideApply: pulumi.Bool(true),
-		// In place: replacing a ConfigMap or Secret of a fixed name deletes it first, and with it, for as long as the update
-		// takes, everything that mounts it. The workload's checksum annotations roll the pod instead.
-		EnableConfigMapMutable: pulumi.Bool(true),
-		EnableSecretMutable:    pulumi.Bool(true),
-	}, pulumi.Parent(c), pulumi.DependsOn(after)) // after: a provider that starts before the nodes finds no one to talk to.
-	if err != nil {
-		return fmt.Errorf("create Kubernetes provider: %w", err)
-	}
-	c.Provider = provider
-	c.Ready = append(c.Ready, provider)
-	return nil
-}
-
 // checkReachable asks the API server for its version, with the kubeconfig's own credentials.
 func checkReachable(ctx context.Context, kubeconfig string) error {
 	clientConfig, err := clientcmd.RESTConfigFromKubeConfig([]byte(kubeconfig))
 	if err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}
-	where := fmt.Sprintf("cluster.context: context %q (server %s)", contextName(kubeconfig), clientConfig.Host)
+	name := contextName(kubeconfig)
+	where := fmt.Sprintf("cluster.context: context %q (server %s)", name, clientConfig.Host)
 	client, err := rest.HTTPClientFor(clientConfig)
 	if err != nil {
 		return fmt.Errorf("%s: build client: %w", where, err)
@@ -119,17 +92,15 @@ func checkReachable(ctx context.Context, kubeconfig string) error {
 	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("%s: cannot be reached: %w; check that the cluster runs, that this machine's network (VPN, "+
-			"proxy, firewall) leads to it, and try: kubectl --context %s version", where, err, contextName(kubeconfig))
+			"proxy, firewall) leads to it, and try: kubectl --context %s version", where, err, name)
 	}
-	defer response.Body.Close() //nolint:errcheck // Nothing was written; a failed close loses nothing.
-	// The body is drained so that the connection can be reused; what it says does not matter here.
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16))
+	defer response.Body.Close() //nolint:errcheck // Only the status counts; a failed close loses nothing.
 	switch response.StatusCode {
 	case http.StatusOK:
 		return nil
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%s: refuses the credentials (%s); check that they have not expired, and try: "+
-			"kubectl --context %s version", where, response.Status, contextName(kubeconfig))
+			"kubectl --context %s version", where, response.Status, name)
 	default:
 		return fmt.Errorf("%s: answered %s instead of its version; check that the server is a Kubernetes API server",
 			where, response.Status)

@@ -28,15 +28,15 @@ var (
 	gcpVersion        = regexp.MustCompile(`^1\.\d+(\.\d+(-gke\.\d+)?)?$`)
 	gcpServiceAccount = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.gserviceaccount\.com$`)
 	gcpNotInLabel     = regexp.MustCompile(`[^a-z0-9_-]`)
-	gcpLabelsKey      = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
-	gcpLabelsValue    = regexp.MustCompile(`^[a-z0-9_-]{0,63}$`)
+	gcpLabelsKey      = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	gcpLabelsValue    = regexp.MustCompile(`^[a-z0-9_-]*$`)
 )
 
 // gcpLabels are Google's rules: 63 lower-case letters, digits, _ and -.
 func gcpLabels() tagRules {
 	return tagRules{
-		key:      gcpLabelsKey,
-		value:    gcpLabelsValue,
+		key: gcpLabelsKey, keyLength: 63,
+		value: gcpLabelsValue, valueLength: 63,
 		reserved: []string{"goog"},
 		want:     "a label of up to 63 lower-case letters, digits, _ and -, the name starting with a letter but not with goog",
 	}
@@ -234,7 +234,7 @@ func (g *gke) identity() (*nodeAccount, error) {
 func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Cluster, error) {
 	control, err := container.NewCluster(g.ctx, g.name(""), &container.ClusterArgs{
 		Location:      pulumi.String(g.cfg.Region), // A region: the control plane survives the loss of a zone as well.
-		NodeLocations: pulumi.ToStringArray(zones), // Some regions have four zones, and GKE would use them all.
+		NodeLocations: pulumi.ToStringArray(zones), // The zones of the configuration, not three of Google's choice.
 		Network:       optional(g.cfg.Network),
 		Subnetwork:    optional(g.cfg.Subnetwork),
 		// Alias addresses: pods are reachable in the network without a route per node.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/pulumi/pulumi-azure-native-sdk/containerservice/v3"
@@ -60,11 +59,7 @@ func selectContext(content []byte, source, wanted, keyPath string) (string, erro
 // somebody used last on this machine, and a database must not land wherever that happens to be.
 func pickContext(config *clientcmdapi.Config, wanted string) (string, error) {
 	var found problems.List
-	names := make([]string, 0, len(config.Contexts))
-	for name := range config.Contexts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := sortedKeys(config.Contexts)
 	choices := "one of " + strings.Join(names, ", ")
 	switch {
 	case len(names) == 0:

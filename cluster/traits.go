@@ -110,7 +110,7 @@ var traits = map[Cloud]Traits{
 		Storage: StorageTraits{
 			// Unknown distribution: k3s, kind and kubeadm differ, so Longhorn's own detection decides.
 			KubeletRootDir: "",
-			// Longhorn's default (facts/longhorn.md 2.2).
+			// Longhorn's default.
 			DataPath: "/var/lib/longhorn/",
 			// Nobody has labelled these nodes.
 			LabelledDisksOnly: false,

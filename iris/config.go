@@ -212,6 +212,14 @@ func (c Config) usesWebGateway() bool {
 	return c.Edition == Licensed || c.WebGateway.Enabled || c.TLSSecret != ""
 }
 
+// scheme is how the portal's port is spoken to.
+func (c Config) scheme() string {
+	if c.TLSSecret != "" {
+		return "https"
+	}
+	return "http"
+}
+
 // needsLogin says whether images are pulled with credentials.
 func (c Config) needsLogin() bool { return c.Registry.Username != "" }
 

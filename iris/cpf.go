@@ -66,8 +66,9 @@ func newCPF(cfg Config, plan memoryPlan) cpf {
 func (f cpf) merge(extra map[string]map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		section := f.section(name)
-		for key, value := range extra[name] {
-			section[canonicalKey(section, key)] = value
+		// Sorted: of one key in two spellings always the same one has the last word, or previews would differ.
+		for _, key := range slices.Sorted(maps.Keys(extra[name])) {
+			section[canonicalKey(section, key)] = extra[name][key]
 		}
 	}
 }

@@ -92,6 +92,7 @@ func TestCPF_RendersTheSameEveryTime(t *testing.T) {
 		c.CPF = map[string]map[string]string{"SQL": {}, "Devices": {}, "Telnet": {}}
 		for i := range 20 {
 			c.CPF["SQL"][fmt.Sprint("Key", i)] = "x"
+			c.CPF["SQL"][fmt.Sprint("KEY", i)] = "y"
 		}
 	})
 	first := rendered(cfg)
@@ -111,14 +112,14 @@ func TestMergeFile_JoinsTheHalves(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings, credentials, merge := t.TempDir(), t.TempDir(), t.TempDir()
-	write(t, filepath.Join(settings, mergeFile), rendered(cfg))
-	write(t, filepath.Join(credentials, credentialsFile), made.merge.Reveal())
+	testkit.WriteFile(t, filepath.Join(settings, mergeFile), rendered(cfg))
+	testkit.WriteFile(t, filepath.Join(credentials, credentialsFile), made.merge.Reveal())
 	if output, err := exec.Command("/bin/sh", "-c", joinCommand(settings, credentials, merge)).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
 	path := filepath.Join(merge, mergeFile)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode of the joined file: %v, %v", info.Mode(), err)
+		t.Errorf("the joined file: %v, %v", info, err)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -141,19 +142,12 @@ func TestMergeFile_JoinsTheHalves(t *testing.T) {
 func TestMergeFile_IsNotHalf(t *testing.T) {
 	t.Parallel()
 	settings, credentials, merge := t.TempDir(), t.TempDir(), t.TempDir()
-	write(t, filepath.Join(settings, mergeFile), "[Startup]\n")
+	testkit.WriteFile(t, filepath.Join(settings, mergeFile), "[Startup]\n")
 	if err := exec.Command("/bin/sh", "-c", joinCommand(settings, credentials, merge)).Run(); err == nil {
 		t.Error("the command succeeds without the credentials")
 	}
 	if _, err := os.Stat(filepath.Join(merge, mergeFile)); err == nil {
 		t.Error("half a merge file is left")
-	}
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 //	container crash, pod deleted, node drained    the volume, attached to the next pod
 //	node lost for good                            the volume: its other replicas (the storage's matter)
 //	pulumi destroy, protected (the default)       everything: Pulumi refuses
-//	pulumi destroy, unprotected                   the PersistentVolume, released, because the StorageClass says Retain
-//	kubectl delete namespace                      the PersistentVolume, as above; the claim is gone
+//	pulumi destroy, unprotected                   nothing but backups where the stack installed Longhorn: uninstalling it wipes
+//	                                              its volumes. Otherwise what the StorageClass says; with Retain the
+//	                                              PersistentVolume, released
+//	kubectl delete namespace                      with Retain the PersistentVolume, released; the claim is gone
 //	cluster deleted                               nothing but backups
 func (b *builder) createData() error {
 	if err := b.createNamespace(); err != nil {

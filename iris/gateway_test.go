@@ -61,7 +61,7 @@ Minimum_Server_Connections=3
 func runWebServerScript(t *testing.T, data, install string) string {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), webServerFile)
-	write(t, script, webServerScript(community()))
+	testkit.WriteFile(t, script, webServerScript(community()))
 	command := exec.Command("/bin/sh", script)
 	command.Env = append(os.Environ(), "ISC_DATA_DIRECTORY="+data, "ISC_PACKAGE_INSTALLDIR="+install)
 	output, err := command.CombinedOutput()
@@ -75,10 +75,7 @@ func instanceDir(t *testing.T, content string) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
 	file = filepath.Join(dir, "csp", "bin", gatewayINIFile)
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, content)
+	testkit.WriteFile(t, file, content)
 	return dir, file
 }
 

@@ -1,13 +1,15 @@
 // Package iris runs one InterSystems IRIS instance that Kubernetes restarts wherever it can run, on a volume that follows
 // it. It knows neither the cluster's maker nor the storage's.
+//
+// Comments cite the vendor's documentation by the key of the book, as in docs.intersystems.com (KEY=ADOCK): ACLOUD
+// (Community Edition), ACMF (configuration merge), ADOCK (containers), ARES (memory), CLS (class reference), GCDI (data
+// integrity), GCM (monitoring), GSA (system administration), RACS (configuration parameters).
 package iris
 
 import (
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"ha-iris/internal/problems"
 )
 
 const componentType = "ha-iris:iris:IRIS"
@@ -76,7 +78,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return i, nil
 }
 
-// plan is everything that can be computed before the first resource: plain values, known in every preview.
+// plan is everything that can be computed without a resource, and so is known in every preview.
 type plan struct {
 	memory      memoryPlan
 	cpf         string
@@ -86,7 +88,7 @@ type plan struct {
 }
 
 func (a *Args) plan(ctx *pulumi.Context) (*plan, error) {
-	if err := a.validate(); err != nil {
+	if err := a.Config.ValidateOn(a.Service); err != nil {
 		return nil, err
 	}
 	limit, err := parseSize(a.Config.Memory)
@@ -105,18 +107,6 @@ func (a *Args) plan(ctx *pulumi.Context) (*plan, error) {
 		configChecksum: checksum(append([]string{file, webServerScript(a.Config), gatewayINI(a.Config), gatewayConf(a.Config)},
 			a.Config.Actions...)...),
 	}, nil
-}
-
-// validate adds what the configuration alone cannot know.
-func (a *Args) validate() error {
-	var found problems.List
-	found.Merge(a.Config.Validate())
-	service := a.Config.Service
-	if service.Internal && len(a.Service.InternalAnnotations) == 0 && len(service.Annotations) == 0 {
-		found.Add("iris.service.internal", true, "false, or in iris.service.annotations the annotation that makes this "+
-			"cluster's load balancers internal: no such annotation is known for it")
-	}
-	return found.Err()
 }
 
 func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pulumi.ResourceOption) error {

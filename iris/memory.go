@@ -6,7 +6,7 @@ import (
 )
 
 // Memory in shares. IRIS left alone takes 25 % of the memory of the *node* for its cache, because it does not see the pod's
-// limit, and the kernel then kills it (ARES, facts/iris.md 3.1). So every share is always set, from the limit:
+// limit, and the kernel then kills it (ARES). So every share is always set, from the limit:
 //
 //	processes  25 % of the limit, at least 256 MiB: private memory of the IRIS processes and everything that is not shared
 //	gmheap     250 MiB (the article's 256000 KiB), or 3 % of the cache when that is more (ARES: the share that IRIS' own

@@ -18,15 +18,8 @@ func metricsAnnotations(cfg Config) map[string]string {
 		"prometheus.io/scrape": "true",
 		"prometheus.io/port":   strconv.Itoa(portalPort),
 		"prometheus.io/path":   metricsPath,
-		"prometheus.io/scheme": metricsScheme(cfg),
+		"prometheus.io/scheme": cfg.scheme(),
 	}
-}
-
-func metricsScheme(cfg Config) string {
-	if cfg.TLSSecret != "" {
-		return "https"
-	}
-	return "http"
 }
 
 func (b *builder) createServiceMonitor() error {
@@ -34,8 +27,8 @@ func (b *builder) createServiceMonitor() error {
 		return nil
 	}
 	endpoint := map[string]any{
-		"port": portalPortName, "path": metricsPath, "scheme": metricsScheme(b.cfg),
-		// Each anonymous request can hold one of Community's 8 licence units for about 10 s (facts/iris.md 4).
+		"port": portalPortName, "path": metricsPath, "scheme": b.cfg.scheme(),
+		// Each anonymous request can hold one of Community's 8 licence units (ACLOUD) for about 10 s.
 		"interval": "30s",
 	}
 	if b.cfg.TLSSecret != "" {

@@ -33,7 +33,7 @@ func (b *builder) createDenyAll() (*networkingv1.NetworkPolicy, error) {
 }
 
 // createDatabasePolicy admits the Service's clients and the monitoring, nobody else. The kubelet's probes and
-// kubectl port-forward come from inside the pod and need no rule.
+// kubectl port-forward come from inside the pod or from its own node, which no policy shuts out, and need no rule.
 func (b *builder) createDatabasePolicy() (*networkingv1.NetworkPolicy, error) {
 	database, err := networkingv1.NewNetworkPolicy(b.ctx, deploymentName, &networkingv1.NetworkPolicyArgs{
 		Metadata: b.metadata(deploymentName, nil),

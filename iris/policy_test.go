@@ -28,9 +28,9 @@ const (
 	warning  = 5
 )
 
-// findings runs kube-score over manifests and returns what is as bad as grade or worse. Annotations on the objects are not obeyed: what they excuse is compared with
-// the findings by the tests. kube-score is a tool of its own module, because its library does not compile with the
-// Kubernetes packages that the program uses.
+// findings runs kube-score over manifests and returns what is as bad as grade or worse. Annotations on the objects are not
+// obeyed: what they excuse is compared with the findings by the tests. kube-score is a tool of its own module, because its
+// library does not compile with the Kubernetes packages that the program uses.
 func findings(t *testing.T, manifests string, grade int) []finding {
 	t.Helper()
 	command := exec.Command("go", "tool", "kube-score", "score", "--disable-ignore-checks-annotations",

@@ -8,8 +8,8 @@ import (
 )
 
 // createPrePull keeps the pod's images on every node by running a sleeping container of each there. An image that is in
-// use is also safe from the kubelet's clean-up. The first pull on a node takes half a minute to two, which would otherwise
-// be part of a failover (facts/failover.md 1.8).
+// use is also safe from the kubelet's clean-up. A first pull takes from tens of seconds to minutes, by registry and line,
+// and would otherwise be part of a failover.
 func (b *builder) createPrePull() error {
 	// Not the database's "app: iris": the Service and the Deployment would take these pods for theirs.
 	own := pulumi.StringMap{"app": pulumi.String(prePullName)}

@@ -7,7 +7,7 @@ import (
 
 // The probes ask `iris qlist`, which reads the instance's own state, takes no licence and writes nothing. Its line has
 // fields separated by '^': name, directory, version, status, ... (GSA). The image's own health check is no probe: it goes
-// red on any alert, after every crash recovery and during a backup's freeze (facts/iris.md 2.9).
+// red on any alert, after every crash recovery and during a backup's freeze (/irisHealth.sh of Community 2026.1; GCM).
 //
 // Only the status counts, never the health field, and the shell's builtins suffice, so nothing depends on what else the
 // image has.
@@ -15,8 +15,10 @@ import (
 // instance is the name of the instance in every image of the vendor (ADOCK 5.3).
 const instance = "IRIS"
 
-const readStatus = "iris qlist " + instance + " 2>/dev/null | { IFS=^ read -r name _ _ status _; " +
-	`[ "$name" = ` + instance + " ] && case $status in "
+const (
+	readLine   = "iris qlist " + instance + " 2>/dev/null | { IFS=^ read -r name _ _ status _; "
+	readStatus = readLine + `[ "$name" = ` + instance + " ] && case $status in "
+)
 
 const (
 	// statusUp begins the status of an instance that admits users. The comma matters: "running on node ? (...)" is an
@@ -43,8 +45,7 @@ func readyCommand() string {
 // aliveCommand fails only when the instance says that it is down. Everything unclear is alive: a kill turns a stall into
 // an unclean stop. (iris-main ends the container when the instance stops, so this is the second line.)
 func aliveCommand() string {
-	return "iris qlist " + instance + " 2>/dev/null | { IFS=^ read -r name _ _ status _; " +
-		`if [ "$name" = ` + instance + " ]; then case $status in " + statusDown + ") false ;; esac; fi; }"
+	return readLine + `if [ "$name" = ` + instance + " ]; then case $status in " + statusDown + ") false ;; esac; fi; }"
 }
 
 const (

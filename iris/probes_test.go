@@ -9,9 +9,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"ha-iris/internal/testkit"
 )
 
-// line is an answer of `iris qlist IRIS` with the given status and health (the fields: facts/iris.md 2.9).
+// line is an answer of `iris qlist IRIS` with the given status and health (the fields: GSA).
 func line(name, status, health string) string {
 	return name + "^/usr/irissys^2026.1.0.234.1^" + status + "^iris.cpf^1972^52773^62972^" + health +
 		"^IRIS^^^/external/iris/^0\n"
@@ -66,7 +68,7 @@ func TestProbes_AnswerForEveryState(t *testing.T) {
 func stub(t *testing.T, output string, exit int) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "answer"), output)
+	testkit.WriteFile(t, filepath.Join(dir, "answer"), output)
 	script := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = 'qlist IRIS' ] || exit 64\n/bin/cat '%s/answer'\nexit %d\n", dir, exit)
 	if err := os.WriteFile(filepath.Join(dir, "iris"), []byte(script), 0o700); err != nil { //nolint:gosec // It has to run.
 		t.Fatal(err)

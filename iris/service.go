@@ -178,11 +178,7 @@ func (s observedService) portalURL(cfg Config) string {
 }
 
 func portalAt(cfg Config, host string, port int) string {
-	scheme := "http"
-	if cfg.TLSSecret != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port)) + portalPath
+	return cfg.scheme() + "://" + net.JoinHostPort(host, strconv.Itoa(port)) + portalPath
 }
 
 func (s observedService) superserverPort(cfg Config) int {

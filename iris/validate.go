@@ -20,7 +20,8 @@ const (
 	minSize = 5 * gib
 	// minMemory is where the memory rule still leaves a usable cache.
 	minMemory = 3 * gib / 2
-	// maxGrace is Longhorn's and everybody else's patience; IRIS is stopped by then or it hangs.
+	// maxGrace covers the longest stop in order that IRIS allows itself unasked: 300 s, and 30 s more for processes to
+	// leave shared memory (RACS ShutdownTimeout, GSA).
 	maxGrace      = 360
 	minGrace      = 10
 	maxToleration = 300 // Kubernetes' own default; more would be worse than doing nothing.
@@ -45,6 +46,18 @@ func (c Config) Validate() error {
 	c.validateSecrets(&found)
 	c.Service.validate(&found)
 	c.validateMetrics(&found)
+	return found.Err()
+}
+
+// ValidateOn returns every problem that the configuration has on a platform, those of Validate included, or nil.
+func (c Config) ValidateOn(platform ServiceTraits) error {
+	var found problems.List
+	found.Merge(c.Validate())
+	if c.Service.Type == LoadBalancer && c.Service.Internal &&
+		len(platform.InternalAnnotations) == 0 && len(c.Service.Annotations) == 0 {
+		found.Add("iris.service.internal", true, "false, or in iris.service.annotations the annotation that makes this "+
+			"cluster's load balancers internal: no such annotation is known for it")
+	}
 	return found.Err()
 }
 

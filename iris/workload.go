@@ -90,7 +90,7 @@ func (b *builder) createDeployment() error {
 func (b *builder) podAnnotations() pulumi.StringMap {
 	return pulumi.StringMap{
 		"ha-iris/config-checksum":   pulumi.String(b.plan.configChecksum),
-		"ha-iris/password-checksum": pulumi.String(b.plan.credentials.checksum),
+		"ha-iris/password-checksum": b.plan.credentials.checksum,
 	}
 }
 

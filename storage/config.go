@@ -13,16 +13,16 @@ import (
 // Defaults that other code or documents refer to.
 const (
 	// DefaultClassName is the StorageClass that this program creates. Longhorn's own class "longhorn" is deleted and
-	// recreated by Longhorn at will (longhorn-manager, facts/longhorn.md 3.2), so it is not ours to manage.
+	// recreated by Longhorn at will (longhorn-manager), so it is not ours to manage.
 	DefaultClassName = "longhorn-iris"
 	// DefaultVersion is the Longhorn chart. 1.12.1 needs Kubernetes >= 1.25 and is tested on 1.33 to 1.36; 1.11 is the
-	// first line with ReadWriteOncePod (Longhorn release notes, facts/longhorn.md 1 and 4).
+	// first line with ReadWriteOncePod (Longhorn's release notes and best practices).
 	DefaultVersion = "1.12.1"
 	// DefaultChart is the repository of Longhorn's official chart. There is no official OCI chart (longhorn#9450).
 	DefaultChart = "https://charts.longhorn.io"
 
 	minReplicas = 2
-	maxReplicas = 20 // Longhorn's limit for numberOfReplicas (facts/longhorn.md 4).
+	maxReplicas = 20 // Longhorn's limit for numberOfReplicas.
 )
 
 // Config is the object ha-iris:storage of the stack's configuration.
@@ -91,7 +91,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validateImage(found *problems.List) {
-	if c.NodePrepImage == "" || strings.HasSuffix(c.NodePrepImage, ":latest") {
+	// Behind the last slash: a colon before it is a registry's port.
+	name := c.NodePrepImage[strings.LastIndex(c.NodePrepImage, "/")+1:]
+	if !strings.ContainsAny(name, ":@") || strings.HasSuffix(name, ":latest") {
 		found.Add("storage.nodePrepImage", c.NodePrepImage, "an image with sh and nsenter at a fixed tag or digest, such as "+DefaultNodePrepImage)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -78,11 +79,10 @@ func nodePrepSelector() pulumi.StringMap {
 }
 
 func nodePrepLabels() pulumi.StringMap {
-	labels := nodePrepSelector()
-	labels["app.kubernetes.io/component"] = pulumi.String("node-preparation")
-	labels["app.kubernetes.io/part-of"] = pulumi.String("ha-iris")
-	labels["app.kubernetes.io/managed-by"] = pulumi.String("pulumi")
-	return labels
+	own := labels()
+	own["app.kubernetes.io/component"] = pulumi.String("node-preparation")
+	maps.Copy(own, nodePrepSelector())
+	return own
 }
 
 // nodePrepMeta names the objects the way operators meet them in kubectl; a suffix would tell them nothing.

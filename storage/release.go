@@ -9,9 +9,9 @@ import (
 // release is a Helm release, installed by Helm itself inside the Kubernetes provider.
 //
 // It is a binding of our own for the one resource we need. The SDK's package helm/v3 imports every Kubernetes API
-// package and doubles the program's cold build (6 min 35 s against 3 min 12 s, design.md); a test keeps it out. Release
+// package and doubles the program's cold build (6 min 35 s against 3 min 12 s when measured); a test keeps it out. Release
 // and not Chart, because only Release runs the chart's hooks, and without its uninstall hook Longhorn leaves webhooks
-// behind that reject every update of nodes and claims (facts/longhorn.md 3).
+// behind that reject every update of nodes and claims (longhorn-manager webhook/resources).
 type release struct {
 	pulumi.CustomResourceState
 

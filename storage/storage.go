@@ -18,7 +18,7 @@ const (
 	namespaceName = "longhorn-system"
 	releaseName   = "longhorn"
 	// releaseTimeout covers pulling Longhorn's images on three fresh nodes; Helm's default of 5 min is too short there,
-	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds, facts/longhorn.md 3.4).
+	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds in the chart).
 	releaseTimeout = 20 * 60
 )
 
@@ -122,17 +122,20 @@ func (s *Storage) options(args *Args, own ...pulumi.ResourceOption) []pulumi.Res
 	return options
 }
 
+// labels are those of every object.
+func labels() pulumi.StringMap {
+	return pulumi.StringMap{
+		"app.kubernetes.io/part-of":    pulumi.String("ha-iris"),
+		"app.kubernetes.io/managed-by": pulumi.String("pulumi"),
+	}
+}
+
 func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace, error) {
+	namespaceLabels := labels()
+	// Longhorn's manager, CSI plugin and instance managers are privileged and mount host paths.
+	namespaceLabels["pod-security.kubernetes.io/enforce"] = pulumi.String("privileged")
 	namespace, err := corev1.NewNamespace(ctx, namespaceName, &corev1.NamespaceArgs{
-		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(namespaceName),
-			Labels: pulumi.StringMap{
-				"app.kubernetes.io/part-of":    pulumi.String("ha-iris"),
-				"app.kubernetes.io/managed-by": pulumi.String("pulumi"),
-				// Longhorn's manager, CSI plugin and instance managers are privileged and mount host paths.
-				"pod-security.kubernetes.io/enforce": pulumi.String("privileged"),
-			},
-		},
+		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(namespaceName), Labels: namespaceLabels},
 	}, s.options(args, pulumi.Protect(args.Protect),
 		pulumi.DependsOn(args.After))...) // The namespace's value needs nothing of the nodes; what runs in it does.
 	if err != nil {
@@ -161,18 +164,15 @@ func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Na
 	return newRelease(ctx, releaseName, releaseArgs, s.options(args,
 		// A replaced release is an uninstalled one: its hook wipes every volume.
 		pulumi.Protect(args.Protect),
-		// Longhorn's manager exits on a node without iSCSI (facts/longhorn.md 6.1).
+		// Longhorn's manager exits on a node where `iscsiadm --version` fails.
 		pulumi.DependsOn(prepared))...)
 }
 
 func (s *Storage) class(ctx *pulumi.Context, args *Args, longhorn *release) (*storagev1.StorageClass, error) {
 	class, err := storagev1.NewStorageClass(ctx, args.Config.ClassName, &storagev1.StorageClassArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(args.Config.ClassName),
-			Labels: pulumi.StringMap{
-				"app.kubernetes.io/part-of":    pulumi.String("ha-iris"),
-				"app.kubernetes.io/managed-by": pulumi.String("pulumi"),
-			},
+			Name:   pulumi.String(args.Config.ClassName),
+			Labels: labels(),
 		},
 		Provisioner: pulumi.String(provisioner),
 		Parameters:  pulumi.ToStringMap(classParameters(args.Config)),

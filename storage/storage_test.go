@@ -40,7 +40,7 @@ func run(t *testing.T, args storage.Args, preview bool) *testkit.Recorder {
 	return recorder
 }
 
-func TestNew_InstallsLonghornOnceItsNamespaceAndThenTheClass(t *testing.T) {
+func TestNew_InstallsLonghornInItsNamespaceAndThenTheClass(t *testing.T) {
 	t.Parallel()
 	for _, preview := range []bool{true, false} {
 		recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true}, preview)
@@ -49,9 +49,22 @@ func TestNew_InstallsLonghornOnceItsNamespaceAndThenTheClass(t *testing.T) {
 		if got := class.Inputs["reclaimPolicy"].StringValue(); got != "Retain" {
 			t.Errorf("reclaimPolicy %q: deleting the claim would delete the data", got)
 		}
+		if !dependsOn(recorder.One(t, releaseType, "longhorn"), "kubernetes:core/v1:Namespace") {
+			t.Error("the release must wait for its namespace")
+		}
 		if !dependsOn(class, releaseType) {
 			t.Error("the class must wait for the release that brings its driver")
 		}
+	}
+}
+
+func TestNew_PreparesTheNodesBeforeLonghorn(t *testing.T) {
+	t.Parallel()
+	traits := dedicated()
+	traits.PrepareNodes = true
+	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: traits}, false)
+	if !dependsOn(recorder.One(t, releaseType, "longhorn"), "kubernetes:apps/v1:DaemonSet") {
+		t.Error("Longhorn's manager would start on nodes without iSCSI and crash")
 	}
 }
 
@@ -153,6 +166,12 @@ func TestValidate_ReportsEveryProblem(t *testing.T) {
 		}},
 		"too many replicas":           {func(c *storage.Config) { c.Replicas = 21 }, []string{"storage.replicas: got 21"}},
 		"class that Longhorn manages": {func(c *storage.Config) { c.ClassName = "longhorn" }, []string{`storage.className: got "longhorn"`}},
+		"image without a tag": {func(c *storage.Config) { c.NodePrepImage = "registry.example.com:5000/busybox" }, []string{
+			`storage.nodePrepImage: got "registry.example.com:5000/busybox", want an image with sh and nsenter at a fixed tag`,
+		}},
+		"image that moves":            {func(c *storage.Config) { c.NodePrepImage = "busybox:latest" }, []string{`storage.nodePrepImage: got "busybox:latest"`}},
+		"no image":                    {func(c *storage.Config) { c.NodePrepImage = "" }, []string{`storage.nodePrepImage: got ""`}},
+		"image by digest":             {func(c *storage.Config) { c.NodePrepImage = "busybox@sha256:0123" }, nil},
 		"no chart":                    {func(c *storage.Config) { c.Chart = "" }, []string{"storage.chart: got nothing"}},
 		"chart that is not there":     {func(c *storage.Config) { c.Chart = "charts/none" }, []string{`storage.chart: got "charts/none"`, "Chart.yaml"}},
 		"own storage without a class": {func(c *storage.Config) { c.Install = false }, []string{"because storage.install is false"}},

@@ -8,7 +8,7 @@ func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any 
 	values := map[string]any{
 		"persistence": map[string]any{
 			// Our own class serves the database; a second default class next to the cluster's own would be a trap for
-			// everybody else (facts/longhorn.md 2.3).
+			// everybody else.
 			"defaultClass": false,
 		},
 		"networkPolicies": map[string]any{
@@ -28,12 +28,12 @@ func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any 
 func settings(cfg Config, traits Traits, allowUninstall bool) map[string]any {
 	all := map[string]any{
 		// Longhorn's default is do-nothing: the pod of a dead node stays Terminating and its replacement waits for the
-		// volume for ever (longhorn-manager kubernetes_pod_controller.go, facts/failover.md 0.1).
+		// volume for ever (longhorn-manager kubernetes_pod_controller.go).
 		"nodeDownPodDeletionPolicy": "delete-both-statefulset-and-deployment-pod",
 		// A drain waits while the node holds the last healthy copy, and only then.
 		"nodeDrainPolicy": "block-if-contains-last-replica",
 		// Two copies on one node are one copy. Zones are preferred, not required: after the loss of a zone the third copy
-		// must be allowed to go to one of the two that are left (facts/longhorn.md 5.4).
+		// must be allowed to go to one of the two that are left.
 		"replicaSoftAntiAffinity":     false,
 		"replicaZoneSoftAntiAffinity": true,
 		// Spreads the copies again when a node comes back. best-effort had a create/delete loop before 1.12 (longhorn#12926).
@@ -57,7 +57,7 @@ func settings(cfg Config, traits Traits, allowUninstall bool) map[string]any {
 	}
 	if traits.DedicatedDisk {
 		// Nothing else lives on the disk, so the 25 % and 30 % that Longhorn keeps free for a root disk are too much;
-		// 10 % is its advice for a dedicated one, below which no new replica is placed (facts/longhorn.md 9 and 10).
+		// 10 % is what its best practices advise for a dedicated one; below it no new replica is placed.
 		all["storageMinimalAvailablePercentage"] = 10
 		all["storageReservedPercentageForDefaultDisk"] = 0
 	}

@@ -28,11 +28,9 @@ type List struct {
 
 // Add records a problem whose value may be shown. Strings are quoted, so that "" and " " are visible.
 func (l *List) Add(path string, got any, want string) {
-	shown := fmt.Sprintf("%v", got)
-	if s, ok := got.(fmt.Stringer); ok {
-		shown = s.String()
-	} else if kind := fmt.Sprintf("%T", got); kind == "string" || !isPlain(got) {
-		shown = fmt.Sprintf("%q", got)
+	shown := fmt.Sprintf("%q", got)
+	if _, describesItself := got.(fmt.Stringer); describesItself || isPlain(got) {
+		shown = fmt.Sprint(got)
 	}
 	l.problems = append(l.problems, Problem{Path: path, Got: shown, Want: want})
 }
@@ -59,6 +57,9 @@ func (l *List) Merge(err error) {
 	}
 	l.problems = append(l.problems, err)
 }
+
+// All returns the problems one by one.
+func (l *List) All() []error { return l.problems }
 
 // Err returns all problems joined, or nil when there are none.
 func (l *List) Err() error { return errors.Join(l.problems...) }

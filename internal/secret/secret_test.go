@@ -19,10 +19,16 @@ func TestValue_IsNeverFormatted(t *testing.T) {
 	}
 	for _, shown := range []string{
 		fmt.Sprint(value), fmt.Sprintf("%v", value), fmt.Sprintf("%+v", holder), fmt.Sprintf("%#v", holder),
-		fmt.Sprintf("%q", value), string(encoded),
+		fmt.Sprintf("%q", value), fmt.Sprintf("%d", value), fmt.Sprintf("%x", value), string(encoded),
 	} {
 		if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "[secret]") {
 			t.Errorf("formatted as %q", shown)
+		}
+	}
+	hidden := struct{ password secret.Value }{value}
+	for _, shown := range []string{fmt.Sprint(hidden), fmt.Sprintf("%+v", hidden), fmt.Sprintf("%#v", hidden)} {
+		if strings.Contains(shown, "hunter2") {
+			t.Errorf("formatted in an unexported field as %q", shown)
 		}
 	}
 	if value.Reveal() != "hunter2" || !value.IsSet() || (secret.Value{}).IsSet() {

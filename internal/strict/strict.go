@@ -110,9 +110,20 @@ func refuseConversion(from, to reflect.Value) (any, error) {
 	return from.Interface(), nil
 }
 
+// asJSON is a list or an object as the configuration holds it.
+type asJSON string
+
+// String implements fmt.Stringer, so that a problem shows the text without quotes.
+func (j asJSON) String() string { return string(j) }
+
 func show(value reflect.Value) any {
 	if !value.IsValid() {
 		return nil
+	}
+	if value.Kind() == reflect.Map || value.Kind() == reflect.Slice {
+		if text, err := json.Marshal(value.Interface()); err == nil {
+			return asJSON(text)
+		}
 	}
 	return value.Interface()
 }

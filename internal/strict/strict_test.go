@@ -25,17 +25,17 @@ type outer struct {
 
 func TestDecode_FillsEveryType(t *testing.T) {
 	t.Parallel()
-	got := outer{Nodes: 1, Size: "default", Tags: map[string]string{"old": "x"}}
+	got := outer{Nodes: 1, Size: "default", Tags: map[string]string{"old": "x"}, Inner: inner{Type: "default"}}
 	err := strict.Decode([]byte(`{"nodes":3,"fraction":2,"enabled":true,"tags":{"a":"b"},
-		"inner":{"type":"t","ranges":["10.0.0.0/8"]},"values":{"a":{"b":[1,2.5,"c"]}}}`), "iris", &got)
+		"inner":{"ranges":["10.0.0.0/8"]},"values":{"a":{"b":[1,2.5,"c"]}}}`), "iris", &got)
 	if err != nil {
 		t.Fatalf("valid input was refused: %v", err)
 	}
-	if got.Nodes != 3 || got.Fraction != 2 || !got.Enabled || got.Inner.Type != "t" || got.Inner.Ranges[0] != "10.0.0.0/8" {
+	if got.Nodes != 3 || got.Fraction != 2 || !got.Enabled || got.Inner.Ranges[0] != "10.0.0.0/8" {
 		t.Errorf("decoded wrongly: %+v", got)
 	}
-	if got.Size != "default" {
-		t.Errorf("a key that is not given must keep its default, got %q", got.Size)
+	if got.Size != "default" || got.Inner.Type != "default" {
+		t.Errorf("a key that is not given must keep its default, got %q and %q", got.Size, got.Inner.Type)
 	}
 	if _, merged := got.Tags["old"]; merged {
 		t.Error("a map given must replace the default, not be merged with it")
@@ -79,6 +79,19 @@ func TestDecode_RefusesFractionsForWholeNumbers(t *testing.T) {
 	}
 }
 
+func TestDecode_ShowsListsAndObjectsAsTheyWereGiven(t *testing.T) {
+	t.Parallel()
+	var got outer
+	err := strict.Decode([]byte(`{"nodes":[3],"size":{"value":20,"fixed":true}}`), "iris", &got)
+	for _, want := range []string{
+		`iris.nodes: got [3], want a whole number`, `iris.size: got {"fixed":true,"value":20}, want a string`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 func TestDecode_TakesANumberForAString(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{`{"size":2}`: "2", `{"size":1.35}`: "1.35"} {
@@ -91,10 +104,20 @@ func TestDecode_TakesANumberForAString(t *testing.T) {
 
 func TestDecode_RefusesWhatIsNoObject(t *testing.T) {
 	t.Parallel()
-	for _, content := range []string{`[1]`, `"text"`, `3`, `null`, ``, `{`} {
+	for _, content := range []string{`[1]`, `"text"`, `3`, ``, `{`} {
 		var got outer
-		if err := strict.Decode([]byte(content), "iris", &got); err == nil && content != "null" {
+		if err := strict.Decode([]byte(content), "iris", &got); err == nil {
 			t.Errorf("%q was accepted", content)
+		}
+	}
+}
+
+func TestDecode_TakesNullForNotGiven(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{`null`, `{"nodes":null,"inner":null}`, `{"inner":{"type":null}}`} {
+		got := outer{Nodes: 3, Inner: inner{Type: "default"}}
+		if err := strict.Decode([]byte(content), "iris", &got); err != nil || got.Nodes != 3 || got.Inner.Type != "default" {
+			t.Errorf("%s: got %+v, %v", content, got, err)
 		}
 	}
 }

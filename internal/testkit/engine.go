@@ -15,7 +15,8 @@ import (
 )
 
 // The SDK's own mocks panic when a program registers a resource hook, and drop unknown inputs. The recorder therefore
-// stands in for the engine one level lower: two gRPC servers on loopback that the SDK connects to as it does to the engine.
+// stands in for the engine one level lower: its two gRPC services, on a loopback address that the SDK connects to as it does
+// to the engine's.
 
 // engine plays the engine's side of a program's run.
 type engine struct {

@@ -4,6 +4,7 @@ package testkit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -84,16 +85,15 @@ func (r *Recorder) Find(typeToken string) []Registration {
 	return found
 }
 
-// One returns the only registration of a type with the given name and fails the test when there is none.
+// One returns the only registration of a type with the given name and fails the test when there is none, or another.
 func (r *Recorder) One(t *testing.T, typeToken, name string) Registration {
 	t.Helper()
-	for _, registration := range r.Find(typeToken) {
-		if registration.Name == name {
-			return registration
-		}
+	found := r.Find(typeToken)
+	found = slices.DeleteFunc(found, func(registration Registration) bool { return registration.Name != name })
+	if len(found) != 1 {
+		t.Fatalf("%d of %s named %q were registered, want one", len(found), typeToken, name)
 	}
-	t.Fatalf("no %s named %q was registered", typeToken, name)
-	return Registration{}
+	return found[0]
 }
 
 // Options sets up a run.
@@ -139,7 +139,7 @@ func urn(args pulumi.MockResourceArgs) string {
 
 // Golden lists the registrations as "type name", one a line: what a reviewer sees when a change adds or drops something.
 func (r *Recorder) Golden() string {
-	lines := make([]string, 0, len(r.registrations))
+	var lines []string
 	for _, registration := range r.Registrations() {
 		if registration.TypeToken == string(resource.RootStackType) {
 			continue
@@ -150,7 +150,7 @@ func (r *Recorder) Golden() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// CheckInvariants returns every violation of the rules that hold for any target (facts/codebases.md 6).
+// CheckInvariants returns every violation of the rules that hold for any target.
 func (r *Recorder) CheckInvariants() error {
 	var violations []error
 	seen := map[string]bool{}
