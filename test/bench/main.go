@@ -4,217 +4,127 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
+	"os/signal"
 	"syscall"
-	"time"
 )
 
-const stack = "bench"
+const usage = `bench measures the program on this machine, on a sandbox of its own.
+
+Usage: make bench                              (prints the tables of docs/performance.md)
+       make bench BENCH="--cold=false --json"
+
+Options:
+  --runs N      how often each warm operation is measured; the median counts (default 5)
+  --cold=false  leaves the cold build out, which takes minutes
+  --limit X     fails if a warm preview takes more than X times the engine's floor (default: any number will do)
+  --json        prints JSON instead of tables
+`
 
 func main() {
-	runs := flag.Int("runs", 5, "how often each warm operation is measured; the median counts")
-	cold := flag.Bool("cold", true, "measure the cold build too, which takes minutes")
-	flag.Parse()
-	if err := run(context.Background(), os.Stdout, *runs, *cold); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // Nothing is left for stop to do.
 	}
 }
 
-// row is a line of the table.
-type row struct{ name, value, remark string }
-
-func run(ctx context.Context, out io.Writer, runs int, cold bool) (err error) {
-	b := &bench{ctx: ctx, runs: runs}
-	if b.root, err = os.Getwd(); err != nil {
-		return fmt.Errorf("find the checkout: %w", err)
-	}
-	if cold {
-		if err := b.coldBuild(); err != nil {
-			return err
-		}
-	}
-	if err := b.engine(); err != nil {
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // The error is printed once, by main.
+	runs := flags.Int("runs", 5, "")
+	cold := flags.Bool("cold", true, "")
+	limit := flags.Float64("limit", math.Inf(1), "")
+	asJSON := flags.Bool("json", false, "")
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, err = io.WriteString(out, usage)
 		return err
 	}
-	table := fmt.Sprintf("%s/%s, %d cores, %s, %s\n\n| what | measured | remark |\n|---|---|---|\n",
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), runtime.Version())
-	for _, r := range b.rows {
-		table += fmt.Sprintf("| %s | %s | %s |\n", r.name, r.value, r.remark)
+	if err != nil {
+		return fmt.Errorf("%w; see: go run ./test/bench --help", err)
 	}
-	if _, err := io.WriteString(out, table); err != nil {
+	if flags.NArg() > 0 || *runs < 1 {
+		return fmt.Errorf("got %d arguments and %d runs, want none and at least 1; see: go run ./test/bench --help", flags.NArg(), *runs)
+	}
+	measured, err := measure(ctx, *runs, *cold, progress)
+	if err != nil {
+		return err
+	}
+	if err := measured.write(out, *asJSON); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
-	return nil
-}
-
-type bench struct {
-	ctx  context.Context
-	root string
-	runs int
-	rows []row
-}
-
-func (b *bench) add(name, value, remark string) { b.rows = append(b.rows, row{name, value, remark}) }
-
-// coldBuild builds the program with an empty cache. Peak memory is that of the largest process, a compiler.
-func (b *bench) coldBuild() (err error) {
-	dir, err := os.MkdirTemp("", "ha-iris-bench-")
-	if err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprintln(os.Stderr, "bench: building the program with an empty cache, some minutes ...")
-	build := exec.CommandContext(b.ctx, "go", "build", "-o", filepath.Join(dir, "program"), ".")
-	build.Env = append(os.Environ(), "GOCACHE="+filepath.Join(dir, "cache"))
-	build.Stderr = os.Stderr
-	start := time.Now()
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build the program: %w", err)
-	}
-	took := time.Since(start)
-	peak := "unknown"
-	if usage, ok := build.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		peak = fmt.Sprintf("%.2f GB", float64(usage.Maxrss)/1e6) // Linux counts in KiB; 1e6 of them is GB to within 3 %.
-	}
-	b.add("cold build of the program", took.Round(time.Second).String(), "empty GOCACHE, modules downloaded")
-	b.add("... peak memory", peak, "largest process")
-	return nil
-}
-
-// engine measures the operations on a sandbox.
-func (b *bench) engine() (err error) {
-	if err := b.quiet("sandbox", "up", "--name", stack); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.quiet("sandbox", "down", "--name", stack, "--purge")) }()
-	project, err := b.project()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(project)) }()
-	floorProject := filepath.Join(b.root, "test", "bench", "floor")
-	for _, dir := range []string{floorProject, project} {
-		if err := b.quiet("pulumi", "stack", "select", "--create", stack, "--cwd", dir); err != nil {
-			return err
-		}
-	}
-	if err := b.quiet("pulumi", "config", "set", "--secret", "irisPassword", "Bench-"+time.Now().Format("150405"), "--stack", stack, "--cwd", project); err != nil {
-		return err
-	}
-	up, err := b.time("pulumi", "up", "--yes", "--skip-preview", "--stack", stack, "--cwd", project)
-	if err != nil {
-		return err
-	}
-	if err := b.warm(floorProject, project); err != nil {
-		return err
-	}
-	destroy, err := b.time("pulumi", "destroy", "--yes", "--skip-preview", "--stack", stack, "--cwd", project)
-	if err != nil {
-		return err
-	}
-	b.add("full `up` on the sandbox", seconds(up), "once; mostly waiting for simulated pods and disks")
-	b.add("`destroy` on the sandbox", seconds(destroy), "once; with Longhorn's uninstall hook")
-	return nil
-}
-
-// warm measures what happens many times a day.
-func (b *bench) warm(floorProject, project string) error {
-	floor, err := b.median("pulumi", "preview", "--stack", stack, "--cwd", floorProject)
-	if err != nil {
-		return err
-	}
-	preview, err := b.median("pulumi", "preview", "--stack", stack, "--cwd", project)
-	if err != nil {
-		return err
-	}
-	again, err := b.median("pulumi", "up", "--yes", "--skip-preview", "--stack", stack, "--cwd", project)
-	if err != nil {
-		return err
-	}
-	remark := fmt.Sprintf("median of %d", b.runs)
-	b.add("engine's floor: `preview` of an empty program", seconds(floor), remark)
-	b.add("warm `preview`", seconds(preview), fmt.Sprintf("%s; %.2f times the floor", remark, preview.Seconds()/floor.Seconds()))
-	b.add("no-op `up`", seconds(again), remark)
-	return nil
-}
-
-// project makes a copy of the project whose stack settings nobody else uses. The program is the checkout's.
-func (b *bench) project() (string, error) {
-	dir, err := os.MkdirTemp("", "ha-iris-bench-")
-	if err != nil {
-		return "", fmt.Errorf("make directory: %w", err)
-	}
-	content, err := os.ReadFile("Pulumi.yaml")
-	if err != nil {
-		return "", fmt.Errorf("read project: %w", err)
-	}
-	binary := filepath.Join(dir, "program")
-	if err := b.quiet("go", "build", "-o", binary, "."); err != nil {
-		return "", err
-	}
-	settings := strings.Replace(string(content), "buildTarget: .local/bin/ha-iris", "binary: "+binary, 1)
-	stackFile := fmt.Sprintf(`config:
-  ha-iris:cluster: {cloud: existing, kubeconfigPath: %q, context: ha-iris-bench}
-  ha-iris:storage: {chart: %q}
-  ha-iris:iris: {protectData: false}
-`, filepath.Join(b.root, ".local", "sandbox", stack, "kubeconfig"), filepath.Join(b.root, "sandbox", "charts", "longhorn"))
-	for name, text := range map[string]string{"Pulumi.yaml": settings, "Pulumi." + stack + ".yaml": stackFile} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return "", fmt.Errorf("write %s: %w", name, err)
-		}
-	}
-	return dir, nil
-}
-
-func (b *bench) median(name string, args ...string) (time.Duration, error) {
-	times := make([]time.Duration, 0, b.runs)
-	for range b.runs {
-		took, err := b.time(name, args...)
-		if err != nil {
-			return 0, err
-		}
-		times = append(times, took)
-	}
-	slices.Sort(times)
-	return times[len(times)/2], nil
-}
-
-func (b *bench) time(name string, args ...string) (time.Duration, error) {
-	start := time.Now()
-	err := b.quiet(name, args...)
-	return time.Since(start), err
-}
-
-func (b *bench) quiet(name string, args ...string) error {
-	output, err := exec.CommandContext(b.ctx, name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, args[0], err, output)
+	if measured.Ratio > *limit {
+		return fmt.Errorf("a warm preview takes %.2f times the engine's floor, want at most %.2f", measured.Ratio, *limit)
 	}
 	return nil
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+// The rows of the table, as docs/performance.md shows them.
+const (
+	rowColdBuild  = "cold build of the program"
+	rowPeakMemory = "... peak memory"
+	rowFloor      = "engine's floor: `preview` of an empty program"
+	rowPreview    = "warm `preview`"
+	rowNoOpUp     = "no-op `up`"
+	rowFullUp     = "full `up`"
+	rowDestroy    = "`destroy`"
+)
 
-// processor names the processor where the system tells.
-func processor() string {
-	content, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "processor unknown"
+// row is a line of the table: how long something takes, or how much memory.
+type row struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds,omitempty"`
+	Bytes   int64   `json:"bytes,omitempty"`
+	Remark  string  `json:"remark"`
+}
+
+func (r row) value() string {
+	switch {
+	case r.Bytes > 0:
+		return fmt.Sprintf("%.2f GB", float64(r.Bytes)/1e9)
+	case r.Seconds >= 60:
+		return fmt.Sprintf("%d min %02d s", int(r.Seconds)/60, int(r.Seconds)%60)
+	default:
+		return fmt.Sprintf("%.2f s", r.Seconds)
 	}
-	for _, line := range strings.Split(string(content), "\n") {
-		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
+}
+
+// report is what was measured.
+type report struct {
+	// Machine is what it was measured on.
+	Machine string `json:"machine"`
+	Rows    []row  `json:"rows"`
+	// Ratio of a warm preview to the engine's floor.
+	Ratio float64 `json:"ratio"`
+	// Path is the critical path of the full up.
+	Path []step `json:"criticalPath"`
+	// Resources is how many resources the full up created, those on the path included.
+	Resources int `json:"resources"`
+}
+
+func (r report) write(out io.Writer, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
 	}
-	return "processor unknown"
+	table := r.Machine + "\n\n| what | measured | remark |\n|---|---|---|\n"
+	for _, one := range r.Rows {
+		table += fmt.Sprintf("| %s | %s | %s |\n", one.Name, one.value(), one.Remark)
+	}
+	table += fmt.Sprintf("\nCritical path of the full `up`, %d of %d resources:\n\n| one after the other | took |\n|---|---|\n", len(r.Path), r.Resources)
+	for _, one := range r.Path {
+		table += fmt.Sprintf("| %s | %.2f s |\n", one.Name, one.Seconds)
+	}
+	_, err := io.WriteString(out, table)
+	return err
 }

@@ -1,0 +1,51 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestBench_MeasuresWhatThePageShows runs the benchmark once, quickly: that it works and measures everything. How fast
+// this machine is, no test can judge.
+func TestBench_MeasuresWhatThePageShows(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "make", "bench", "BENCH=--cold=false --runs 1 --json")
+	command.Dir = repository
+	command.Stderr = os.Stderr
+	printed, err := command.Output()
+	if err != nil {
+		t.Fatalf("run the benchmark: %v\n%s", err, printed)
+	}
+	_, output, _ := strings.Cut("\n"+string(printed), "\n{") // Before it, make says which tools it found.
+	output = "{" + output
+	var measured struct {
+		Rows []struct {
+			Name    string  `json:"name"`
+			Seconds float64 `json:"seconds"`
+		} `json:"rows"`
+		Ratio float64 `json:"ratio"`
+		Path  []struct {
+			Name string `json:"name"`
+		} `json:"criticalPath"`
+		Resources int `json:"resources"`
+	}
+	if err := json.Unmarshal([]byte(output), &measured); err != nil {
+		t.Fatalf("read the results: %v\n%s", err, output)
+	}
+	for _, row := range measured.Rows {
+		if row.Seconds <= 0 {
+			t.Errorf("%s took %v s", row.Name, row.Seconds)
+		}
+	}
+	if len(measured.Rows) != 5 || measured.Ratio < 1 {
+		t.Errorf("got %d rows and %.2f times the floor:\n%s", len(measured.Rows), measured.Ratio, output)
+	}
+	path := measured.Path
+	if len(path) < 5 || len(path) > measured.Resources || path[len(path)-1].Name != "Service iris-svc" {
+		t.Errorf("the critical path is %v of %d resources; want it to end with the Service, which waits for the pod", path, measured.Resources)
+	}
+}
