@@ -45,7 +45,6 @@ type resource struct {
 	Delete               bool                `json:"delete"`
 	Inputs               map[string]any      `json:"inputs"`
 	Outputs              map[string]any      `json:"outputs"`
-	Dependencies         []string            `json:"dependencies"`
 	PropertyDependencies map[string][]string `json:"propertyDependencies"`
 }
 

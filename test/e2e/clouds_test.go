@@ -13,6 +13,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
+	"ha-iris/policy/check"
 	"ha-iris/test/standin"
 )
 
@@ -27,6 +28,8 @@ const (
 // cloud is one cloud's part of TestClouds.
 type cloud struct {
 	name string
+	// pkg is the cloud's Pulumi package, login what the program says where it finds no credentials.
+	pkg, login string
 	// settings are what the cloud's own configuration namespace needs.
 	settings object
 	// balancer is how the cloud answers a LoadBalancer Service.
@@ -47,20 +50,20 @@ func clouds() []cloud {
 	halfWay := errors.New("the operation timed out")
 	return []cloud{
 		{
-			name: "aks", balancer: "ip", clusterType: managedCluster, nodesType: managedCluster, moreNodes: 4,
+			name: "aks", pkg: standin.Azure, login: "run: az login", balancer: "ip", clusterType: managedCluster, nodesType: managedCluster, moreNodes: 4,
 			settings:    object{"azure-native:location": "westeurope"},
 			failing:     standin.Refused(halfWay), // Its only resource besides the group; nothing to be half of.
 			diskRefused: "PropertyChangeNotAllowed",
 			deletion:    []string{managedCluster, "azure-native:resources:ResourceGroup"},
 		},
 		{
-			name: "eks", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup, moreNodes: 4,
+			name: "eks", pkg: standin.AWS, login: "set AWS_PROFILE", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup, moreNodes: 4,
 			settings: object{"aws:region": "eu-west-1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{eksNodeGroup, eksCluster, "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"},
 		},
 		{
-			name: "gke", balancer: "ip", clusterType: gkeCluster, nodesType: gkeNodePool, moreNodes: 6,
+			name: "gke", pkg: standin.GCP, login: "gcloud auth application-default login", balancer: "ip", clusterType: gkeCluster, nodesType: gkeNodePool, moreNodes: 6,
 			settings: object{"gcp:project": "acme-databases", "gcp:region": "europe-west1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{gkeNodePool, gkeCluster},
@@ -125,7 +128,7 @@ func (c cloud) startSandbox(t *testing.T) sandbox {
 		t.Fatalf("start sandbox: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := stopSandbox(name); err != nil {
+		if err := stopSandbox(name, !t.Failed()); err != nil {
 			t.Errorf("stop sandbox: %v", err)
 		}
 	})
@@ -147,9 +150,12 @@ func (s sandbox) loadBalancers() int {
 // checkFirstUp previews on the empty stack, fails half-way, resumes, and ends with a portal and nothing left to do.
 func (c cloud) checkFirstUp(t *testing.T, s *stack, api *standin.Clouds, on sandbox) {
 	t.Helper()
-	if _, err := s.preview(); err != nil {
-		t.Fatalf("a preview on an empty stack: %v", err)
+	api.DenyCredentials(c.pkg, true)
+	if output, err := s.cli("preview"); err == nil || !strings.Contains(output, c.login) {
+		t.Errorf("without credentials: want %q, got %v\n%s", c.login, err, output)
 	}
+	api.DenyCredentials(c.pkg, false)
+	checkPolicy(t, s)
 	api.FailNext(c.nodesType, standin.Create, c.failing)
 	if output, err := s.cli("up", "--yes", "--skip-preview"); err == nil {
 		t.Fatalf("the up did not notice that its nodes failed:\n%s", output)
@@ -168,6 +174,22 @@ func (c cloud) checkFirstUp(t *testing.T, s *stack, api *standin.Clouds, on sand
 	on.kubectl(t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=60s")
 	if _, again := s.up(); !again.onlySame() {
 		t.Errorf("a second up changed something: %v", again)
+	}
+}
+
+// checkPolicy does what the workflows do before an update: previews, and refuses what exposes or loses something.
+func checkPolicy(t *testing.T, s *stack) {
+	t.Helper()
+	planned, err := s.plan()
+	if err != nil {
+		t.Fatalf("a preview on an empty stack: %v", err)
+	}
+	read, err := check.Read(strings.NewReader(planned))
+	if err != nil {
+		t.Fatalf("read the preview: %v", err)
+	}
+	if found := check.Check(read); len(found) > 0 || read.Len() < 20 {
+		t.Errorf("the policy refuses this of %d resources: %+v", read.Len(), found)
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestConsumer runs examples/consumer against a stack of ha-iris: outputs are a contract only when somebody uses them.
+// TestConsumer_UsesTheOutputsOfAnotherStack runs examples/consumer against a stack of ha-iris: outputs are a contract only
+// when somebody uses them.
 func TestConsumer_UsesTheOutputsOfAnotherStack(t *testing.T) {
 	state := t.TempDir()
 	c := baseConfig(shared).set("iris.service.clientNamespaces", []any{"iris-consumer"})

@@ -16,6 +16,13 @@ const (
 	gatewayImage  = "containers.intersystems.com/intersystems/webgateway-lockeddown:2026.1.0.234.1"
 )
 
+const (
+	// conflict is the provider's message when somebody else has set what the program sets too.
+	conflict = "Server-Side Apply field conflict detected"
+	// forcePatch lets the program win.
+	forcePatch = "PULUMI_K8S_ENABLE_PATCH_FORCE"
+)
+
 // TestDatabase_ChangesKeepTheVolume walks one database through the changes of its life.
 func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 	c := baseConfig(shared)
@@ -68,6 +75,26 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 				t.Error("the password can be read from an object that is no Secret")
 			}
 		}},
+		{"takes back what kubectl has set", func(t *testing.T) {
+			t.Helper()
+			shared.kubectl(t, "-n", "iris", "scale", "deployment", "iris", "--replicas=0")
+			s.configure(c.set("iris.globalsMiB", 600))
+			s.up()
+			podName(t, shared)
+		}},
+		{"takes back what another tool applies only when told to", func(t *testing.T) {
+			t.Helper()
+			shared.kubectl(t, "apply", "--server-side", "--force-conflicts", "--field-manager=another-tool", "-f", writeFile(t, "deployment.yaml",
+				"{apiVersion: apps/v1, kind: Deployment, metadata: {name: iris, namespace: iris}, spec: {replicas: 0}}\n"))
+			s.configure(c)
+			if _, err := s.cli("up", "--yes"); err == nil || !strings.Contains(err.Error(), conflict) {
+				t.Errorf("want %q: %v", conflict, err)
+			}
+			s.Workspace().SetEnvVar(forcePatch, "true")
+			defer s.Workspace().UnsetEnvVar(forcePatch)
+			s.up()
+			podName(t, shared)
+		}},
 		{"offers each type of service", func(t *testing.T) { checkServiceTypes(t, s, c) }},
 		{"switches to the licensed edition and back", func(t *testing.T) { checkEditions(t, s, c) }},
 		{"comes back after a destroy that skipped its preview", func(t *testing.T) {
@@ -82,7 +109,12 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 		}},
 	}
 	for _, step := range steps {
-		if !t.Run(step.name, step.run) {
+		passed := t.Run(step.name, func(t *testing.T) {
+			s.t = t // A test can only be stopped from within.
+			step.run(t)
+		})
+		s.t = t
+		if !passed {
 			break // What follows builds on it.
 		}
 		if now := claimUID(t); now != claim {

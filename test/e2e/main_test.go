@@ -44,15 +44,14 @@ func run(m *testing.M) (code int, err error) {
 	if repository, err = filepath.Abs(filepath.Join("..", "..")); err != nil {
 		return 1, fmt.Errorf("find the repository: %w", err)
 	}
-	bin := filepath.Join(repository, ".local", "bin")
-	if err := os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
-		return 1, fmt.Errorf("set PATH: %w", err)
-	}
 	dir, err := os.MkdirTemp("", "ha-iris-e2e-")
 	if err != nil {
 		return 1, fmt.Errorf("make directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := setEnvironment(dir); err != nil {
+		return 1, err
+	}
 	program, consumer = filepath.Join(dir, "ha-iris"), filepath.Join(dir, "consumer")
 	for binary, source := range map[string]string{program: ".", consumer: "./examples/consumer"} {
 		build := exec.Command("go", "build", "-o", binary, source)
@@ -64,13 +63,31 @@ func run(m *testing.M) (code int, err error) {
 	if shared, err = startSandbox("e2e"); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, stopSandbox("e2e")) }()
+	defer func() { err = errors.Join(err, stopSandbox("e2e", code == 0)) }()
 	return m.Run(), nil
+}
+
+// setEnvironment sets what every process of the tests inherits.
+func setEnvironment(dir string) error {
+	bin := filepath.Join(repository, ".local", "bin")
+	if err := os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return fmt.Errorf("set PATH: %w", err)
+	}
+	// The Kubernetes provider leaves kubeconfigs in the directory for temporary files, and the Go host its own directories.
+	// Not one per test: with a test's name in it, a path can get too long for a socket.
+	temporary := filepath.Join(dir, "tmp")
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	if err := os.Setenv("TMPDIR", temporary); err != nil {
+		return fmt.Errorf("set TMPDIR: %w", err)
+	}
+	return nil
 }
 
 func startSandbox(name string, args ...string) (sandbox, error) {
 	// A cluster left by a run that was killed would bring its objects along.
-	if err := stopSandbox(name); err != nil {
+	if err := stopSandbox(name, true); err != nil {
 		return sandbox{}, err
 	}
 	command := exec.Command("sandbox", append([]string{"up", "--name", name, "--json"}, args...)...)
@@ -87,8 +104,9 @@ func startSandbox(name string, args ...string) (sandbox, error) {
 	return started, nil
 }
 
-func stopSandbox(name string) error {
-	command := exec.Command("sandbox", "down", "--name", name, "--purge")
+// stopSandbox stops a cluster. Without purge its files stay, the logs among them, for whoever looks into a failure.
+func stopSandbox(name string, purge bool) error {
+	command := exec.Command("sandbox", "down", "--name", name, fmt.Sprintf("--purge=%t", purge))
 	command.Dir = repository
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("stop sandbox %s: %w\n%s", name, err, output)

@@ -236,8 +236,26 @@ func (s *stack) tryDestroy() error {
 	return err
 }
 
-// cli runs the Pulumi CLI on the stack.
+// cli runs the Pulumi CLI on the stack and returns all that it prints.
 func (s *stack) cli(args ...string) (string, error) {
+	s.t.Helper()
+	start := time.Now()
+	output, err := s.runCLI((*exec.Cmd).CombinedOutput, args...)
+	s.check(args[0], output, start)
+	return output, err
+}
+
+// plan returns a preview as JSON. It is not logged: it has thousands of lines.
+func (s *stack) plan() (string, error) {
+	s.t.Helper()
+	planned, err := s.runCLI((*exec.Cmd).Output, "preview", "--json", "--show-sames")
+	if strings.Contains(planned, password) {
+		s.t.Error("the password is in the JSON of a preview")
+	}
+	return planned, err
+}
+
+func (s *stack) runCLI(run func(*exec.Cmd) ([]byte, error), args ...string) (string, error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), operationTimeout)
 	defer cancel()
@@ -247,9 +265,7 @@ func (s *stack) cli(args ...string) (string, error) {
 	for key, value := range s.Workspace().GetEnvVars() {
 		command.Env = append(command.Env, key+"="+value)
 	}
-	start := time.Now()
-	output, err := command.CombinedOutput()
-	s.check(args[0], string(output), start)
+	output, err := run(command)
 	if err != nil {
 		return string(output), fmt.Errorf("pulumi %s: %w\n%s", strings.Join(args, " "), err, output)
 	}

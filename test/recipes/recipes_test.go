@@ -3,56 +3,25 @@ package recipes_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// root is the top of the repository.
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatalf("find the repository: %v", err)
-	}
-	return dir
-}
-
-func readFile(t *testing.T, path ...string) string {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(append([]string{root(t)}, path...)...))
-	if err != nil {
-		t.Fatalf("read: %v", err)
-	}
-	return string(content)
-}
-
-// "Add a configuration key", done in a copy: the tests say which command is missing, and the command does the rest.
+// "Add a configuration key": the tests say which command is missing, and the command does the rest.
 func TestRecipe_AddAConfigurationKey(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	copyProgram(t, dir)
-	edited := filepath.Join("storage", "config.go")
-	edit(t, filepath.Join(dir, edited), "type Config struct {\n",
+	c := newScratch(t)
+	c.edit("storage/config.go", "type Config struct {\n",
 		"type Config struct {\n\t// Scratch is what this test adds. Default: none.\n\tScratch string `json:\"scratch\"`\n")
-
-	test := schemaTests(t, dir, edited)
-	output, passed := test()
-	if passed {
-		t.Fatal("the tests accept a key that Pulumi.yaml and the README do not have")
-	}
-	if want := "run: go test . -update"; !strings.Contains(output, want) {
-		t.Fatalf("the failure does not say %q:\n%s", want, output)
-	}
-	if output, passed = test("-update"); !passed {
-		t.Fatalf("the command that the failure names fails:\n%s", output)
+	test := c.compileTests(".", "-test.run=^(TestPulumiYAML_|TestREADME_)")
+	if failure, want := c.passesAfterUpdate(test), "run: go test . -update"; !strings.Contains(failure, want) {
+		t.Errorf("the failure does not say %q:\n%s", want, failure)
 	}
 	for _, name := range []string{"Pulumi.yaml", "README.md"} {
-		content, err := os.ReadFile(filepath.Join(dir, name))
+		content, err := os.ReadFile(filepath.Join(c.dir, name))
 		if err != nil {
 			t.Fatalf("read: %v", err)
 		}
@@ -60,83 +29,83 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 			t.Errorf("%s has no storage.scratch after the update", name)
 		}
 	}
-	if output, passed = test(); !passed {
-		t.Errorf("the tests fail after the update:\n%s", output)
-	}
 }
 
-// schemaTests compiles the tests of the program with one file as it is in the copy, and returns what runs those of the
-// schema in the copy. Compiled in place, with an overlay, because everything in another directory would be compiled anew;
-// and once, because go test would link a hundred megabytes for each run.
-func schemaTests(t *testing.T, dir, edited string) func(args ...string) (output string, passed bool) {
-	t.Helper()
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(root(t), edited): filepath.Join(dir, edited),
-	}})
-	if err != nil {
-		t.Fatalf("encode overlay: %v", err)
-	}
-	scratch := t.TempDir()
-	binary, overlayFile := filepath.Join(scratch, "schema.test"), filepath.Join(scratch, "overlay.json")
-	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		t.Fatalf("write overlay: %v", err)
-	}
-	// Without debug information, which is most of the linking.
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlayFile, "-o", binary, ".")
-	build.Dir = root(t)
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("compile the edited program: %v\n%s", err, output)
-	}
-	return func(args ...string) (string, bool) {
-		command := exec.CommandContext(t.Context(), binary, append([]string{"-test.run=^(TestPulumiYAML_|TestREADME_)"}, args...)...)
-		command.Dir = dir
-		output, err := command.CombinedOutput()
-		return string(output), err == nil
-	}
+// "Add a cloud", with one that is made up.
+func TestRecipe_AddACloud(t *testing.T) {
+	t.Parallel()
+	c := newScratch(t)
+	c.edit("cluster/config.go", "\tGKE Cloud = \"gke\"\n", "\tGKE Cloud = \"gke\"\n\t// Scratch is made up.\n\tScratch Cloud = \"scratch\"\n")
+	c.edit("cluster/config.go", "{AKS, EKS, GKE, Existing}", "{AKS, EKS, GKE, Scratch, Existing}")
+	c.edit("cluster/config.go", "created := []Cloud{AKS, EKS, GKE}", "created := []Cloud{AKS, EKS, GKE, Scratch}")
+	c.edit("cluster/config.go", "\tExisting: {validate:",
+		"\tScratch: {defaults: Config{InstanceType: \"large\", DataDiskGiB: 100}, validate: Config.validateScratch},\n\tExisting: {validate:")
+	c.edit("cluster/cluster.go", "\tcase Existing:\n", "\tcase Scratch:\n\t\treturn c.scratch(ctx, name, cfg)\n\tcase Existing:\n")
+	c.edit("config.go", "\tcase cluster.Existing:\n",
+		"\tcase cluster.Scratch:\n\t\tc.Region = pulumiconfig.Get(ctx, \"scratch:region\")\n\tcase cluster.Existing:\n")
+	c.edit("cluster/traits.go", "\tExisting: {\n", "\tScratch: {Storage: StorageTraits{DataPath: \"/data\", DedicatedDisk: true}},\n\tExisting: {\n")
+	c.edit("internal/testkit/cloudmocks.go", "\t\t\t\"aws:iam/role:Role\":",
+		"\t\t\t\"scratch:index:Cluster\": {\"name\": name, \"kubeconfig\": \"kind: Config\"},\n\t\t\t\"aws:iam/role:Role\":")
+	c.edit("cluster/config_test.go", "\tcase Existing:\n", "\tcase Scratch:\n\t\tcfg.Region = \"north\"\n\tcase Existing:\n")
+	c.edit("cluster/config_test.go", "one of aks, eks, gke, existing", "one of aks, eks, gke, scratch, existing")
+	c.edit("cluster/cluster_test.go", "\t\t\"existing\":    {existing,",
+		"\t\t\"scratch\": {tagged(Scratch, nil), \"pulumi:providers:scratch\", \"scratch:\"},\n\t\t\"existing\":    {existing,")
+	c.edit("cluster/stackfiles_test.go", "[]Cloud{AKS, EKS, GKE}", "[]Cloud{AKS, EKS, GKE, Scratch}")
+	c.edit("cluster/stackfiles_test.go", "gcpRegionKey: &cfg.Region,", "gcpRegionKey: &cfg.Region, scratchRegionKey: &cfg.Region,")
+	c.edit("program_test.go", `"aks", "eks", "gke"`, `"aks", "eks", "gke", "scratch"`)
+	c.add("testdata/cloud")
+
+	c.passesAfterUpdate(c.compileTests("cluster"))
+	c.passesAfterUpdate(c.compileTests(".", "-test.run=^(TestProgram_KeepsTheInvariants|TestPulumiYAML_|TestREADME_)"))
+	c.didWhatTheRecipeSays("Add a cloud",
+		"internal/testkit/clouds.go", "cluster/sizes.go", ".golangci.yaml", // Take a cloud that has an SDK and machine types.
+		"test/standin", "test/e2e/clouds_test.go", "policy/check", ".github/actions/setup/action.yaml", "cluster/gke.go",
+	)
 }
 
-// copyProgram copies what the program and its schema are made of.
-func copyProgram(t *testing.T, to string) {
-	t.Helper()
-	from := root(t)
-	for _, dir := range []string{".", "cluster", "storage", "iris", "internal"} {
-		err := filepath.WalkDir(filepath.Join(from, dir), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			relative, err := filepath.Rel(from, path)
-			if err != nil {
-				return err
-			}
-			if entry.IsDir() {
-				if dir == "." && relative != "." {
-					return fs.SkipDir
-				}
-				return os.MkdirAll(filepath.Join(to, relative), 0o755)
-			}
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(to, relative), content, 0o600)
-		})
-		if err != nil {
-			t.Fatalf("copy %s: %v", dir, err)
+// "Add a storage driver", with one that is made up.
+func TestRecipe_AddAStorageDriver(t *testing.T) {
+	t.Parallel()
+	c := newScratch(t)
+	c.edit("storage/config.go", "type Config struct {\n",
+		"type Config struct {\n\t// Driver says what is installed: longhorn or scratch. Default: longhorn.\n\tDriver string `json:\"driver\"`\n")
+	c.edit("storage/config.go", "\t\tInstall:       true,\n", "\t\tInstall:       true,\n\t\tDriver:        \"longhorn\",\n")
+	c.edit("storage/config.go", "\tif c.Replicas < minReplicas",
+		"\tif c.Driver != \"longhorn\" && c.Driver != \"scratch\" {\n\t\tfound.Add(\"storage.driver\", c.Driver, \"longhorn or scratch\")\n\t}\n\tif c.Replicas < minReplicas")
+	c.edit("storage/storage.go", "\tnamespace, err := s.namespace(ctx, args)\n",
+		"\tif args.Config.Driver == \"scratch\" {\n\t\treturn s.scratch(ctx, args)\n\t}\n\tnamespace, err := s.namespace(ctx, args)\n")
+	const trait = "\tPrepareNodes bool\n}"
+	for _, file := range []string{"storage/storage.go", "cluster/traits.go"} {
+		c.edit(file, trait, strings.Replace(trait, "}", "\t// ScratchPool is made up.\n\tScratchPool string\n}", 1))
+	}
+	c.add("testdata/driver")
+
+	c.passesAfterUpdate(c.compileTests("storage"))
+	c.vet(".") // That main.go still turns the one kind of traits into the other.
+	c.didWhatTheRecipeSays("Add a storage driver", "storage/nodeprep.go", "policy/check/data.go", "sandbox", "README.md")
+}
+
+// didWhatTheRecipeSays compares what a test did with the files that the recipe names: everything that it did, and nothing
+// that it neither did nor expressly leaves to those who have a real case.
+func (c *scratch) didWhatTheRecipeSays(heading string, left ...string) {
+	c.t.Helper()
+	var named []string
+	for _, path := range paths(section(c.t, heading)) {
+		named = append(named, strings.ReplaceAll(path, placeholder, "scratch"))
+	}
+	for _, path := range c.changed {
+		if !slices.Contains(named, path) {
+			c.t.Errorf("%q does not say that %s has to be changed", heading, path)
 		}
 	}
-}
-
-// edit replaces a text that occurs once in a file.
-func edit(t *testing.T, file, before, after string) {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("read: %v", err)
+	for _, path := range named {
+		if !slices.Contains(c.changed, path) && !slices.Contains(left, path) {
+			c.t.Errorf("%q names %s, which this test does not change", heading, path)
+		}
 	}
-	if count := strings.Count(string(content), before); count != 1 {
-		t.Fatalf("%q occurs %d times in %s, want once", before, count, file)
-	}
-	if err := os.WriteFile(file, []byte(strings.Replace(string(content), before, after, 1)), 0o600); err != nil {
-		t.Fatalf("write: %v", err)
+	for _, path := range left {
+		if !slices.Contains(named, path) {
+			c.t.Errorf("%q no longer names %s", heading, path)
+		}
 	}
 }

@@ -112,6 +112,35 @@ func TestWorkflows_TakeNoMoreThanTheyNeed(t *testing.T) {
 	}
 }
 
+// Whoever adds a cloud has to add it here too.
+func TestWorkflows_KnowEveryCloud(t *testing.T) {
+	t.Parallel()
+	var clouds []string
+	for _, match := range regexp.MustCompile(`(?m)^\t\w+ +Cloud = "(\w+)"$`).FindAllStringSubmatch(readFile(t, "cluster", "config.go"), -1) {
+		if match[1] != "existing" {
+			clouds = append(clouds, match[1])
+		}
+	}
+	if len(clouds) < 3 {
+		t.Fatalf("found only the clouds %v", clouds)
+	}
+	for _, workflow := range []string{"preview.yaml", "drift.yaml", "up.yaml"} {
+		list := `vars.ENVIRONMENTS || '["` + strings.Join(clouds, `", "`) + `"]'`
+		if !strings.Contains(readFile(t, ".github", "workflows", workflow), list) {
+			t.Errorf("%s: want %s", workflow, list)
+		}
+	}
+	if options := "options: [" + strings.Join(clouds, ", ") + "]"; !strings.Contains(readFile(t, ".github", "workflows", "up.yaml"), options) {
+		t.Errorf("up.yaml: want %s", options)
+	}
+	setup := readFile(t, ".github", "actions", "setup", "action.yaml")
+	for _, cloud := range clouds {
+		if !strings.Contains(setup, "- if: inputs.cloud == '"+cloud+"'\n") {
+			t.Errorf("action.yaml: no login for %s", cloud)
+		}
+	}
+}
+
 func TestWorkflows_RunNothingOfAForkWithAccess(t *testing.T) {
 	t.Parallel()
 	w := parseWorkflow(t, "preview.yaml")

@@ -258,32 +258,26 @@ func awsRemoveCluster(c *change) error {
 			"Cluster has nodegroups attached")
 	}
 	for _, addon := range c.where(awsAddon, func(f fields) bool { return f.str("clusterName") == c.id }) {
-		if err := c.cascade(addon); err != nil {
-			return err
-		}
+		c.cascade(addon)
 	}
 	// Registry docs of aws_eks_cluster: without the role's permissions EKS cannot delete what it manages in EC2.
 	role := c.roleOf(c.out.str("roleArn"))
 	if role == nil || !c.attached(role, "AmazonEKSClusterPolicy") {
-		return c.leave("Amazon EKS "+c.id, c.out.strs("vpcConfig.subnetIds"))
+		c.leave("Amazon EKS "+c.id, c.out.strs("vpcConfig.subnetIds"))
 	}
 	return nil
 }
 
 // leave makes network interfaces that nobody will clean up, in every subnet.
-func (c *change) leave(description string, subnets []string) error {
+func (c *change) leave(description string, subnets []string) {
 	for _, id := range subnets {
 		subnet := c.find(awsSubnet, id)
 		if subnet == nil {
 			continue
 		}
 		left := fields{"subnetId": id, "vpcId": subnet.fields().str("vpcId"), "description": description}
-		err := c.put(&object{typ: awsInterface, id: c.newID("eni-", 17), outputs: toProperties(left)})
-		if err != nil {
-			return err
-		}
+		c.put(&object{typ: awsInterface, id: c.newID("eni-", 17), outputs: toProperties(left)})
 	}
-	return nil
 }
 
 // awsAddons are those that EKS offers and that a cluster with Longhorn has a use for (EKS user guide, "AWS add-ons").
@@ -336,9 +330,7 @@ func awsRemoveAddon(c *change) error {
 	}
 	cluster := c.out.str("clusterName")
 	for _, group := range c.where(awsNodeGroup, func(f fields) bool { return f.str("clusterName") == cluster }) {
-		if err := c.leave("aws-K8S-"+group.id, group.fields().strs("subnetIds")); err != nil {
-			return err
-		}
+		c.leave("aws-K8S-"+group.id, group.fields().strs("subnetIds"))
 	}
 	return nil
 }

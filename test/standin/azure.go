@@ -105,9 +105,7 @@ func azureRemoveGroup(c *change) error {
 		}
 	}
 	for _, o := range inside {
-		if err := c.cascade(o); err != nil {
-			return err
-		}
+		c.cascade(o)
 	}
 	return nil
 }

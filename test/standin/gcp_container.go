@@ -297,9 +297,7 @@ func gcpRemoveCluster(c *change) error {
 			"Set it to false to proceed with cluster deletion.")
 	}
 	for _, pool := range c.poolsOf(c.id) {
-		if err := c.cascade(pool); err != nil {
-			return err
-		}
+		c.cascade(pool)
 	}
 	return nil
 }

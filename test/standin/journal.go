@@ -129,13 +129,10 @@ func (c *Clouds) begin(entry Entry) *Entry {
 	return &entry
 }
 
-func (c *Clouds) end(entry *Entry, id string, err error) {
+func (c *Clouds) end(entry *Entry, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry.Ended = time.Now()
-	if id != "" {
-		entry.ID = id
-	}
 	if err != nil {
 		entry.Err = err.Error()
 	}

@@ -65,12 +65,12 @@ type change struct {
 func (c *change) failAfter(err error) { c.partial = err }
 
 // cascade removes a resource that goes with the one being deleted.
-func (c *change) cascade(o *object) error {
+func (c *change) cascade(o *object) {
 	now := time.Now()
 	c.p.clouds.journal = append(c.p.clouds.journal, &Entry{
 		Started: now, Ended: now, Op: Cascade, Type: o.typ, Name: o.logical(), URN: o.urn, ID: o.id,
 	})
-	return c.drop(o)
+	c.drop(o)
 }
 
 // Handshake is the first thing the engine asks. The answers are those of the real providers.
@@ -202,7 +202,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 		return nil, err
 	}
 	if req.GetPreview() {
-		p.clouds.end(p.clouds.begin(p.entry(Create, req.GetUrn(), "", true)), "", nil)
+		p.clouds.end(p.clouds.begin(p.entry(Create, req.GetUrn(), "", true)), nil)
 		outputs, err := marshal(k.previewCreate(inputs))
 		return &pulumirpc.CreateResponse{Properties: outputs}, err
 	}
@@ -231,9 +231,7 @@ func (p *provider) create(entry *Entry, k *kind, inputs resource.PropertyMap) (*
 		typ: entry.Type, id: c.id, urn: entry.URN,
 		inputs: withoutInternals(inputs), outputs: k.outputs(inputs, c.out),
 	}
-	if err := c.put(made); err != nil {
-		return nil, err
-	}
+	c.put(made)
 	if c.partial != nil {
 		return made, &partialError{err: c.partial}
 	}
@@ -268,7 +266,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 func (p *provider) previewUpdate(
 	k *kind, req *pulumirpc.UpdateRequest, news resource.PropertyMap,
 ) (*pulumirpc.UpdateResponse, error) {
-	p.clouds.end(p.clouds.begin(p.entry(Update, req.GetUrn(), req.GetId(), true)), "", nil)
+	p.clouds.end(p.clouds.begin(p.entry(Update, req.GetUrn(), req.GetId(), true)), nil)
 	olds, err := unmarshal(req.GetOldInputs())
 	if err != nil {
 		return nil, err
@@ -296,7 +294,7 @@ func (p *provider) update(entry *Entry, k *kind, inputs resource.PropertyMap) (*
 	}
 	existing.inputs, existing.outputs = withoutInternals(inputs), k.outputs(inputs, c.out)
 	existing.urn = entry.URN
-	return existing, c.save()
+	return existing, nil
 }
 
 // Delete removes a resource. One that is gone already is no error, to any of the real providers.
@@ -322,7 +320,8 @@ func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 				return err
 			}
 		}
-		return c.drop(existing)
+		c.drop(existing)
+		return nil
 	})
 	return &emptypb.Empty{}, err
 }
@@ -416,7 +415,7 @@ func (p *provider) change(entry *Entry) *change {
 func (p *provider) perform(ctx context.Context, entry Entry, operate func(*Entry) error) error {
 	open := p.clouds.begin(entry)
 	err := p.operate(ctx, open, operate)
-	p.clouds.end(open, "", err)
+	p.clouds.end(open, err)
 	return err
 }
 

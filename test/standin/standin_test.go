@@ -215,31 +215,6 @@ func TestTheProtocolIsThatOfTheRealProviders(t *testing.T) {
 	}
 }
 
-func TestWhatExistsOutlivesTheProcess(t *testing.T) {
-	t.Parallel()
-	options := Options{StateFile: filepath.Join(t.TempDir(), "clouds.json")}
-	before := newGCP(t, options)
-	cluster := before.create(gcpCluster, "cluster", gkeInputs())
-	after := newGCP(t, options)
-	found := after.clouds.Resources(gcpCluster)
-	if len(found) != 1 || found[0].ID != cluster.id || found[0].Name != "cluster" {
-		t.Fatalf("got %v, want the cluster", found)
-	}
-	key := after.clouds.world.objects[0].outputs["masterAuth"].ObjectValue()["clientKey"]
-	if !key.IsSecret() {
-		t.Error("the client key is a secret no more")
-	}
-	after.must(after.remove(cluster))
-	if left := newGCP(t, options).clouds.Resources(); len(left) > 0 {
-		t.Errorf("got %v after the deletion", left)
-	}
-	if err := os.WriteFile(options.StateFile, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Start(t.Context(), Options{StateFile: options.StateFile, Kubeconfig: kubeconfigOf("https://x")})
-	refused(t, err, "load clouds from")
-}
-
 func TestAnotherKubeconfigShowsWhenTheEngineReads(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // unknown stands for a value that the engine does not know yet, as in every preview of a resource to be created.
@@ -218,4 +220,16 @@ func markSecret(properties resource.PropertyMap, path string) {
 	case !nested:
 		properties[key] = resource.MakeSecret(value)
 	}
+}
+
+func marshal(properties resource.PropertyMap) (*structpb.Struct, error) {
+	return plugin.MarshalProperties(properties, plugin.MarshalOptions{
+		KeepUnknowns: true, KeepSecrets: true, KeepResources: true,
+	})
+}
+
+func unmarshal(marshaled *structpb.Struct) (resource.PropertyMap, error) {
+	return plugin.UnmarshalProperties(marshaled, plugin.MarshalOptions{
+		KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true,
+	})
 }
