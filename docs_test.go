@@ -1,23 +1,30 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"ha-iris/internal/strict"
 )
 
 // What can be checked of the documentation without reading it: that what it points at exists, that what it names exists,
-// that what it quotes is said, and that no command is there without saying what it needs.
+// that what it quotes is said, and that a test runs every command that does not say what it needs.
 
 const (
 	fence = "```"
-	// quickStart may need nothing but Go, git and make.
-	quickStart = "## Quick start"
+	// quickStart may need nothing but Go, git and make. quickStartTest runs it as it stands.
+	quickStart     = "## Quick start"
+	quickStartTest = "test/e2e/quickstart_test.go"
 	// ourMessages is the table of what this program says, word by word.
 	ourMessages = "### Messages of this program"
 )
@@ -32,24 +39,37 @@ var (
 	configCommand   = regexp.MustCompile(`pulumi (?:ARGS=")?config (?:set|rm)((?: --[a-z]+)*) ([^\s"` + "`" + `]+)`)
 	keyPattern      = regexp.MustCompile(`^(cluster|storage|iris)\.[A-Za-z.]+$`)
 	blockNeeds      = regexp.MustCompile(`^# needs (a cloud|a real cluster|a cluster of yours|a stack of yours|docker, crane or skopeo)$`)
-	runByTests      = regexp.MustCompile(`^(make|git|cd|go test|#)( |$)`)
+	trailingComment = regexp.MustCompile(`(^|\s+)#\s.*$`)
+	needsNothing    = regexp.MustCompile(`^(make|go|git|\.local/bin/\S+)( |$)`)
 	joinedStrings   = regexp.MustCompile(`"\s*\+\s*"`)
 	notInSlug       = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	tableFirstCells = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
 )
 
-// documents returns the text of every page, by its path.
+// documents returns the text of every page of the repository, by its path.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil || len(pages) < 4 {
-		t.Fatalf("found %v below docs, want at least 4 pages (%v)", pages, err)
-	}
 	texts := map[string]string{}
-	for _, page := range append(pages, "README.md") {
-		texts[page] = readText(t, page)
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir // What make writes, and git's own.
+		case filepath.Ext(path) == ".md":
+			texts[filepath.ToSlash(path)] = readText(t, path)
+		}
+		return nil
+	})
+	if err != nil || len(texts) < 10 || texts["README.md"] == "" || texts["docs/operations.md"] == "" {
+		t.Fatalf("found %d pages, want at least 10 with README.md and docs/operations.md (%v)", len(texts), err)
 	}
 	return texts
+}
+
+// isForUsers says whether a page is about running this program, and not about changing it or about another one.
+func isForUsers(page string) bool {
+	return page == "README.md" || page == "SECURITY.md" || strings.HasPrefix(page, "docs/")
 }
 
 func readText(t *testing.T, path string) string {
@@ -151,15 +171,18 @@ func TestDocs_NameKeysOfTheConfiguration(t *testing.T) {
 	keys, commands, named := configKeys(t), 0, 0
 	for page, text := range documents(t) {
 		for _, part := range code(text) {
-			if keyPattern.MatchString(part) && !strings.HasSuffix(part, ".") {
+			if isForUsers(page) && keyPattern.MatchString(part) && !strings.HasSuffix(part, ".") {
 				named++
 				if !knownKey(keys, part) {
 					t.Errorf("%s: there is no key %s", page, part)
 				}
 			}
 			for _, match := range configCommand.FindAllStringSubmatch(part, -1) {
+				key, ours := strings.CutPrefix(strings.Trim(match[2], "'"), "ha-iris:")
+				if !ours && !isForUsers(page) {
+					continue // Of another project.
+				}
 				commands++
-				key := strings.TrimPrefix(strings.Trim(match[2], "'"), "ha-iris:")
 				if !knownKey(keys, key) {
 					t.Errorf("%s: %q sets %s, which does not exist", page, part, key)
 				}
@@ -183,28 +206,176 @@ func knownKey(keys []key, path string) bool {
 	})
 }
 
-func TestDocs_CommandsSayWhatTheyNeed(t *testing.T) {
+func TestDocs_ShowConfigurationThatIsAccepted(t *testing.T) {
 	t.Parallel()
-	blocks := 0
+	examples := 0
 	for page, text := range documents(t) {
 		for _, match := range fencePattern.FindAllStringSubmatch(text, -1) {
-			if match[1] != "console" {
+			if match[1] != "yaml" || !strings.Contains(match[2], "ha-iris:") {
 				continue
 			}
-			blocks++
-			lines := strings.Split(strings.TrimSpace(match[2]), "\n")
-			if blockNeeds.MatchString(lines[0]) {
-				continue
-			}
-			for _, line := range lines {
-				if !runByTests.MatchString(line) {
-					t.Errorf("%s: %q is no command that the tests run; begin its block with what it needs, such as: # needs a cloud", page, line)
-				}
+			examples++
+			if err := checkExample(match[2]); err != nil {
+				t.Errorf("%s: %v in\n%s", page, err, match[2])
 			}
 		}
 	}
-	if blocks < 20 {
+	if examples < 3 {
+		t.Errorf("only %d examples found; the check proves little", examples)
+	}
+}
+
+// checkExample decodes a stack file, or what stands below its key config.
+func checkExample(text string) error {
+	var shown map[string]json.RawMessage
+	if err := yaml.Unmarshal([]byte(text), &shown); err != nil {
+		return fmt.Errorf("parse: %w", err)
+	}
+	if inner := shown["config"]; inner != nil {
+		shown = nil
+		if err := json.Unmarshal(inner, &shown); err != nil {
+			return fmt.Errorf("parse config: %w", err)
+		}
+	}
+	cfg := defaultConfig()
+	for key, value := range shown {
+		name := strings.TrimPrefix(key, "ha-iris:")
+		target := cfg.sections()[name]
+		if target == nil {
+			return fmt.Errorf("there is no section %s", key)
+		}
+		if err := strict.Decode(value, name, target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proof is where a test runs a command: a file, and what stands there.
+type proof struct{ file, text string }
+
+// commandsRun are the commands that are shown without a word of what they need, each with the test that runs it. Those in
+// the quick start's blocks are not among them: its test reads them from the page.
+func commandsRun() map[string]proof {
+	all := proof{"Makefile", "\ntest: lint unit e2e "}
+	unit := proof{"Makefile", "\n\tgo test ./...\n"}
+	walk := proof{quickStartTest, "TestQuickStart_DoesWhatTheREADMESays"}
+	policy := proof{"policy/main_test.go", `[]string{"--help"}`}
+	consumer := proof{quickStartTest, `"examples/consumer/README.md", "## On this machine"`}
+	pullRequests := proof{quickStartTest, `"README.md", "## Environments and pull requests"`}
+	// Without the cold build, which takes minutes and is no more than a go build.
+	bench := proof{"test/e2e/bench_test.go", `"BENCH=--cold=false `}
+	return map[string]proof{
+		"make up":                         walk,
+		"make test":                       {".ci/run", "exec make test"},
+		"make lint":                       all,
+		"make unit":                       all,
+		"make e2e":                        all,
+		"make help":                       {"docs_test.go", "TestDocs_MakeHelpListsTheTargets"},
+		"make ci-preview ENV=dev":         pullRequests,
+		"go test ./...":                   unit,
+		"go test ./iris":                  unit,
+		"go test . -update":               {"test/recipes/recipes_test.go", "run: go test . -update"},
+		"go run ./policy":                 policy,
+		"go run ./test/bench --help":      {"test/bench/main_test.go", `[]string{"--help"}`},
+		"make bench":                      bench,
+		`make bench BENCH="--cold=false"`: bench,
+		"go run ./policy --help":          pullRequests,
+
+		`make pulumi ARGS="stack select --create dev --cwd examples/consumer"`: consumer,
+		`make pulumi ARGS="up --yes --cwd examples/consumer --stack dev"`:      consumer,
+		`make pulumi ARGS="stack output --cwd examples/consumer --stack dev"`:  consumer,
+		`make pulumi ARGS="destroy --yes --cwd examples/consumer --stack dev"`: consumer,
+
+		".local/bin/kubectl --kubeconfig .local/sandbox/dev/kubeconfig get nodes": {
+			quickStartTest, ".local/bin/kubectl --kubeconfig .local/sandbox/dev/kubeconfig ",
+		},
+		`kubectl -n kube-node-lease patch lease ha-iris-node-a --type merge -p '` + killedLease + `'`: {
+			"sandbox/test/cluster_test.go", killedLease,
+		},
+	}
+}
+
+// killedLease is the patch that stops a simulated node's kubelet.
+const killedLease = `{"spec":{"holderIdentity":"killed","leaseDurationSeconds":86400}}`
+
+func TestDocs_CommandsSayWhatTheyNeedOrAreRunByATest(t *testing.T) {
+	t.Parallel()
+	run, shown, blocks := commandsRun(), map[string]bool{}, 0
+	for page, text := range documents(t) {
+		blockText := text
+		if page == "README.md" {
+			blockText = strings.Replace(text, section(t, text, quickStart), "", 1)
+		}
+		commands, found := unmarkedCommands(blockText)
+		blocks += found
+		if isForUsers(page) {
+			commands = append(commands, inlineCommands(text)...)
+		}
+		for _, command := range commands {
+			shown[command] = true
+			if run[command] == (proof{}) {
+				t.Errorf("%s: no test runs %q; list the one that does in docs_test.go, or begin its block with what it needs, such as: # needs a cloud", page, command)
+			}
+		}
+	}
+	for command, proof := range run {
+		if !shown[command] {
+			t.Errorf("no page shows %q; take it from the list", command)
+		}
+		if !strings.Contains(readText(t, proof.file), proof.text) {
+			t.Errorf("%s does not run %q: it lacks %q", proof.file, command, proof.text)
+		}
+	}
+	if blocks < 30 {
 		t.Errorf("only %d blocks of commands found; the check proves little", blocks)
+	}
+}
+
+// unmarkedCommands returns the commands of a page's blocks that do not say what they need, and how many blocks of commands
+// there are.
+func unmarkedCommands(text string) (commands []string, blocks int) {
+	for _, match := range fencePattern.FindAllStringSubmatch(text, -1) {
+		if match[1] != "" && match[1] != "console" {
+			continue
+		}
+		blocks++
+		content := strings.TrimSpace(match[2])
+		if first, _, _ := strings.Cut(content, "\n"); blockNeeds.MatchString(first) {
+			continue
+		}
+		for line := range strings.SplitSeq(strings.ReplaceAll(content, "\\\n", " "), "\n") {
+			command := strings.Join(strings.Fields(trailingComment.ReplaceAllString(line, "")), " ")
+			if command != "" {
+				commands = append(commands, command)
+			}
+		}
+	}
+	return commands, blocks
+}
+
+// inlineCommands returns the commands in a page's sentences that need nothing. The others need a stack or a cloud, as their
+// names say.
+func inlineCommands(text string) []string {
+	var commands []string
+	for _, match := range codeSpan.FindAllStringSubmatch(fencePattern.ReplaceAllString(text, ""), -1) {
+		if needsNothing.MatchString(match[1]) {
+			commands = append(commands, match[1])
+		}
+	}
+	return commands
+}
+
+func TestDocs_MakeHelpListsTheTargets(t *testing.T) {
+	t.Parallel()
+	output, err := exec.CommandContext(t.Context(), "make", "help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("make help: %v\n%s", err, output)
+	}
+	for _, target := range []string{"up", "preview", "down", "test", "lint", "unit", "e2e", "ci-preview", "bench", "pulumi"} {
+		if !strings.Contains(string(output), "\n  "+target+" ") && !strings.HasPrefix(string(output), "  "+target+" ") {
+			t.Errorf("make help does not list %s:\n%s", target, output)
+		}
 	}
 }
 
@@ -224,6 +395,11 @@ func TestDocs_QuickStartNeedsOnlyGitAndMake(t *testing.T) {
 	}
 	if commands < 5 {
 		t.Errorf("only %d commands found; the check proves little", commands)
+	}
+	for _, needed := range []string{`"README.md"`, quickStart} {
+		if !strings.Contains(readText(t, quickStartTest), needed) {
+			t.Errorf("%s does not run the quick start: it lacks %q", quickStartTest, needed)
+		}
 	}
 }
 
