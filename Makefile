@@ -51,7 +51,7 @@ down: sandbox-up stack ## Destroys the dev stack and stops and deletes the sandb
 	pulumi destroy --yes --stack $(STACK)
 	pulumi stack rm --yes --preserve-config --stack $(STACK)
 	$(SANDBOX) down --name $(STACK) --purge
-	@rm -rf $(TMPDIR)
+	@rm -rf $(LOCAL)/tmp/$(STACK)
 
 .PHONY: pulumi
 pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="stack output"

@@ -33,7 +33,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:gocritic // Nothing is left for stop to do.
+		os.Exit(1)
 	}
 }
 

@@ -106,7 +106,7 @@ func (b *bench) engine() (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program, floor := filepath.Join(dir, "program"), filepath.Join(dir, "floor")
-	if err := errors.Join(b.programProject(program), b.floorProject(floor)); err != nil {
+	if err := errors.Join(b.project(program, b.root), b.floorProject(floor)); err != nil {
 		return err
 	}
 	return b.operations(program, floor)
@@ -196,11 +196,6 @@ import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 func main() { pulumi.Run(func(*pulumi.Context) error { return nil }) }
 `
-
-// programProject makes a project of the checkout's program, with settings that nobody else uses.
-func (b *bench) programProject(dir string) error {
-	return b.project(dir, b.root)
-}
 
 // floorProject makes the same project with an empty program: the same module requirements, settings and secret.
 func (b *bench) floorProject(dir string) error {
