@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ func (e *ensurer) download(ctx context.Context, t tool, version string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, downloadPatience)
 	defer cancel()
-	command := exec.CommandContext(ctx, pulumi, "plugin", "install", "resource", t.plugin.resource, version)
+	// Without --reinstall the CLI is content with what is there, and that is the one that was built from older sources.
+	command := exec.CommandContext(ctx, pulumi, "plugin", "install", "--reinstall", "resource", t.plugin.resource, version)
 	command.Env = append(os.Environ(), "PULUMI_HOME="+e.layout.PulumiHome(), "PULUMI_SKIP_UPDATE_CHECK=true")
 	command.WaitDelay = time.Second
 	output, err := command.CombinedOutput()
@@ -65,6 +67,9 @@ func (e *ensurer) buildPlugin(ctx context.Context, t tool, version string) error
 			return err
 		}
 	}
+	if err := stampVersion(filepath.Join(temporary, t.plugin.schema), version); err != nil {
+		return err
+	}
 	// A download that was cut short leaves this mark, at which the engine would install the plugin again.
 	if err := errors.Join(os.RemoveAll(final), os.RemoveAll(final+".partial"), os.Rename(temporary, final)); err != nil {
 		return fmt.Errorf("put the plugin in place: %w", err)
@@ -86,6 +91,23 @@ func copyFile(from, to string) (err error) {
 		return errors.Join(fmt.Errorf("copy %s: %w", from, err), target.Close())
 	}
 	return target.Close()
+}
+
+// stampVersion puts the version in front of a schema's members, as text: the order and form of the rest stay the vendor's.
+func stampVersion(path, version string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read schema: %w", err)
+	}
+	members, isObject := bytes.CutPrefix(bytes.TrimSpace(content), []byte("{"))
+	if !isObject {
+		return fmt.Errorf("schema %s is not a JSON object", path)
+	}
+	stamped := append(fmt.Appendf(nil, "{%q: %q,", "version", strings.TrimPrefix(version, "v")), members...)
+	if err := os.WriteFile(path, stamped, 0o644); err != nil {
+		return fmt.Errorf("write schema: %w", err)
+	}
+	return nil
 }
 
 // lastLine is where the CLI sums up what went wrong, after a warning per attempt.

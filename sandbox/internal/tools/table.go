@@ -54,6 +54,9 @@ type plugin struct {
 	// sourceModule and files: what to copy from the module to the binary's directory.
 	sourceModule string
 	files        []string
+	// schema is the one of the files that says which version of the package it describes. The module's own copy does not:
+	// the vendor's release build puts it in.
+	schema string
 }
 
 func table() []tool {
@@ -116,6 +119,7 @@ func pulumiTools() []tool {
 					"cmd/pulumi-resource-kubernetes/schema.json",
 					"cmd/pulumi-resource-kubernetes/terraform-mapping.json",
 				},
+				schema: "schema.json",
 			},
 		},
 	}

@@ -1,6 +1,8 @@
 package tools
 
 import (
+	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -312,20 +314,25 @@ func TestEnsure_AFailedBuildLeavesNothingBehind(t *testing.T) {
 func TestEnsure_BuildsAPluginWithItsFilesWhenItCannotBeDownloaded(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.program(t, "pulumi", "no network >&2; exit 1")
-	writeFile(t, filepath.Join(f.ensurer.layout.ToolModule("hello"), "schema.json"), "{}", 0o600)
-	f.tool.plugin = &plugin{resource: "hello", sourceModule: "hello", files: []string{"schema.json"}}
+	// Told to install again what is there, the CLI downloads; not told so, it is content.
+	f.program(t, "pulumi", `; case "$*" in *--reinstall*) echo no network >&2; exit 1;; esac`)
+	writeFile(t, filepath.Join(f.ensurer.layout.ToolModule("hello"), "schema.json"), `{"name": "hello"}`, 0o600)
+	f.tool.plugin = &plugin{resource: "hello", sourceModule: "hello", files: []string{"schema.json"}, schema: "schema.json"}
 	got := f.want(t, Built, "v1.2.3")
 	if want := f.ensurer.layout.PulumiHome() + "/plugins/resource-hello-v1.2.3/hello"; got.Path != want {
 		t.Errorf("got %s, want %s", got.Path, want)
 	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(got.Path), "schema.json")); err != nil {
-		t.Errorf("schema: %v", err)
+	schema, err := os.ReadFile(filepath.Join(filepath.Dir(got.Path), "schema.json"))
+	var described struct{ Name, Version string }
+	if err := errors.Join(err, json.Unmarshal(schema, &described)); err != nil || described.Name != "hello" || described.Version != "1.2.3" {
+		t.Errorf("schema: got %s, %v", schema, err)
 	}
 	if !strings.Contains(got.Note, "no network") {
 		t.Errorf("got note %q", got.Note)
 	}
 	f.want(t, UpToDate, "v1.2.3")
+	writeFile(t, filepath.Join(f.ensurer.layout.ToolModule("hello"), "main.go"), "package main\n\nfunc main() {}\n\nvar version string\n", 0o600)
+	f.want(t, Built, "v1.2.3")
 }
 
 func TestEnsure_TakesAPluginThatPulumiDownloads(t *testing.T) {
@@ -333,7 +340,7 @@ func TestEnsure_TakesAPluginThatPulumiDownloads(t *testing.T) {
 	f := newFixture(t)
 	f.tool.plugin = &plugin{resource: "hello", sourceModule: "hello"}
 	writeFile(t, filepath.Join(f.path, "pulumi"), `#!/bin/sh
-[ "$*" = "plugin install resource hello v1.2.3" ] || exit 9
+[ "$*" = "plugin install --reinstall resource hello v1.2.3" ] || exit 9
 /bin/mkdir -p "$PULUMI_HOME/plugins/resource-hello-v1.2.3"
 printf '#!/bin/sh\n' > "$PULUMI_HOME/plugins/resource-hello-v1.2.3/hello"
 /bin/chmod +x "$PULUMI_HOME/plugins/resource-hello-v1.2.3/hello"
