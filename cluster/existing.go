@@ -2,20 +2,21 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/problems"
 )
 
-// reachTimeout bounds the reachability check. An API server that needs longer to say its version would time out on
-// every later request too; 10 s covers a slow exec credential plugin.
+// reachTimeout bounds the reachability check. An API server that needs longer to say its version would time out on every
+// later request too.
 const reachTimeout = 10 * time.Second
 
 // validateExisting has no rules for the name: nothing is derived from it here.
@@ -25,80 +26,80 @@ func (c Config) validateExisting(found *problems.List) {
 }
 
 // existingKubeconfig returns the self-contained kubeconfig of the one context that is configured.
-func (c Config) existingKubeconfig() (string, error) {
+func (c Config) existingKubeconfig() (*kubeconfig.Config, error) {
 	var found problems.List
 	switch {
 	case c.KubeconfigPath != "" && c.Kubeconfig.IsSet():
 		found.AddSecret("cluster.kubeconfigPath", "a path while the secret kubeconfig is set too",
 			"one of the two: clear it here, or run: pulumi config rm kubeconfig")
-		return "", found.Err()
+		return nil, found.Err()
 	case c.Kubeconfig.IsSet():
 		return selectContext([]byte(c.Kubeconfig.Reveal()), "", c.Context, "kubeconfig")
 	case c.KubeconfigPath != "":
 		path, err := expandHome(c.KubeconfigPath)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			found.Add("cluster.kubeconfigPath", c.KubeconfigPath, fmt.Sprintf("a readable kubeconfig file (%v)", err))
-			return "", found.Err()
+			return nil, found.Err()
 		}
 		return selectContext(content, path, c.Context, "cluster.kubeconfigPath")
 	default:
 		found.AddMissing("cluster.kubeconfigPath", "the path of a kubeconfig file, or its content as a secret: "+
 			"pulumi config set --secret kubeconfig < FILE")
-		return "", found.Err()
+		return nil, found.Err()
 	}
 }
 
 // preflightExisting reaches for the cluster, so that a wrong VPN or an expired credential is no half-made update.
 func (c Config) preflightExisting(ctx context.Context) error {
-	kubeconfig, err := c.existingKubeconfig()
+	config, err := c.existingKubeconfig()
 	if err != nil {
 		return err
 	}
-	return checkReachable(ctx, kubeconfig)
+	return checkReachable(ctx, config)
 }
 
 // existing uses a cluster that is already there.
 func (c *Cluster) existing(ctx *pulumi.Context, name string, cfg Config) error {
-	kubeconfig, err := cfg.existingKubeconfig()
+	config, err := cfg.existingKubeconfig()
+	if err != nil {
+		return err
+	}
+	text, err := config.Render()
 	if err != nil {
 		return err
 	}
 	c.Name = pulumi.String(cfg.Name).ToStringOutput()
-	return c.connect(ctx, name, pulumi.String(kubeconfig), nil)
+	return c.connect(ctx, name, pulumi.String(text), nil)
 }
 
-// checkReachable asks the API server for its version, with the kubeconfig's own credentials.
-func checkReachable(ctx context.Context, kubeconfig string) error {
-	clientConfig, err := clientcmd.RESTConfigFromKubeConfig([]byte(kubeconfig))
-	if err != nil {
-		return fmt.Errorf("read kubeconfig: %w", err)
-	}
-	name := contextName(kubeconfig)
-	where := fmt.Sprintf("cluster.context: context %q (server %s)", name, clientConfig.Host)
-	client, err := rest.HTTPClientFor(clientConfig)
-	if err != nil {
-		return fmt.Errorf("%s: build client: %w", where, err)
-	}
+// checkReachable asks the API server for its version, with the kubeconfig's own credentials if it has any. Those that a
+// plugin brings are for the Kubernetes provider to try: asked twice, a plugin such as the AWS CLI's costs a second twice.
+func checkReachable(ctx context.Context, config *kubeconfig.Config) error {
+	name := config.CurrentContext
+	where := fmt.Sprintf("cluster.context: context %q (server %s)", name, config.Server())
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, clientConfig.Host+"/version", nil)
-	if err != nil {
-		return fmt.Errorf("%s: %w", where, err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
+	response, err := config.Get(ctx, "/version")
+	var unreached *url.Error
+	switch {
+	case errors.As(err, &unreached):
 		return fmt.Errorf("%s: cannot be reached: %w; check that the cluster runs, that this machine's network (VPN, "+
 			"proxy, firewall) leads to it, and try: kubectl --context %s version", where, err, name)
+	case err != nil:
+		return fmt.Errorf("%s: its kubeconfig cannot be used: %w", where, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // Only the status counts; a failed close loses nothing.
-	switch response.StatusCode {
-	case http.StatusOK:
+	refused := response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden
+	switch {
+	case response.StatusCode == http.StatusOK:
 		return nil
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case refused && !config.HasCredentials():
+		return nil // It is there, and does not talk to strangers.
+	case refused:
 		return fmt.Errorf("%s: refuses the credentials (%s); check that they have not expired, and try: "+
 			"kubectl --context %s version", where, response.Status, name)
 	default:

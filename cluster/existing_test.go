@@ -9,10 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/secret"
 )
 
-func kubeconfigFor(t *testing.T, server string) string {
+func kubeconfigFor(t *testing.T, server string) *kubeconfig.Config {
 	t.Helper()
 	content := strings.Replace(plainKubeconfig, "https://127.0.0.1:1", server, 1)
 	selected, err := selectContext([]byte(content), "", "here", "kubeconfig")
@@ -79,10 +80,32 @@ func TestExistingTakesExactlyOneKubeconfig(t *testing.T) {
 		cfg := Config{Cloud: Existing, KubeconfigPath: test.path, Kubeconfig: test.secret}
 		got, err := cfg.existingKubeconfig()
 		switch {
-		case test.want == "" && (err != nil || !strings.Contains(got, "s3cr3t-token")):
-			t.Errorf("%s: got %q, %v", test.name, got, err)
+		case test.want == "" && (err != nil || len(got.Users) != 1 || got.Users[0].User.Token != "s3cr3t-token"):
+			t.Errorf("%s: got %v", test.name, err)
 		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 			t.Errorf("%s: got %v, want %s", test.name, err, test.want)
 		}
+	}
+}
+
+func TestCheckReachableLeavesPluginsToTheProvider(t *testing.T) {
+	t.Parallel()
+	ran, plugin := filepath.Join(t.TempDir(), "ran"), filepath.Join(t.TempDir(), "plugin")
+	if err := os.WriteFile(plugin, []byte("#!/bin/sh\ntouch "+ran+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer server.Close()
+	config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{Exec: &kubeconfig.Exec{Command: plugin}})
+	if err := checkReachable(t.Context(), config); err != nil {
+		t.Errorf("a server that refuses strangers is there: %v", err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the plugin was run")
+	}
+	config.Users[0].User.Exec = &kubeconfig.Exec{Command: "no-such-plugin", InstallHint: "Get it at example.com."}
+	err := checkReachable(t.Context(), config)
+	if err == nil || !strings.Contains(err.Error(), "Get it at example.com.") || strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("an absent plugin: got %v", err)
 	}
 }

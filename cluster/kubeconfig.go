@@ -6,60 +6,43 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-azure-native-sdk/containerservice/v3"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/problems"
 )
 
 // selectContext reduces a kubeconfig to one context and embeds the files it refers to, so that the result works on any
 // machine. source is the file it was read from, against which relative paths are resolved; empty for a secret. keyPath
 // names the configuration key in errors.
-func selectContext(content []byte, source, wanted, keyPath string) (string, error) {
+func selectContext(content []byte, source, wanted, keyPath string) (*kubeconfig.Config, error) {
 	var found problems.List
-	config, err := clientcmd.Load(content)
+	config, err := kubeconfig.Parse(content)
 	if err != nil {
-		// The parser's message quotes what it read; for a secret that must not be shown.
-		found.AddSecret(keyPath, "something that is not a kubeconfig", "a kubeconfig in YAML (kubectl config view --raw)")
-		return "", found.Err()
+		found.AddSecret(keyPath, fmt.Sprintf("something that is not a kubeconfig (%v)", err), "a kubeconfig in YAML (kubectl config view --raw)")
+		return nil, found.Err()
 	}
-	if source != "" {
-		for _, authInfo := range config.AuthInfos {
-			authInfo.LocationOfOrigin = source
-		}
-		for _, cluster := range config.Clusters {
-			cluster.LocationOfOrigin = source
-		}
-	}
-	if err := clientcmd.ResolveLocalPaths(config); err != nil {
-		return "", fmt.Errorf("%s: resolve paths: %w", keyPath, err)
-	}
-	name, err := pickContext(config, wanted)
+	name, err := pickContext(config.ContextNames(), wanted)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	config.CurrentContext = name
-	if err := clientcmdapi.MinifyConfig(config); err != nil {
-		return "", fmt.Errorf("cluster.context: context %q: %w", name, err)
-	}
-	if err := clientcmdapi.FlattenConfig(config); err != nil {
-		return "", fmt.Errorf("cluster.context: context %q: embed certificate files: %w", name, err)
-	}
-	selected, err := clientcmd.Write(*config)
+	selected, err := config.Select(name)
 	if err != nil {
-		return "", fmt.Errorf("cluster.context: context %q: write kubeconfig: %w", name, err)
+		return nil, fmt.Errorf("cluster.context: %w", err)
 	}
-	return string(selected), nil
+	if err := selected.Embed(source); err != nil {
+		return nil, fmt.Errorf("cluster.context: context %q: embed certificate files: %w", name, err)
+	}
+	return selected, nil
 }
 
 // pickContext returns the wanted context, or the only one there is. The current context is not a default: it is what
 // somebody used last on this machine, and a database must not land wherever that happens to be.
-func pickContext(config *clientcmdapi.Config, wanted string) (string, error) {
+func pickContext(names []string, wanted string) (string, error) {
 	var found problems.List
-	names := sortedKeys(config.Contexts)
 	choices := "one of " + strings.Join(names, ", ")
 	switch {
 	case len(names) == 0:
@@ -68,21 +51,12 @@ func pickContext(config *clientcmdapi.Config, wanted string) (string, error) {
 		return names[0], nil
 	case wanted == "":
 		found.AddMissing("cluster.context", choices)
-	case config.Contexts[wanted] == nil:
+	case !slices.Contains(names, wanted):
 		found.Add("cluster.context", wanted, choices)
 	default:
 		return wanted, nil
 	}
 	return "", found.Err()
-}
-
-// contextName returns the current context of a kubeconfig that selectContext wrote.
-func contextName(kubeconfig string) string {
-	config, err := clientcmd.Load([]byte(kubeconfig))
-	if err != nil {
-		return ""
-	}
-	return config.CurrentContext
 }
 
 func expandHome(path string) (string, error) {
@@ -127,7 +101,7 @@ func eksKubeconfig(at endpoint, region, role string) (string, error) {
 		// The plugin runs with the credentials of whoever runs pulumi; the cluster knows only the role that created it.
 		args = append(args, "--role-arn", role)
 	}
-	return execKubeconfig(at, &clientcmdapi.ExecConfig{
+	return execKubeconfig(at, kubeconfig.Exec{
 		Command:     "aws",
 		Args:        args,
 		InstallHint: "The AWS CLI, version 2, must be on the PATH: https://docs.aws.amazon.com/cli/",
@@ -137,7 +111,7 @@ func eksKubeconfig(at endpoint, region, role string) (string, error) {
 // gkeKubeconfig gets a token from Google's plugin for every connection, for the reasons of eksKubeconfig (60 minutes).
 func gkeKubeconfig(at endpoint) (string, error) {
 	at.server = "https://" + at.server // Google reports the address alone.
-	return execKubeconfig(at, &clientcmdapi.ExecConfig{
+	return execKubeconfig(at, kubeconfig.Exec{
 		Command: "gke-gcloud-auth-plugin",
 		// The credentials of this program's provider, and not whoever gcloud is logged in as; and no need for gcloud.
 		Args:               []string{"--use_application_default_credentials"},
@@ -147,23 +121,20 @@ func gkeKubeconfig(at endpoint) (string, error) {
 	})
 }
 
-func execKubeconfig(at endpoint, plugin *clientcmdapi.ExecConfig) (string, error) {
+func execKubeconfig(at endpoint, plugin kubeconfig.Exec) (string, error) {
 	authority, err := base64.StdEncoding.DecodeString(at.authority)
 	if err != nil {
 		return "", fmt.Errorf("certificate authority of cluster %s: %w", at.name, err)
 	}
 	plugin.APIVersion = execVersion
-	plugin.InteractiveMode = clientcmdapi.NeverExecInteractiveMode // Nobody answers a question of a provider.
-	config := clientcmdapi.NewConfig()
-	config.Clusters[at.name] = &clientcmdapi.Cluster{Server: at.server, CertificateAuthorityData: authority}
-	config.AuthInfos[at.name] = &clientcmdapi.AuthInfo{Exec: plugin}
-	config.Contexts[at.name] = &clientcmdapi.Context{Cluster: at.name, AuthInfo: at.name}
-	config.CurrentContext = at.name
-	content, err := clientcmd.Write(*config)
+	plugin.InteractiveMode = "Never" // Nobody answers a question of a provider.
+	config := kubeconfig.New(at.name,
+		kubeconfig.Cluster{Server: at.server, CertificateAuthorityData: authority}, kubeconfig.User{Exec: &plugin})
+	text, err := config.Render()
 	if err != nil {
-		return "", fmt.Errorf("write kubeconfig of cluster %s: %w", at.name, err)
+		return "", fmt.Errorf("kubeconfig of cluster %s: %w", at.name, err)
 	}
-	return string(content), nil
+	return text, nil
 }
 
 // adminKubeconfig takes the kubeconfig out of Azure's answer. Errors never quote it: it holds a key.
@@ -175,7 +146,7 @@ func adminKubeconfig(credentials []containerservice.CredentialResultResponse) (s
 	if err != nil {
 		return "", errors.New("admin credentials from Azure are not base64")
 	}
-	if _, err := clientcmd.Load(content); err != nil {
+	if _, err := kubeconfig.Parse(content); err != nil {
 		return "", errors.New("admin credentials from Azure are not a kubeconfig")
 	}
 	return string(content), nil

@@ -127,7 +127,11 @@ func TestSelectContextKeepsOneAndEmbedsItsFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(directory, "ca.pem"), []byte(authorityPEM), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := selectContext([]byte(twoContexts), filepath.Join(directory, "config"), "prod", "cluster.kubeconfigPath")
+	selected, err := selectContext([]byte(twoContexts), filepath.Join(directory, "config"), "prod", "cluster.kubeconfigPath")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := selected.Render()
 	if err != nil {
 		t.Fatal(err)
 	}
