@@ -127,6 +127,10 @@ func (a *aks) identity() *containerservice.ManagedClusterIdentityArgs {
 }
 
 func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.ManagedCluster, error) {
+	guarded, err := a.guardNodes("agentPoolProfiles", 0, "count")
+	if err != nil {
+		return nil, err
+	}
 	managed, err := containerservice.NewManagedCluster(a.ctx, a.name(""), &containerservice.ManagedClusterArgs{
 		ResourceGroupName: group.Name,
 		Location:          pulumi.String(a.cfg.Region),
@@ -159,6 +163,7 @@ func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.Ma
 	}, a.options(
 		// 45 min: creation takes about 5, but a control plane upgrade with a slow region's queue has taken 30.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "45m"}),
+		guarded,
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("create managed cluster: %w", err)

@@ -322,6 +322,10 @@ func ebsVolume(device string, gib int) *ec2.LaunchTemplateBlockDeviceMappingArgs
 func (e *eks) nodeGroup(
 	network *eksNetwork, r *roles, control *awseks.Cluster, template *ec2.LaunchTemplate, after []pulumi.Resource,
 ) (*awseks.NodeGroup, error) {
+	guarded, err := e.guardNodes("scalingConfig", "desiredSize")
+	if err != nil {
+		return nil, err
+	}
 	group, err := awseks.NewNodeGroup(e.ctx, e.name("nodes"), &awseks.NodeGroupArgs{
 		ClusterName:  control.Name,
 		NodeRoleArn:  r.nodes.Arn,
@@ -355,6 +359,7 @@ func (e *eks) nodeGroup(
 		}),
 		// An update drains three nodes, 15 min each at most, and waits for three new ones.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "120m", Delete: "45m"}),
+		guarded,
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("create node group: %w", err)

@@ -332,6 +332,10 @@ func (g *gke) maintenance() *container.ClusterMaintenancePolicyArgs {
 }
 
 func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.Cluster) (*container.NodePool, error) {
+	guarded, err := g.guardNodes("nodeCount")
+	if err != nil {
+		return nil, err
+	}
 	pool, err := container.NewNodePool(g.ctx, g.name("nodes"), &container.NodePoolArgs{
 		Cluster:       control.ID(),
 		Location:      pulumi.String(g.cfg.Region),
@@ -358,6 +362,7 @@ func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.
 		}),
 		// An update moves three nodes one by one; a disruption budget may hold each drain for Google's limit of 1 h.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "240m", Delete: "60m"}),
+		guarded,
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("create node pool: %w", err)

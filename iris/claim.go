@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/guard"
 )
 
 // Changes of the volume that would lose it are refused by hooks, which the engine calls with the recorded and the new
@@ -34,58 +35,35 @@ func claimInputs(args *Args) pulumi.Map {
 
 // guardIdentity returns the component's option that refuses another volume.
 func guardIdentity(ctx *pulumi.Context, name string, protect bool) (pulumi.ResourceOption, error) {
-	return beforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(protect))
+	return guard.BeforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(protect))
 }
 
-func refuseOtherVolume(protect bool) pulumi.ResourceHookFunction {
-	return func(change *pulumi.ResourceHookArgs) error {
-		return checkClaimChange(identityOf(change.OldInputs), identityOf(change.NewInputs), protect)
+func refuseOtherVolume(protect bool) guard.Check {
+	return func(before, after guard.Inputs) error {
+		return checkClaimChange(identityOf(before), identityOf(after), protect)
 	}
 }
 
 // guardSize returns the claim's option that refuses a smaller volume.
 func guardSize(ctx *pulumi.Context, name string) (pulumi.ResourceOption, error) {
-	return beforeUpdate(ctx, name+"-guard-size", refuseSmaller)
+	return guard.BeforeUpdate(ctx, name+"-guard-size", refuseSmaller)
 }
 
-func refuseSmaller(change *pulumi.ResourceHookArgs) error {
-	return checkShrink(requestOf(change.OldInputs), requestOf(change.NewInputs))
-}
-
-func beforeUpdate(ctx *pulumi.Context, name string, check pulumi.ResourceHookFunction) (pulumi.ResourceOption, error) {
-	hook, err := ctx.RegisterResourceHook(name, check, &pulumi.ResourceHookOptions{OnDryRun: true})
-	if err != nil {
-		return nil, fmt.Errorf("register hook %s: %w", name, err)
-	}
-	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}), nil
+func refuseSmaller(before, after guard.Inputs) error {
+	return checkShrink(requestOf(before), requestOf(after))
 }
 
 // identityOf reads a component's recorded inputs. What is missing or not known yet stays empty.
-func identityOf(inputs resource.PropertyMap) claimIdentity {
-	text := func(key resource.PropertyKey) string { return textAt(inputs, "claim", key) }
+func identityOf(inputs guard.Inputs) claimIdentity {
+	text := func(key string) string { return inputs.Text("claim", key) }
 	return claimIdentity{
 		Namespace: text("namespace"), Name: text("name"), StorageClass: text("storageClass"), AccessMode: text("accessMode"),
 	}
 }
 
 // requestOf reads the size from a claim's recorded inputs.
-func requestOf(inputs resource.PropertyMap) string {
-	return textAt(inputs, "spec", "resources", "requests", "storage")
-}
-
-// textAt returns the string at a path, or "" when it is missing, unknown or something else.
-func textAt(inputs resource.PropertyMap, path ...resource.PropertyKey) string {
-	value := resource.NewObjectProperty(inputs)
-	for _, key := range path {
-		if !value.IsObject() {
-			return ""
-		}
-		value = value.ObjectValue()[key]
-	}
-	if !value.IsString() {
-		return ""
-	}
-	return value.StringValue()
+func requestOf(inputs guard.Inputs) string {
+	return inputs.Text("spec", "resources", "requests", "storage")
 }
 
 const migrationPath = "to move the data, bring up a second stack with the new settings, restore a backup of this one " +

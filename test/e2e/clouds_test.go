@@ -40,6 +40,8 @@ type cloud struct {
 	failing standin.Fault
 	// moreNodes is a larger number of nodes that the cloud can have.
 	moreNodes int
+	// fewerNodes can be had from moreNodes without a risk; 0 when nothing can.
+	fewerNodes int
 	// diskRefused is what the cloud says to a larger disk; empty when it takes it.
 	diskRefused string
 	// deletion is the order in which the cloud's resources have to go.
@@ -50,14 +52,14 @@ func clouds() []cloud {
 	halfWay := errors.New("the operation timed out")
 	return []cloud{
 		{
-			name: "aks", pkg: standin.Azure, login: "run: az login", balancer: "ip", clusterType: managedCluster, nodesType: managedCluster, moreNodes: 4,
+			name: "aks", pkg: standin.Azure, login: "run: az login", balancer: "ip", clusterType: managedCluster, nodesType: managedCluster, moreNodes: 5, fewerNodes: 4,
 			settings:    object{"azure-native:location": "westeurope"},
 			failing:     standin.Refused(halfWay), // Its only resource besides the group; nothing to be half of.
 			diskRefused: "PropertyChangeNotAllowed",
 			deletion:    []string{managedCluster, "azure-native:resources:ResourceGroup"},
 		},
 		{
-			name: "eks", pkg: standin.AWS, login: "set AWS_PROFILE", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup, moreNodes: 4,
+			name: "eks", pkg: standin.AWS, login: "set AWS_PROFILE", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup, moreNodes: 5, fewerNodes: 4,
 			settings: object{"aws:region": "eu-west-1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{eksNodeGroup, eksCluster, "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"},
@@ -110,6 +112,7 @@ func (c cloud) run(t *testing.T, tools string) {
 	claim := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
 	c.checkRotation(t, s, api, kubeconfig)
 	cfg = c.checkChanges(t, s, cfg)
+	cfg = c.checkFewerNodes(t, s, api, cfg)
 	if now := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}"); now != claim {
 		t.Error("the claim is another one: the data is lost")
 	}
@@ -236,6 +239,33 @@ func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
 	}
 	if output, err := s.cli("up", "--yes"); err == nil || !strings.Contains(output, c.diskRefused) {
 		t.Errorf("cluster.dataDiskGiB: want %s, got %v\n%s", c.diskRefused, err, output)
+	}
+	return cfg
+}
+
+// checkFewerNodes takes so many nodes away that all copies could go with them, which is refused, and then what the cloud can
+// take without a risk. It returns the configuration that holds.
+func (c cloud) checkFewerNodes(t *testing.T, s *stack, api *standin.Clouds, cfg config) config {
+	t.Helper()
+	before := len(api.Journal().Done(standin.Update, c.nodesType))
+	s.configure(cfg.set("cluster.nodes", 3))
+	for _, operation := range [][]string{{"preview"}, {"up", "--yes"}} {
+		output, err := s.cli(operation...)
+		if err == nil || !strings.Contains(output, "cluster.nodes: got 3, want at least") || !strings.Contains(output, "Fewer nodes") {
+			t.Errorf("%s with three nodes after %d: want a refusal, got %v\n%s", operation[0], c.moreNodes, err, output)
+		}
+	}
+	if updated := api.Journal().Done(standin.Update, c.nodesType); len(updated) > before {
+		t.Errorf("the nodes were updated: %v", updated[before:])
+	}
+	if c.fewerNodes == 0 {
+		s.configure(cfg)
+		return cfg
+	}
+	cfg = cfg.set("cluster.nodes", c.fewerNodes)
+	s.configure(cfg)
+	if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
+		t.Errorf("one node less: %v, want an update in place", done)
 	}
 	return cfg
 }

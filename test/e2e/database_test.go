@@ -23,92 +23,34 @@ const (
 	forcePatch = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 )
 
+// databaseLife is one database on the shared sandbox, and the configuration that it has grown into.
+type databaseLife struct {
+	s *stack
+	c config
+}
+
 // TestDatabase_ChangesKeepTheVolume walks one database through the changes of its life.
 func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
-	c := baseConfig(shared)
-	s := newStack(t, "database")
-	s.configure(c)
+	life := &databaseLife{s: newStack(t, "database"), c: baseConfig(shared)}
+	s := life.s
+	s.configure(life.c)
 	t.Cleanup(func() { checkEmpty(t, shared) })
 	s.up()
 	claim := claimUID(t)
-
-	steps := []struct {
+	for _, step := range []struct {
 		name string
 		run  func(t *testing.T)
 	}{
-		{"grows with the pod running", func(t *testing.T) {
-			t.Helper()
-			pod := podName(t, shared)
-			c = c.set("iris.size", "30Gi")
-			s.configure(c)
-			s.up()
-			eventually(t, podWait, func() error {
-				if got := jsonpath(t, "pvc", "iris-pvc", "{.status.capacity.storage}"); got != "30Gi" {
-					return fmt.Errorf("the volume has %s", got)
-				}
-				return nil
-			})
-			if podName(t, shared) != pod {
-				t.Error("the pod was restarted to grow the volume")
-			}
-		}},
-		{"does not shrink", func(t *testing.T) {
-			t.Helper()
-			refused(t, s, c.set("iris.size", "25Gi"), "iris.size", `got "25Gi"`, `"30Gi"`, "never shrink")
-		}},
-		{"does not move to another class, mode or namespace", func(t *testing.T) {
-			t.Helper()
-			refused(t, s, c.set("storage.className", "other"), "storage.className", "restore a backup")
-			refused(t, s, c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
-			refused(t, s, c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
-		}},
-		{"takes a new password with a new pod", func(t *testing.T) {
-			t.Helper()
-			pod := podName(t, shared)
-			s.configure(c)
-			s.setSecret("irisPassword", password+"-rotated")
-			s.up()
-			if podName(t, shared) == pod {
-				t.Error("the pod is the old one, so that IRIS would not have read the new password")
-			}
-			if leak := s.kubectlAll(t); strings.Contains(leak, password) {
-				t.Error("the password can be read from an object that is no Secret")
-			}
-		}},
-		{"takes back what kubectl has set", func(t *testing.T) {
-			t.Helper()
-			shared.kubectl(t, "-n", "iris", "scale", "deployment", "iris", "--replicas=0")
-			s.configure(c.set("iris.globalsMiB", 600))
-			s.up()
-			podName(t, shared)
-		}},
-		{"takes back what another tool applies only when told to", func(t *testing.T) {
-			t.Helper()
-			shared.kubectl(t, "apply", "--server-side", "--force-conflicts", "--field-manager=another-tool", "-f", writeFile(t, "deployment.yaml",
-				"{apiVersion: apps/v1, kind: Deployment, metadata: {name: iris, namespace: iris}, spec: {replicas: 0}}\n"))
-			s.configure(c)
-			if _, err := s.cli("up", "--yes"); err == nil || !strings.Contains(err.Error(), conflict) {
-				t.Errorf("want %q: %v", conflict, err)
-			}
-			s.Workspace().SetEnvVar(forcePatch, "true")
-			defer s.Workspace().UnsetEnvVar(forcePatch)
-			s.up()
-			podName(t, shared)
-		}},
-		{"offers each type of service", func(t *testing.T) { checkServiceTypes(t, s, c) }},
-		{"switches to the licensed edition and back", func(t *testing.T) { checkEditions(t, s, c) }},
-		{"comes back after a destroy that skipped its preview", func(t *testing.T) {
-			t.Helper()
-			s.configure(c)
-			s.up()
-			if output, err := s.cli("destroy", "--yes", "--skip-preview"); err == nil {
-				t.Errorf("destroy deleted protected data:\n%s", output)
-			}
-			s.up()
-			podName(t, shared)
-		}},
-	}
-	for _, step := range steps {
+		{"grows with the pod running", life.grow},
+		{"does not shrink", life.shrink},
+		{"does not move to another class, mode or namespace", life.move},
+		{"takes a new password with a new pod", life.rotatePassword},
+		{"takes back what kubectl has set", life.takeBackFromKubectl},
+		{"takes back what another tool applies only when told to", life.takeBackFromAnotherTool},
+		{"offers each type of service", func(t *testing.T) { checkServiceTypes(t, s, life.c) }},
+		{"switches to the licensed edition and back", func(t *testing.T) { checkEditions(t, s, life.c) }},
+		{"comes back after a destroy that skipped its preview", life.comeBack},
+	} {
 		passed := t.Run(step.name, func(t *testing.T) {
 			s.t = t // A test can only be stopped from within.
 			step.run(t)
@@ -121,7 +63,84 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 			t.Fatalf("after %q the claim is another one: the data is lost", step.name)
 		}
 	}
-	s.destroyEverything(c)
+	s.destroyEverything(life.c)
+}
+
+func (l *databaseLife) grow(t *testing.T) {
+	t.Helper()
+	pod := podName(t, shared)
+	l.c = l.c.set("iris.size", "30Gi")
+	l.s.configure(l.c)
+	l.s.up()
+	eventually(t, podWait, func() error {
+		if got := jsonpath(t, "pvc", "iris-pvc", "{.status.capacity.storage}"); got != "30Gi" {
+			return fmt.Errorf("the volume has %s", got)
+		}
+		return nil
+	})
+	if podName(t, shared) != pod {
+		t.Error("the pod was restarted to grow the volume")
+	}
+}
+
+func (l *databaseLife) shrink(t *testing.T) {
+	t.Helper()
+	refused(t, l.s, l.c.set("iris.size", "25Gi"), "iris.size", `got "25Gi"`, `"30Gi"`, "never shrink")
+}
+
+func (l *databaseLife) move(t *testing.T) {
+	t.Helper()
+	refused(t, l.s, l.c.set("storage.className", "other"), "storage.className", "restore a backup")
+	refused(t, l.s, l.c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
+	refused(t, l.s, l.c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
+}
+
+func (l *databaseLife) rotatePassword(t *testing.T) {
+	t.Helper()
+	pod := podName(t, shared)
+	l.s.configure(l.c)
+	l.s.setSecret("irisPassword", password+"-rotated")
+	l.s.up()
+	if podName(t, shared) == pod {
+		t.Error("the pod is the old one, so that IRIS would not have read the new password")
+	}
+	if leak := l.s.kubectlAll(t); strings.Contains(leak, password) {
+		t.Error("the password can be read from an object that is no Secret")
+	}
+}
+
+func (l *databaseLife) takeBackFromKubectl(t *testing.T) {
+	t.Helper()
+	shared.kubectl(t, "-n", "iris", "scale", "deployment", "iris", "--replicas=0")
+	l.s.configure(l.c.set("iris.globalsMiB", 600))
+	l.s.up()
+	podName(t, shared)
+}
+
+func (l *databaseLife) takeBackFromAnotherTool(t *testing.T) {
+	t.Helper()
+	shared.kubectl(t, "apply", "--server-side", "--force-conflicts", "--field-manager=another-tool", "-f", writeFile(t, "deployment.yaml",
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: iris, namespace: iris}, spec: {replicas: 0}}\n"))
+	l.s.configure(l.c)
+	if _, err := l.s.cli("up", "--yes"); err == nil || !strings.Contains(err.Error(), conflict) {
+		t.Errorf("want %q: %v", conflict, err)
+	}
+	l.s.Workspace().SetEnvVar(forcePatch, "true")
+	defer l.s.Workspace().UnsetEnvVar(forcePatch)
+	l.s.up()
+	podName(t, shared)
+}
+
+// comeBack looks at what a destroy leaves that was told not to look first.
+func (l *databaseLife) comeBack(t *testing.T) {
+	t.Helper()
+	l.s.configure(l.c)
+	l.s.up()
+	if output, err := l.s.cli("destroy", "--yes", "--skip-preview"); err == nil {
+		t.Errorf("destroy deleted protected data:\n%s", output)
+	}
+	l.s.up()
+	podName(t, shared)
 }
 
 // refused fails unless both preview and up refuse the configuration with a message that has all the words, and leave the

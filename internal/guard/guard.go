@@ -1,0 +1,50 @@
+// Package guard refuses updates, in previews already, for what they would do to data.
+package guard
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Check is called with a resource's recorded inputs and those it is to have; what it returns stops the update.
+type Check func(before, after Inputs) error
+
+// BeforeUpdate returns a resource's option that calls check before each update, in previews too. name must be the stack's
+// only one of that name. A replacement is no update: the engine calls no hook for it.
+func BeforeUpdate(ctx *pulumi.Context, name string, check Check) (pulumi.ResourceOption, error) {
+	hook, err := ctx.RegisterResourceHook(name, func(change *pulumi.ResourceHookArgs) error {
+		return check(Inputs{change.OldInputs}, Inputs{change.NewInputs})
+	}, &pulumi.ResourceHookOptions{OnDryRun: true})
+	if err != nil {
+		return nil, fmt.Errorf("register hook %s: %w", name, err)
+	}
+	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}), nil
+}
+
+// Inputs are a resource's.
+type Inputs struct{ properties resource.PropertyMap }
+
+// InputsOf wraps properties, for checks that are called without an engine.
+func InputsOf(properties resource.PropertyMap) Inputs { return Inputs{properties} }
+
+// Text returns the string at a path; "" when it is missing, not known yet or something else.
+func (i Inputs) Text(path ...any) string {
+	if value, found := i.at(path); found && value.IsString() {
+		return value.StringValue()
+	}
+	return ""
+}
+
+// Number returns the number at a path, and whether there is one that is known.
+func (i Inputs) Number(path ...any) (float64, bool) {
+	if value, found := i.at(path); found && value.IsNumber() {
+		return value.NumberValue(), true
+	}
+	return 0, false
+}
+
+func (i Inputs) at(path resource.PropertyPath) (resource.PropertyValue, bool) {
+	return path.Get(resource.NewObjectProperty(i.properties))
+}
