@@ -10,13 +10,25 @@ import (
 // with is a change of one section.
 func with(section, content string) map[string]string { return map[string]string{section: content} }
 
+// badInput is a configuration by name, and what its refusal must say.
+type badInput map[string]struct {
+	config map[string]string
+	want   []string
+}
+
+func (cases badInput) areRefused(t *testing.T) {
+	t.Helper()
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			checkRefused(t, existing(t, test.config), test.want)
+		})
+	}
+}
+
 func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 	t.Parallel()
-	const loadBalancer = `"service":{"type":"LoadBalancer","sourceRanges":`
-	cases := map[string]struct {
-		config map[string]string
-		want   []string
-	}{
+	badInput{
 		"unknown key":         {with("iris", `{"sise":"20Gi"}`), []string{"iris.sise: got a key that does not exist, want size"}},
 		"unknown key, nested": {with("iris", `{"service":{"typ":"ClusterIP"}}`), []string{"iris.service.typ: got a key that does not exist, want type"}},
 		"wrong type":          {with("storage", `{"replicas":"three"}`), []string{`storage.replicas: got "three", want a whole number`}},
@@ -25,8 +37,22 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 			with("storage", `{"replicas":5}`),
 			[]string{"storage.replicas: got 5, want at most cluster.nodes (3)"},
 		},
-		"too few nodes":           {with("cluster", `{"cloud":"existing","nodes":2}`), []string{"cluster.nodes: got 2, want at least 3"}},
-		"unknown cloud":           {with("cluster", `{"cloud":"openstack"}`), []string{`cluster.cloud: got "openstack", want one of`}},
+		"too few nodes": {with("cluster", `{"cloud":"existing","nodes":2}`), []string{"cluster.nodes: got 2, want at least 3"}},
+		"unknown cloud": {with("cluster", `{"cloud":"openstack"}`), []string{`cluster.cloud: got "openstack", want one of`}},
+		"several together": {map[string]string{
+			"cluster": `{"cloud":"existing","nodes":1}`, "storage": `{"replicas":true,"versionn":"1"}`,
+			"iris": `{"size":"20","image":"x:latest"}`, "irisPassword": "SYS",
+		}, []string{
+			"the configuration has 6 problems; nothing was changed", "cluster.nodes: got 1", "storage.replicas: got true",
+			"storage.versionn: got a key", `iris.size: got "20"`, "iris.image: got", "irisPassword: got",
+		}},
+	}.areRefused(t)
+}
+
+func TestLoadConfig_RefusesABadDatabase(t *testing.T) {
+	t.Parallel()
+	const loadBalancer = `"service":{"type":"LoadBalancer","sourceRanges":`
+	badInput{
 		"size without a unit":     {with("iris", `{"size":"20"}`), []string{`iris.size: got "20"`}},
 		"size as a number":        {with("iris", `{"size":20}`), []string{`iris.size: got "20"`}},
 		"size too small for IRIS": {with("iris", `{"size":"1Gi"}`), []string{`iris.size: got "1Gi"`}},
@@ -48,6 +74,12 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 		"image with the tag latest":  {with("iris", `{"image":"intersystems/iris-community:latest"}`), []string{"iris.image: got"}},
 		"image with a moving tag":    {with("iris", `{"image":"intersystems/iris-community:latest-em"}`), []string{"iris.image: got"}},
 		"image without a tag":        {with("iris", `{"image":"intersystems/iris-community"}`), []string{"iris.image: got"}},
+	}.areRefused(t)
+}
+
+func TestLoadConfig_RefusesABadCluster(t *testing.T) {
+	t.Parallel()
+	badInput{
 		"both forms of kubeconfig": {
 			with("cluster", `{"cloud":"existing","kubeconfigPath":"config"}`),
 			[]string{"cluster.kubeconfigPath: got ", "one of the two"},
@@ -68,20 +100,7 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 			map[string]string{"cluster": `{"cloud":"eks","network":"vpc"}`, "kubeconfig": ""},
 			[]string{"cluster.network: got a value, want nothing with cloud eks: it is a setting of gke"},
 		},
-		"several together": {map[string]string{
-			"cluster": `{"cloud":"existing","nodes":1}`, "storage": `{"replicas":true,"versionn":"1"}`,
-			"iris": `{"size":"20","image":"x:latest"}`, "irisPassword": "SYS",
-		}, []string{
-			"the configuration has 6 problems; nothing was changed", "cluster.nodes: got 1", "storage.replicas: got true",
-			"storage.versionn: got a key", `iris.size: got "20"`, "iris.image: got", "irisPassword: got",
-		}},
-	}
-	for name, test := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			checkRefused(t, existing(t, test.config), test.want)
-		})
-	}
+	}.areRefused(t)
 }
 
 func checkRefused(t *testing.T, options testkit.Options, words []string) {

@@ -50,14 +50,37 @@ func TestWithDefaultsFillsOnlyWhatIsNotSet(t *testing.T) {
 	}
 }
 
+// mistake is one change of a valid configuration, and its one message.
+type mistake struct {
+	name   string
+	cloud  Cloud
+	change func(*Config)
+	want   string
+}
+
+// assertMistakes fails unless each is reported, and nothing else with it.
+func assertMistakes(t *testing.T, mistakes []mistake) {
+	t.Helper()
+	for _, test := range mistakes {
+		t.Run(string(test.cloud)+" "+test.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := valid(EKS)
+			if _, known := platforms[test.cloud]; known {
+				cfg = valid(test.cloud)
+			}
+			cfg.Cloud = test.cloud
+			cfg = cfg.WithDefaults()
+			if test.change != nil {
+				test.change(&cfg)
+			}
+			assertOneProblem(t, cfg.Validate(), test.want)
+		})
+	}
+}
+
 func TestValidateReportsEachMistakeOnce(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name   string
-		cloud  Cloud
-		change func(*Config)
-		want   string
-	}{
+	assertMistakes(t, []mistake{
 		{"no cloud", "", nil, "cluster.cloud: got nothing, want one of aks, eks, gke, existing"},
 		{"unknown cloud", "eksctl", nil, `cluster.cloud: got "eksctl", want one of aks, eks, gke, existing`},
 		{"no name", EKS, func(c *Config) { c.Name = "" }, "cluster.name: got nothing"},
@@ -65,7 +88,12 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 		{"name too long", GKE, func(c *Config) { c.Name = strings.Repeat("a", 25) }, "cluster.name: got "},
 		{"too few nodes", AKS, func(c *Config) { c.Nodes = 2 }, "cluster.nodes: got 2, want at least 3"},
 		{"nodes not per zone", GKE, func(c *Config) { c.Nodes = 4 }, "cluster.nodes: got 4, want a multiple of 3"},
+	})
+}
 
+func TestValidateReportsEachMistakeOfPlace(t *testing.T) {
+	t.Parallel()
+	assertMistakes(t, []mistake{
 		{"no location", AKS, func(c *Config) { c.Region = "" }, "azure-native:location: got nothing, want a region: pulumi config set azure-native:location westeurope"},
 		{"display name as location", AKS, func(c *Config) { c.Region = "West Europe" }, `azure-native:location: got "West Europe"`},
 		{"location without zones", AKS, func(c *Config) { c.Region = "westus" }, `azure-native:location: got "westus", want a region with three availability zones`},
@@ -84,7 +112,12 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 			c.Region, c.Zones = "us-east-1", []string{"use1-az1", "use1-az2", "use1-az3"}
 		}, `cluster.zones[2]: got "use1-az3", want a zone of us-east-1, such as us-east-1a, that EKS does not refuse (use1-az3, usw1-az2, cac1-az3)`},
 		{"zone of another region", GKE, func(c *Config) { c.Zones = []string{"europe-west1-b", "europe-west1-c", "europe-west2-a"} }, `cluster.zones[2]: got "europe-west2-a", want a zone of europe-west1`},
+	})
+}
 
+func TestValidateReportsEachMistakeOfMachines(t *testing.T) {
+	t.Parallel()
+	assertMistakes(t, []mistake{
 		{"version with patch", EKS, func(c *Config) { c.KubernetesVersion = "1.35.1" }, `cluster.kubernetesVersion: got "1.35.1", want a version such as 1.35, without a patch`},
 		{"version with v", AKS, func(c *Config) { c.KubernetesVersion = "v1.35" }, `cluster.kubernetesVersion: got "v1.35"`},
 		{"version as a word", GKE, func(c *Config) { c.KubernetesVersion = "latest" }, `cluster.kubernetesVersion: got "latest"`},
@@ -95,7 +128,12 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 		{"disk beyond Azure's limit", AKS, func(c *Config) { c.DataDiskGiB = 4096 }, "cluster.dataDiskGiB: got 4096"},
 		{"small data disk", EKS, func(c *Config) { c.DataDiskGiB = 10 }, "cluster.dataDiskGiB: got 10, want 20 to 16384 GiB"},
 		{"negative disk", GKE, func(c *Config) { c.DataDiskGiB = -1 }, "cluster.dataDiskGiB: got -1, want 100 to 65536 GiB"},
+	})
+}
 
+func TestValidateReportsEachMistakeOfNetworks(t *testing.T) {
+	t.Parallel()
+	assertMistakes(t, []mistake{
 		{"not a network", EKS, func(c *Config) { c.APIServerSourceRanges = []string{"203.0.113.0"} }, `cluster.apiServerSourceRanges[0]: got "203.0.113.0", want an IPv4 network`},
 		{"host bits", GKE, func(c *Config) { c.APIServerSourceRanges = []string{"10.1.2.3/8"} }, `cluster.apiServerSourceRanges[0]: got "10.1.2.3/8", want the network's own address: 10.0.0.0/8`},
 		{"IPv6", AKS, func(c *Config) { c.APIServerSourceRanges = []string{"2001:db8::/32"} }, "cluster.apiServerSourceRanges[0]"},
@@ -124,27 +162,18 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 			period := "2026-12-15T00:00:00Z/2027-01-10T00:00:00Z"
 			c.MaintenanceExclusions = []string{period, period, period, period}
 		}, "want at most 3 periods"},
+	})
+}
 
+func TestValidateReportsEachMistakeOfTags(t *testing.T) {
+	t.Parallel()
+	assertMistakes(t, []mistake{
 		{"tag of AWS's own", EKS, func(c *Config) { c.Tags = map[string]string{"aws:owner": "me"} }, `cluster.tags.aws:owner: got "me"`},
 		{"tag that is too long", EKS, func(c *Config) { c.Tags = map[string]string{"note": strings.Repeat("ü", 257)} }, `cluster.tags.note: got "ü`},
 		{"tag's name that is too long", AKS, func(c *Config) { c.Tags = map[string]string{strings.Repeat("x", 513): ""} }, `xxx: got ""`},
 		{"tag with a slash", AKS, func(c *Config) { c.Tags = map[string]string{"cost/center": "42"} }, `cluster.tags.cost/center: got "42"`},
 		{"label in capitals", GKE, func(c *Config) { c.Tags = map[string]string{"team": "Data"} }, `cluster.tags.team: got "Data", want a label`},
-	} {
-		t.Run(string(test.cloud)+" "+test.name, func(t *testing.T) {
-			t.Parallel()
-			cfg := valid(EKS)
-			if _, known := platforms[test.cloud]; known {
-				cfg = valid(test.cloud)
-			}
-			cfg.Cloud = test.cloud
-			cfg = cfg.WithDefaults()
-			if test.change != nil {
-				test.change(&cfg)
-			}
-			assertOneProblem(t, cfg.Validate(), test.want)
-		})
-	}
+	})
 }
 
 // assertOneProblem fails unless the error holds exactly one problem that contains want.

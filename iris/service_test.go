@@ -48,20 +48,44 @@ func at(key resource.PropertyKey, value string) resource.PropertyMap {
 	return resource.PropertyMap{key: resource.NewStringProperty(value)}
 }
 
-func TestOutputs_ForEveryKindOfService(t *testing.T) {
-	t.Parallel()
-	balanced := func(c *Config) {
-		c.Service.Type, c.Service.SourceRanges, c.Service.Superserver = LoadBalancer, []string{"203.0.113.0/24"}, true
+// endpointCases are Services by name, as a cluster answers them, and what the stack says of them.
+type endpointCases map[string]struct {
+	change      []func(*Config)
+	status      resource.PropertyMap
+	nodePorts   map[string]float64
+	host, url   string
+	superserver int
+}
+
+func (cases endpointCases) check(t *testing.T) {
+	t.Helper()
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			result := scenario{args: Args{Config: community(test.change...)}, outputs: published(test.status, test.nodePorts)}.run(t)
+			if result.err != nil {
+				t.Fatal(result.err)
+			}
+			for output, want := range map[string]any{
+				"host": test.host, "portalUrl": test.url, "superserverPort": test.superserver,
+				"namespace": "iris", "serviceName": "iris-svc",
+			} {
+				if got := result.resolved[output]; got != want {
+					t.Errorf("%s: got %v, want %v", output, got, want)
+				}
+			}
+		})
 	}
+}
+
+func balanced(c *Config) {
+	c.Service.Type, c.Service.SourceRanges, c.Service.Superserver = LoadBalancer, []string{"203.0.113.0/24"}, true
+}
+
+func TestOutputs_OfALoadBalancerWithAnAddress(t *testing.T) {
+	t.Parallel()
 	tls := func(c *Config) { c.TLSSecret, c.WebGateway.Image = "portal-tls", gatewayImage }
-	const waiting = "pending: the load balancer has no address yet; see: kubectl --namespace iris get service iris-svc"
-	for name, test := range map[string]struct {
-		change      []func(*Config)
-		status      resource.PropertyMap
-		nodePorts   map[string]float64
-		host, url   string
-		superserver int
-	}{
+	endpointCases{
 		"address": {
 			change: []func(*Config){balanced}, status: ingress(at("ip", "198.51.100.7")),
 			host: "198.51.100.7", url: "http://198.51.100.7:52773/csp/sys/UtilHome.csp", superserver: 1972,
@@ -93,10 +117,23 @@ func TestOutputs_ForEveryKindOfService(t *testing.T) {
 			change: []func(*Config){balanced, tls}, status: ingress(at("hostname", "lb.example.com")),
 			host: "lb.example.com", url: "https://lb.example.com:52773/csp/sys/UtilHome.csp", superserver: 1972,
 		},
+	}.check(t)
+}
+
+func TestOutputs_OfALoadBalancerWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	const waiting = "pending: the load balancer has no address yet; see: kubectl --namespace iris get service iris-svc"
+	endpointCases{
 		"no status":          {change: []func(*Config){balanced}, host: waiting, url: waiting, superserver: 1972},
 		"empty status":       {change: []func(*Config){balanced}, status: resource.PropertyMap{}, host: waiting, url: waiting, superserver: 1972},
 		"no ingress":         {change: []func(*Config){balanced}, status: ingress(), host: waiting, url: waiting, superserver: 1972},
 		"ingress of nothing": {change: []func(*Config){balanced}, status: ingress(resource.PropertyMap{}), host: waiting, url: waiting, superserver: 1972},
+	}.check(t)
+}
+
+func TestOutputs_OfOtherServices(t *testing.T) {
+	t.Parallel()
+	endpointCases{
 		"NodePort": {
 			change:    []func(*Config){balanced, func(c *Config) { c.Service.Type = NodePort }},
 			nodePorts: map[string]float64{portalPortName: 31773, superserverName: 31972},
@@ -107,23 +144,7 @@ func TestOutputs_ForEveryKindOfService(t *testing.T) {
 			url: "kubectl --namespace iris port-forward service/iris-svc 52773:52773 # then open " +
 				"http://localhost:52773/csp/sys/UtilHome.csp",
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			result := scenario{args: Args{Config: community(test.change...)}, outputs: published(test.status, test.nodePorts)}.run(t)
-			if result.err != nil {
-				t.Fatal(result.err)
-			}
-			for output, want := range map[string]any{
-				"host": test.host, "portalUrl": test.url, "superserverPort": test.superserver,
-				"namespace": "iris", "serviceName": "iris-svc",
-			} {
-				if got := result.resolved[output]; got != want {
-					t.Errorf("%s: got %v, want %v", output, got, want)
-				}
-			}
-		})
-	}
+	}.check(t)
 }
 
 func TestService_LoadBalancerIsClosedUnlessOpened(t *testing.T) {

@@ -22,11 +22,25 @@ func TestDefaultConfig_NeedsOnlyThePassword(t *testing.T) {
 	}
 }
 
-// TestValidate_RefusesWith lists one mistake and the beginning of its one message.
-func TestValidate_RefusesWith(t *testing.T) {
+// mistakes are changes of a valid configuration, by the beginning of their one message.
+type mistakes map[string]func(*Config)
+
+func (m mistakes) areRefused(t *testing.T) {
+	t.Helper()
+	for want, change := range m {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			err := community(change).Validate()
+			if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestValidate_RefusesTheVolumeAndTheImage(t *testing.T) {
 	t.Parallel()
-	open := func(c *Config) { c.Service = Service{Type: LoadBalancer, SourceRanges: []string{"203.0.113.0/24"}} }
-	for want, change := range map[string]func(*Config){
+	mistakes{
 		`iris.size: got "20", want a size with a unit`:                func(c *Config) { c.Size = "20" },
 		`iris.size: got "4Gi", want at least 5Gi`:                     func(c *Config) { c.Size = "4Gi" },
 		`iris.accessMode: got "ReadWriteMany", want one of ReadWrite`: func(c *Config) { c.AccessMode = "ReadWriteMany" },
@@ -40,26 +54,38 @@ func TestValidate_RefusesWith(t *testing.T) {
 		`iris.image: got "Iris:1", want`:                              func(c *Config) { c.Image = "Iris:1" },
 		`iris.image: got "iris:1@sha256:12", want`:                    func(c *Config) { c.Image = "iris:1@sha256:12" },
 		`iris.architecture: got "s390x", want one of amd64, arm64`:    func(c *Config) { c.Architecture = "s390x" },
-		`iris.memory: got "4", want a size with a unit`:               func(c *Config) { c.Memory = "4" },
-		`iris.memory: got "1Gi", want at least 1536Mi`:                func(c *Config) { c.Memory = "1Gi" },
-		`iris.globalsMiB: got -1, want 1 to`:                          func(c *Config) { c.GlobalsMiB = -1 },
-		`iris.gmheapKiB: got 1, want 16384 to 1073741760, or 0 to`:    func(c *Config) { c.GmheapKiB = 1 },
-		`iris.journalBuffersMiB: got 8, want 16 to 1024`:              func(c *Config) { c.JournalBuffersMiB = 8 },
-		`iris.routinesMiB: got 70000, want 1 to 65535`:                func(c *Config) { c.RoutinesMiB = 70000 },
-		`iris.cpu: got "two", want a number of cores`:                 func(c *Config) { c.CPU = "two" },
-		`iris.cpu: got "0", want a number of cores`:                   func(c *Config) { c.CPU = "0" },
-		`iris.cpuLimit: got "500m", want at least iris.cpu`:           func(c *Config) { c.CPULimit = "500m" },
-		`iris.timeZone: got "Europe Madrid", want a time zone`:        func(c *Config) { c.TimeZone = "Europe Madrid" },
-		`iris.terminationGracePeriodSeconds: got 5, want 10 to 360`:   func(c *Config) { c.TerminationGracePeriodSeconds = 5 },
-		`iris.tolerationSeconds: got -1, want 0 to 300`:               func(c *Config) { c.TolerationSeconds = -1 },
-		`iris.recoveryBudgetSeconds: got 60, want 120 to 14400`:       func(c *Config) { c.RecoveryBudgetSeconds = 60 },
-		`irisPassword: got nothing, want`:                             func(c *Config) { c.Password = secret.Value{} },
-		`irisPassword: got the default password`:                      func(c *Config) { c.Password = secret.New("SYS") },
-		`irisPassword: got 7 characters, want 8 to 128`:               func(c *Config) { c.Password = secret.New("1234567") },
-		`irisPassword: got a character that is not a printable`:       func(c *Config) { c.Password = secret.New("contraseña") },
-		`irisLicenseKey: got a key for an edition that takes none`:    func(c *Config) { c.LicenseKey = secret.New(testKey) },
-		`iris.registry.username: got nothing, want the account`:       func(c *Config) { c.RegistryPassword = secret.New("x") },
-		`irisRegistryPassword: got nothing, want the password`:        func(c *Config) { c.Registry.Username = "me" },
+	}.areRefused(t)
+}
+
+func TestValidate_RefusesSizes(t *testing.T) {
+	t.Parallel()
+	mistakes{
+		`iris.memory: got "4", want a size with a unit`:             func(c *Config) { c.Memory = "4" },
+		`iris.memory: got "1Gi", want at least 1536Mi`:              func(c *Config) { c.Memory = "1Gi" },
+		`iris.globalsMiB: got -1, want 1 to`:                        func(c *Config) { c.GlobalsMiB = -1 },
+		`iris.gmheapKiB: got 1, want 16384 to 1073741760, or 0 to`:  func(c *Config) { c.GmheapKiB = 1 },
+		`iris.journalBuffersMiB: got 8, want 16 to 1024`:            func(c *Config) { c.JournalBuffersMiB = 8 },
+		`iris.routinesMiB: got 70000, want 1 to 65535`:              func(c *Config) { c.RoutinesMiB = 70000 },
+		`iris.cpu: got "two", want a number of cores`:               func(c *Config) { c.CPU = "two" },
+		`iris.cpu: got "0", want a number of cores`:                 func(c *Config) { c.CPU = "0" },
+		`iris.cpuLimit: got "500m", want at least iris.cpu`:         func(c *Config) { c.CPULimit = "500m" },
+		`iris.timeZone: got "Europe Madrid", want a time zone`:      func(c *Config) { c.TimeZone = "Europe Madrid" },
+		`iris.terminationGracePeriodSeconds: got 5, want 10 to 360`: func(c *Config) { c.TerminationGracePeriodSeconds = 5 },
+		`iris.tolerationSeconds: got -1, want 0 to 300`:             func(c *Config) { c.TolerationSeconds = -1 },
+		`iris.recoveryBudgetSeconds: got 60, want 120 to 14400`:     func(c *Config) { c.RecoveryBudgetSeconds = 60 },
+	}.areRefused(t)
+}
+
+func TestValidate_RefusesCredentials(t *testing.T) {
+	t.Parallel()
+	mistakes{
+		`irisPassword: got nothing, want`:                          func(c *Config) { c.Password = secret.Value{} },
+		`irisPassword: got the default password`:                   func(c *Config) { c.Password = secret.New("SYS") },
+		`irisPassword: got 7 characters, want 8 to 128`:            func(c *Config) { c.Password = secret.New("1234567") },
+		`irisPassword: got a character that is not a printable`:    func(c *Config) { c.Password = secret.New("contraseña") },
+		`irisLicenseKey: got a key for an edition that takes none`: func(c *Config) { c.LicenseKey = secret.New(testKey) },
+		`iris.registry.username: got nothing, want the account`:    func(c *Config) { c.RegistryPassword = secret.New("x") },
+		`irisRegistryPassword: got nothing, want the password`:     func(c *Config) { c.Registry.Username = "me" },
 		`iris.tlsSecret: got "Portal TLS", want an object's name`: func(c *Config) {
 			c.TLSSecret, c.WebGateway.Image = "Portal TLS", gatewayImage
 		},
@@ -67,6 +93,13 @@ func TestValidate_RefusesWith(t *testing.T) {
 		`iris.webGateway.image: got "wg:latest", want an image`: func(c *Config) {
 			c.WebGateway = WebGateway{Enabled: true, Image: "wg:latest"}
 		},
+	}.areRefused(t)
+}
+
+func TestValidate_RefusesTheService(t *testing.T) {
+	t.Parallel()
+	open := func(c *Config) { c.Service = Service{Type: LoadBalancer, SourceRanges: []string{"203.0.113.0/24"}} }
+	mistakes{
 		`iris.metrics: got "statsd", want one of none, annotations`:    func(c *Config) { c.Metrics = "statsd" },
 		`iris.monitoringNamespace: got nothing, want the namespace`:    func(c *Config) { c.Metrics = ServiceMonitor },
 		`iris.monitoringNamespace: got "_", want a namespace's name`:   func(c *Config) { c.MonitoringNamespace = "_" },
@@ -88,6 +121,12 @@ func TestValidate_RefusesWith(t *testing.T) {
 			open(c)
 			c.Service.Superserver, c.Service.PortalNodePort, c.Service.SuperserverNodePort = true, 30072, 30072
 		},
+	}.areRefused(t)
+}
+
+func TestValidate_RefusesTheMergeFile(t *testing.T) {
+	t.Parallel()
+	mistakes{
 		`iris.cpf: got "[SQL]", want a section name`:                   cpfOf("[SQL]", "k", "v"),
 		`iris.cpf: got "Actions", want another section`:                cpfOf("Actions", "k", "v"),
 		`iris.cpf.SQL: got "a=b", want a key on one line`:              cpfOf("SQL", "a=b", "v"),
@@ -102,15 +141,7 @@ func TestValidate_RefusesWith(t *testing.T) {
 		`iris.actions[0]: got "x\ny", want one line`:                   actionOf("x\ny"),
 		`iris.actions[0]: got "[SQL]", want one line`:                  actionOf("[SQL]"),
 		`iris.actions[0]: got a password in clear, want PasswordHash=`: actionOf("CreateUser:Name=me,Password=topsecret"),
-	} {
-		t.Run(want, func(t *testing.T) {
-			t.Parallel()
-			err := community(change).Validate()
-			if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
+	}.areRefused(t)
 }
 
 func cpfOf(section, key, value string) func(*Config) {

@@ -55,24 +55,48 @@ func TestCheck_NeverShowsACredential(t *testing.T) {
 	}
 }
 
-// Each case changes one resource of a clean recording.
-func TestCheck_JudgesOneChange(t *testing.T) {
+// The resources of a clean recording that the cases below change.
+const (
+	service   = "Service::office"
+	login     = "Secret::login"
+	settings  = "ConfigMap::settings"
+	workload  = "Deployment::shop"
+	release   = "Release::longhorn"
+	provider  = "kubernetes::k8s"
+	claim     = "PersistentVolumeClaim::orders"
+	namespace = "Namespace::web"
+)
+
+// changes are what is set on one resource each, by name, and the violations that this is.
+type changes map[string]struct {
+	on   string
+	set  map[string]any
+	want string
+}
+
+func (cases changes) areJudged(t *testing.T) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, v := range check.Check(read(t, change(t, "update", c.on, c.set))) {
+				line := strings.TrimSpace(string(v.Rule) + " " + v.Path)
+				if !strings.HasSuffix(v.URN, c.on) {
+					line = shortName(v.URN) + " " + line
+				}
+				got = append(got, line)
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("got %q, want %q", strings.Join(got, ", "), c.want)
+			}
+		})
+	}
+}
+
+func TestCheck_JudgesLoadBalancers(t *testing.T) {
 	t.Parallel()
-	const (
-		service   = "Service::office"
-		secret    = "Secret::login"
-		settings  = "ConfigMap::settings"
-		workload  = "Deployment::shop"
-		release   = "Release::longhorn"
-		provider  = "kubernetes::k8s"
-		claim     = "PersistentVolumeClaim::orders"
-		namespace = "Namespace::web"
-	)
-	cases := map[string]struct {
-		on   string
-		set  map[string]any
-		want string
-	}{
+	changes{
 		"one range too wide": {
 			service,
 			object{"spec.loadBalancerSourceRanges": list("203.0.113.0/24", "::/0")},
@@ -100,7 +124,12 @@ func TestCheck_JudgesOneChange(t *testing.T) {
 		}, ""},
 		"a ClusterIP needs no ranges":   {service, object{"spec.type": "ClusterIP", "spec.loadBalancerSourceRanges": nil}, ""},
 		"ranges that are not known yet": {service, object{"spec.loadBalancerSourceRanges": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}, ""},
+	}.areJudged(t)
+}
 
+func TestCheck_JudgesCharts(t *testing.T) {
+	t.Parallel()
+	changes{
 		"a chart's load balancer with ranges": {release, object{"values": object{
 			"service": object{"type": "LoadBalancer", "loadBalancerSourceRanges": list("10.0.0.0/8")},
 		}}, ""},
@@ -121,16 +150,26 @@ func TestCheck_JudgesOneChange(t *testing.T) {
 			"plaintext-secret values.users[0].apiKey",
 		},
 		"the name of a Secret": {release, object{"values": object{"backupTargetCredentialSecret": "s3", "tokenSecretName": "t"}}, ""},
+	}.areJudged(t)
+}
 
-		"a Secret's value in clear":        {secret, object{"data": object{"user": "eA=="}}, "plaintext-secret data.user"},
-		"a Secret's secret value in state": {secret, object{"data": object{"user": signed()}}, ""},
+func TestCheck_JudgesSecrets(t *testing.T) {
+	t.Parallel()
+	changes{
+		"a Secret's value in clear":        {login, object{"data": object{"user": "eA=="}}, "plaintext-secret data.user"},
+		"a Secret's secret value in state": {login, object{"data": object{"user": signed()}}, ""},
 		"a secret in a ConfigMap":          {settings, object{"data": object{"user": signed()}}, "plaintext-secret data.user"},
 		"a whole ConfigMap that is secret": {settings, object{"data": "[secret]"}, "plaintext-secret data"},
 		"an ini file with a password":      {settings, object{"data": object{"a.ini": "[db]\nuser=x\n  Password: hunter2\n"}}, `plaintext-secret data["a.ini"]`},
 		"a script that asks a variable":    {settings, object{"data": object{"run.sh": "export DB_PASSWORD=${PW}\nTOKEN=$(cat /t)\n"}}, ""},
 		"a text about passwords":           {settings, object{"data": object{"readme": "The password is in a Secret.\n"}}, ""},
 		"a kubeconfig in a ConfigMap":      {settings, object{"data": object{"config": `{"kind":"Config","users":[{"user":{"token":"x"}}]}`}}, "plaintext-secret data.config"},
+	}.areJudged(t)
+}
 
+func TestCheck_JudgesEnvironments(t *testing.T) {
+	t.Parallel()
+	changes{
 		"a password in the environment":     {workload, env(object{"name": "PGPASSWORD", "value": "x"}), "plaintext-secret spec.template.spec.containers[0].env[0].value (PGPASSWORD)"},
 		"a secret named so":                 {workload, env(object{"name": "SESSION_SECRET", "value": "x"}), "plaintext-secret spec.template.spec.containers[0].env[0].value (SESSION_SECRET)"},
 		"a Pulumi secret in an environment": {workload, env(object{"name": "SESSION", "value": signed()}), "plaintext-secret spec.template.spec.containers[0].env[0].value (SESSION)"},
@@ -150,7 +189,12 @@ func TestCheck_JudgesOneChange(t *testing.T) {
 			object{"spec.template.spec.initContainers": list(object{"image": "x:latest"})},
 			"unpinned-image spec.template.spec.initContainers[0].image",
 		},
+	}.areJudged(t)
+}
 
+func TestCheck_JudgesProvidersAndData(t *testing.T) {
+	t.Parallel()
+	changes{
 		"a kubeconfig that is a path":   {provider, object{"kubeconfig": "~/.kube/config"}, ""},
 		"a kubeconfig in JSON":          {provider, object{"kubeconfig": `{"kind":"Config"}`}, "plaintext-secret kubeconfig"},
 		"another provider's credential": {provider, object{"clientSecret": "x"}, "plaintext-secret clientSecret"},
@@ -160,23 +204,7 @@ func TestCheck_JudgesOneChange(t *testing.T) {
 			"metadata.namespace": "web", "spec.volumeClaimTemplates": list(object{}),
 		}, "Namespace::web unprotected-data"},
 		"an empty namespace": {namespace, object{"metadata.labels": object{}}, ""},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got []string
-			for _, v := range check.Check(read(t, change(t, "update", c.on, c.set))) {
-				line := strings.TrimSpace(string(v.Rule) + " " + v.Path)
-				if !strings.HasSuffix(v.URN, c.on) {
-					line = shortName(v.URN) + " " + line
-				}
-				got = append(got, line)
-			}
-			if strings.Join(got, ", ") != c.want {
-				t.Errorf("got %q, want %q", strings.Join(got, ", "), c.want)
-			}
-		})
-	}
+	}.areJudged(t)
 }
 
 func TestCheck_RefusesTheLossOfClustersAndNodes(t *testing.T) {
