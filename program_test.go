@@ -177,7 +177,7 @@ func TestProgram_KeepsHeavyPackagesOut(t *testing.T) {
 		for _, heavy := range []string{
 			"pulumi-kubernetes/sdk/v4/go/kubernetes/helm/", "pulumi-kubernetes/sdk/v4/go/kubernetes/yaml",
 			"pulumi-kubernetes/sdk/v4/go/kubernetes/kustomize", "pulumi-gcp/sdk/v7/go/gcp/compute",
-			"pulumi-azure-native-sdk/network", "k8s.io/client-go/",
+			"pulumi-azure-native-sdk/network", "k8s.io/client-go/", "k8s.io/apimachinery/",
 		} {
 			if strings.Contains(dependency, heavy) {
 				t.Errorf("the program imports %s", dependency)

@@ -44,3 +44,35 @@ func FuzzParseSize(f *testing.F) {
 		}
 	})
 }
+
+func TestParseCores(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{"2": 2000, "1.5": 1500, "500m": 500, "0.001": 1, "1000m": 1000} {
+		got, err := parseCores(text)
+		if err != nil || got != want {
+			t.Errorf("%s: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "0m", "0.5m", "-1", "+1", "two", "1e3", "1.", ".5", "2 ", "2\n", "1k", "0.0001"} {
+		if got, err := parseCores(text); err == nil {
+			t.Errorf("%q: got %d, want an error", text, got)
+		}
+	}
+}
+
+// FuzzParseCores: what is accepted is what Kubernetes understands, to the thousandth.
+func FuzzParseCores(f *testing.F) {
+	for _, seed := range []string{"2", "1.5", "500m", "999999999.999", "0.5m", "0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := parseCores(text)
+		if err != nil {
+			return
+		}
+		want, err := resource.ParseQuantity(text)
+		if err != nil || got <= 0 || got != want.MilliValue() {
+			t.Fatalf("%q: got %d, Kubernetes %d, %v", text, got, want.MilliValue(), err)
+		}
+	})
+}

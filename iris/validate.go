@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"ha-iris/internal/problems"
 )
 
@@ -99,7 +96,7 @@ func (c Config) validateResources(found *problems.List) {
 	c.validateMemory(found)
 	cpu, cpuErr := checkCores(found, "iris.cpu", c.CPU)
 	limit, limitErr := checkCores(found, "iris.cpuLimit", c.CPULimit)
-	if cpuErr == nil && limitErr == nil && limit.Cmp(cpu) < 0 {
+	if cpuErr == nil && limitErr == nil && limit < cpu {
 		found.Add("iris.cpuLimit", c.CPULimit, "at least iris.cpu, which is "+c.CPU)
 	}
 }
@@ -214,8 +211,9 @@ func (s Service) validate(found *problems.List) {
 	}
 	s.validateNodePorts(found)
 	for _, key := range slices.Sorted(maps.Keys(s.Annotations)) {
-		if wrong := validation.IsQualifiedName(strings.ToLower(key)); len(wrong) > 0 {
-			found.Add("iris.service.annotations", key, "annotation keys such as example.com/name ("+wrong[0]+")")
+		if !isAnnotationKey(key) {
+			found.Add("iris.service.annotations", key, "annotation keys such as example.com/name: letters, digits, '-', '_' and '.', "+
+				"at most 63 after the '/'")
 		}
 	}
 }
@@ -326,26 +324,23 @@ func between(found *problems.List, path string, got, low, high int) {
 }
 
 func checkNamespace(found *problems.List, path, name string) {
-	if len(validation.IsDNS1123Label(name)) > 0 {
+	if !isLabel(name) {
 		found.Add(path, name, "a namespace's name: lower-case letters, digits and '-', at most 63")
 	}
 }
 
 func checkName(found *problems.List, path, name string) {
-	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+	if !isSubdomain(name) {
 		found.Add(path, name, "an object's name: lower-case letters, digits, '-' and '.'")
 	}
 }
 
-func checkCores(found *problems.List, path, text string) (resource.Quantity, error) {
-	quantity, err := resource.ParseQuantity(text)
-	if err == nil && quantity.Sign() <= 0 {
-		err = fmt.Errorf("%s is not positive", text)
-	}
+func checkCores(found *problems.List, path, text string) (thousandths int64, err error) {
+	thousandths, err = parseCores(text)
 	if err != nil {
 		found.Add(path, text, "a number of cores such as 2, 1.5 or 500m")
 	}
-	return quantity, err
+	return thousandths, err
 }
 
 func checkRange(found *problems.List, path, text string) {

@@ -1,7 +1,7 @@
 // Package kubeconfig reads, reduces and writes kubeconfigs, and asks the API server that one leads to.
 //
 // k8s.io/client-go does the same and more, and the tests hold this package to its results. The program does without it
-// because it is 78 packages more to compile and, at every preview, for Go to look at (docs/performance.md).
+// because it is a hundred packages more to compile and, at every preview, for Go to look at (docs/performance.md).
 package kubeconfig
 
 import (

@@ -21,7 +21,7 @@ Usage: make bench                              (prints the tables of docs/perfor
        make bench BENCH="--cold=false --json"
 
 Options:
-  --runs N      how often each warm operation is measured; the median counts (default 5)
+  --runs N      how often each warm operation is measured; the median counts (default 11)
   --cold=false  leaves the cold build out, which takes minutes
   --limit X     fails if a warm preview takes more than X times the engine's floor (default: any number will do)
   --json        prints JSON instead of tables
@@ -40,7 +40,7 @@ func main() {
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // The error is printed once, by main.
-	runs := flags.Int("runs", 5, "")
+	runs := flags.Int("runs", 11, "")
 	cold := flags.Bool("cold", true, "")
 	limit := flags.Float64("limit", math.Inf(1), "")
 	asJSON := flags.Bool("json", false, "")
@@ -103,7 +103,7 @@ type report struct {
 	// Machine is what it was measured on.
 	Machine string `json:"machine"`
 	Rows    []row  `json:"rows"`
-	// Ratio of a warm preview to the engine's floor.
+	// Ratio of a warm preview to the engine's floor: the median of those of the rounds.
 	Ratio float64 `json:"ratio"`
 	// Path is the critical path of the full up.
 	Path []step `json:"criticalPath"`

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func measured() report {
@@ -73,5 +74,18 @@ func TestPage_ShowsEveryRow(t *testing.T) {
 	}
 	if !strings.Contains(string(page), "Critical path of the full `up`") {
 		t.Error("the page does not show the critical path")
+	}
+}
+
+// A machine that is three times slower for most of the time is so for the floor too.
+func TestRatio_IsThatOfTheRounds(t *testing.T) {
+	t.Parallel()
+	floors := []time.Duration{2 * time.Second, 6 * time.Second, 6 * time.Second}
+	previews := []time.Duration{3 * time.Second, 9 * time.Second, 30 * time.Second}
+	if got := ratio(previews, floors); got != 1.5 {
+		t.Errorf("got %v, want 1.5", got)
+	}
+	if floors[0] != 2*time.Second {
+		t.Error("the times were sorted: the rounds are no longer beside each other")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -150,43 +151,49 @@ func (b *bench) operations(program, floor string) error {
 
 // warm measures what happens many times a day, in turns, so that whatever else the machine does meets all of them.
 func (b *bench) warm(program, floor string) error {
-	warm := []struct {
-		name, project string
-		args          []string
-		times         []time.Duration
+	var floors, previews, ups []time.Duration
+	operations := []struct {
+		times   *[]time.Duration
+		project string
+		args    []string
 	}{
-		{name: rowFloor, project: floor, args: []string{"preview"}},
-		{name: rowPreview, project: program, args: []string{"preview"}},
-		{name: rowNoOpUp, project: program, args: []string{"up", "--yes", "--skip-preview"}},
+		{&floors, floor, []string{"preview"}},
+		{&previews, program, []string{"preview"}},
+		{&ups, program, []string{"up", "--yes", "--skip-preview"}},
 	}
 	// The first round fills caches and builds what is not built yet.
 	for round := range b.runs + 1 {
 		b.say("measuring warm operations, round %d of %d ...", round, b.runs)
-		for i, operation := range warm {
+		for _, operation := range operations {
 			took, err := b.pulumi(operation.project, operation.args...)
 			if err != nil {
 				return err
 			}
 			if round > 0 {
-				warm[i].times = append(warm[i].times, took)
+				*operation.times = append(*operation.times, took)
 			}
 		}
 	}
-	medians := map[string]time.Duration{}
-	for _, operation := range warm {
-		medians[operation.name] = median(operation.times)
-	}
-	b.report.Ratio = medians[rowPreview].Seconds() / medians[rowFloor].Seconds()
+	b.report.Ratio = ratio(previews, floors)
 	remark := fmt.Sprintf("median of %d", b.runs)
-	b.add(rowFloor, medians[rowFloor], remark)
-	b.add(rowPreview, medians[rowPreview], fmt.Sprintf("%s; %.2f times the floor", remark, b.report.Ratio))
-	b.add(rowNoOpUp, medians[rowNoOpUp], remark)
+	b.add(rowFloor, median(floors), remark)
+	b.add(rowPreview, median(previews), fmt.Sprintf("%s; %.2f times the floor", remark, b.report.Ratio))
+	b.add(rowNoOpUp, median(ups), remark)
 	return nil
 }
 
-func median(times []time.Duration) time.Duration {
-	slices.Sort(times)
-	return times[len(times)/2]
+func median[T cmp.Ordered](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// ratio is the median of what the rounds say, each of its own floor: a machine that is slower for a while is so for both.
+func ratio(times, floors []time.Duration) float64 {
+	ratios := make([]float64, 0, len(times))
+	for i, took := range times {
+		ratios = append(ratios, took.Seconds()/floors[i].Seconds())
+	}
+	return median(ratios)
 }
 
 // emptyProgram is the engine's floor.

@@ -1,0 +1,34 @@
+package iris
+
+import (
+	"regexp"
+	"strings"
+)
+
+// The names that Kubernetes takes: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and, for
+// annotations, .../working-with-objects/annotations/. Like the numbers in size.go, compared with its own code in the tests.
+var (
+	labelPattern         = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	subdomainPattern     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	qualifiedNamePattern = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
+)
+
+const (
+	maxLabel     = 63 // RFC 1123, as for the name in an annotation's key.
+	maxSubdomain = 253
+)
+
+func isLabel(name string) bool { return len(name) <= maxLabel && labelPattern.MatchString(name) }
+
+func isSubdomain(name string) bool {
+	return len(name) <= maxSubdomain && subdomainPattern.MatchString(name)
+}
+
+// isAnnotationKey accepts capitals in the prefix too, as Kubernetes does in annotations.
+func isAnnotationKey(key string) bool {
+	prefix, name, hasPrefix := strings.Cut(key, "/")
+	if !hasPrefix {
+		prefix, name = "", key
+	}
+	return (!hasPrefix || isSubdomain(strings.ToLower(prefix))) && len(name) <= maxLabel && qualifiedNamePattern.MatchString(name)
+}
