@@ -11,6 +11,7 @@ import (
 	azurenative "github.com/pulumi/pulumi-azure-native-sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/problems"
 )
 
@@ -127,7 +128,7 @@ func (a *aks) identity() *containerservice.ManagedClusterIdentityArgs {
 }
 
 func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.ManagedCluster, error) {
-	guarded, err := a.guardNodes("agentPoolProfiles", 0, "count")
+	guarded, err := a.guardNodes(poolCount)
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +182,21 @@ func (a *aks) access() containerservice.ManagedClusterAPIServerAccessProfilePtrI
 	}
 }
 
+// azurePool is the name of the pool.
+const azurePool = "nodes"
+
+// poolCount returns the number of nodes in the cluster's pool, which Azure does not list first when somebody has added one.
+func poolCount(managed guard.Inputs) (float64, bool) {
+	for i := 0; ; i++ {
+		switch managed.Text("agentPoolProfiles", i, "name") {
+		case azurePool:
+			return managed.Number("agentPoolProfiles", i, "count")
+		case "":
+			return 0, false
+		}
+	}
+}
+
 // nodePool is the one pool. It is part of the cluster's resource, because Azure wants a system pool in it. What cannot
 // change on a running pool (size, disk, zones, subnet) Azure refuses, and that is what it should do.
 //
@@ -193,7 +209,7 @@ func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
 		zones = azureZones()
 	}
 	pool := &containerservice.ManagedClusterAgentPoolProfileArgs{
-		Name:              pulumi.String("nodes"),
+		Name:              pulumi.String(azurePool),
 		Mode:              pulumi.String(string(containerservice.AgentPoolModeSystem)),
 		Type:              pulumi.String(string(containerservice.AgentPoolTypeVirtualMachineScaleSets)), // Zones need it.
 		AvailabilityZones: pulumi.ToStringArray(zones),

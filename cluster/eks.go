@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/problems"
 )
 
@@ -322,7 +323,9 @@ func ebsVolume(device string, gib int) *ec2.LaunchTemplateBlockDeviceMappingArgs
 func (e *eks) nodeGroup(
 	network *eksNetwork, r *roles, control *awseks.Cluster, template *ec2.LaunchTemplate, after []pulumi.Resource,
 ) (*awseks.NodeGroup, error) {
-	guarded, err := e.guardNodes("scalingConfig", "desiredSize")
+	guarded, err := e.guardNodes(func(group guard.Inputs) (float64, bool) {
+		return group.Number("scalingConfig", "desiredSize")
+	})
 	if err != nil {
 		return nil, err
 	}

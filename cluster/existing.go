@@ -53,7 +53,7 @@ func (c Config) existingKubeconfig() (*kubeconfig.Config, error) {
 	}
 }
 
-// preflightExisting reaches for the cluster, so that a wrong VPN or an expired credential is no half-made update.
+// preflightExisting reaches for the cluster, so that a wrong VPN or a kubeconfig that has expired is no half-made update.
 func (c Config) preflightExisting(ctx context.Context) error {
 	config, err := c.existingKubeconfig()
 	if err != nil {
@@ -97,7 +97,7 @@ func checkReachable(ctx context.Context, config *kubeconfig.Config) error {
 	switch {
 	case response.StatusCode == http.StatusOK:
 		return nil
-	case refused && !config.HasCredentials():
+	case refused && config.UsesPlugin():
 		return nil // It is there, and does not talk to strangers.
 	case refused:
 		return fmt.Errorf("%s: refuses the credentials (%s); check that they have not expired, and try: "+

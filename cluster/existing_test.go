@@ -96,14 +96,20 @@ func TestCheckReachableLeavesPluginsToTheProvider(t *testing.T) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	defer server.Close()
-	config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{Exec: &kubeconfig.Exec{Command: plugin}})
+	config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{Exec: &kubeconfig.Exec{
+		Command: plugin, APIVersion: execVersion, InteractiveMode: "Never",
+	}})
 	if err := checkReachable(t.Context(), config); err != nil {
 		t.Errorf("a server that refuses strangers is there: %v", err)
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the plugin was run")
 	}
-	config.Users[0].User.Exec = &kubeconfig.Exec{Command: "no-such-plugin", InstallHint: "Get it at example.com."}
+	strangers := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{})
+	if err := checkReachable(t.Context(), strangers); err == nil || !strings.Contains(err.Error(), "refuses the credentials") {
+		t.Errorf("no credentials at all: got %v", err)
+	}
+	config.Users[0].User.Exec.Command, config.Users[0].User.Exec.InstallHint = "no-such-plugin", "Get it at example.com."
 	err := checkReachable(t.Context(), config)
 	if err == nil || !strings.Contains(err.Error(), "Get it at example.com.") || strings.Contains(err.Error(), "cannot be reached") {
 		t.Errorf("an absent plugin: got %v", err)

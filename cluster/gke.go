@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/problems"
 )
 
@@ -332,7 +333,7 @@ func (g *gke) maintenance() *container.ClusterMaintenancePolicyArgs {
 }
 
 func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.Cluster) (*container.NodePool, error) {
-	guarded, err := g.guardNodes("nodeCount")
+	guarded, err := g.guardNodes(func(pool guard.Inputs) (float64, bool) { return pool.Number("nodeCount") })
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,13 @@ import (
 // runbookFewerNodes is where the way to fewer nodes is written down.
 const runbookFewerNodes = `docs/operations.md, "Fewer nodes"`
 
-// guardNodes returns the option of the resource that holds the number of nodes at a path of its inputs: it refuses to take
-// away so many at once that every copy of the volume may be on them.
-func (s scope) guardNodes(path ...any) (pulumi.ResourceOption, error) {
+// guardNodes returns the option of the resource that holds the number of nodes: it refuses to take away so many at once that
+// every copy of the volume may be on them. count finds the number in the resource's inputs. What is compared is what the
+// stack has recorded; what somebody changed by hand, a refresh records.
+func (s scope) guardNodes(count func(guard.Inputs) (float64, bool)) (pulumi.ResourceOption, error) {
 	return guard.BeforeUpdate(s.ctx, s.name("guard-nodes"), func(before, after guard.Inputs) error {
-		recorded, known := before.Number(path...)
-		wanted, given := after.Number(path...)
+		recorded, known := count(before)
+		wanted, given := count(after)
 		if !known || !given {
 			return nil
 		}

@@ -10,7 +10,7 @@ import (
 var (
 	labelPattern         = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	subdomainPattern     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-	qualifiedNamePattern = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
+	qualifiedNamePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$`)
 )
 
 const (
@@ -24,11 +24,11 @@ func isSubdomain(name string) bool {
 	return len(name) <= maxSubdomain && subdomainPattern.MatchString(name)
 }
 
-// isAnnotationKey accepts capitals in the prefix too, as Kubernetes does in annotations.
+// isAnnotationKey accepts capitals everywhere, as Kubernetes does in annotations.
 func isAnnotationKey(key string) bool {
-	prefix, name, hasPrefix := strings.Cut(key, "/")
+	prefix, name, hasPrefix := strings.Cut(strings.ToLower(key), "/")
 	if !hasPrefix {
-		prefix, name = "", key
+		prefix, name = "", prefix
 	}
-	return (!hasPrefix || isSubdomain(strings.ToLower(prefix))) && len(name) <= maxLabel && qualifiedNamePattern.MatchString(name)
+	return (!hasPrefix || isSubdomain(prefix)) && len(name) <= maxLabel && qualifiedNamePattern.MatchString(name)
 }

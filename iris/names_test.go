@@ -11,7 +11,7 @@ import (
 func FuzzNames(f *testing.F) {
 	for _, seed := range []string{
 		"iris", "a", "a-b", "-a", "a-", "a.b", "a..b", ".a", "A", "a_b", "", "a b", "a\n", "ü", "0", "example.com/name", "Example.com/Some_Thing.x",
-		"/name", "example.com/", "a/b/c", "example.com/-name", "_x", "x_", strings.Repeat("a", 63), strings.Repeat("a", 64),
+		"/name", "example.com/", "a/b/c", "example.com/-name", "\u212a", "İ.example.com/\u212a", "_x", "x_", strings.Repeat("a", 63), strings.Repeat("a", 64),
 		strings.Repeat("a.", 126) + "a", strings.Repeat("a.", 127) + "a", strings.Repeat("a.", 126) + "a/" + strings.Repeat("a", 63),
 	} {
 		f.Add(seed)

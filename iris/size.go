@@ -17,7 +17,7 @@ const (
 )
 
 // What Kubernetes calls a quantity, as far as a size or a number of cores needs it. Read here and not by
-// k8s.io/apimachinery, with which the tests compare, because that is 25 packages for Go to look at in every preview.
+// k8s.io/apimachinery, with which the tests compare, for the reason given in internal/kubeconfig.
 var (
 	// sizePattern asks for a unit. Without one, "20" would be a volume of 20 bytes.
 	sizePattern  = regexp.MustCompile(`^([0-9]{1,18}(?:\.[0-9]{1,9})?)(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)$`)

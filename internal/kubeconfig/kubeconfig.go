@@ -1,13 +1,15 @@
 // Package kubeconfig reads, reduces and writes kubeconfigs, and asks the API server that one leads to.
 //
-// k8s.io/client-go does the same and more, and the tests hold this package to its results. The program does without it
-// because it is a hundred packages more to compile and, at every preview, for Go to look at (docs/performance.md).
+// k8s.io/client-go does the same and more, and the tests compare this package's texts and requests with its own. The program
+// does without it and apimachinery because they are a hundred packages more to compile and, at every preview, for Go to look
+// at (docs/performance.md).
 package kubeconfig
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,6 +23,12 @@ import (
 const (
 	apiVersion = "v1"
 	kind       = "Config"
+)
+
+// Early versions of the protocol of credential plugins.
+const (
+	pluginV1Beta1  = "client.authentication.k8s.io/v1beta1"
+	pluginV1Alpha1 = "client.authentication.k8s.io/v1alpha1"
 )
 
 // Config is a kubeconfig: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/. What has no field here, such as
@@ -125,9 +133,7 @@ func Parse(content []byte) (*Config, error) {
 	if err := yaml.Unmarshal(content, &config); err != nil {
 		return nil, errors.New("it is not YAML, or a field has the wrong type")
 	}
-	if config.Kind == "" && config.APIVersion == "" {
-		config.Kind, config.APIVersion = kind, apiVersion
-	}
+	config.setDefaults()
 	if config.Kind != kind || config.APIVersion != apiVersion {
 		return nil, fmt.Errorf("its kind is not %s, or its apiVersion is not %s", kind, apiVersion)
 	}
@@ -136,6 +142,23 @@ func Parse(content []byte) (*Config, error) {
 		return nil, errors.New("two clusters, contexts or users in it have the same name")
 	}
 	return &config, nil
+}
+
+// setDefaults fills in what client-go takes for granted, so that what is written says the same to everybody.
+func (c *Config) setDefaults() {
+	if c.Kind == "" {
+		c.Kind = kind
+	}
+	if c.APIVersion == "" {
+		c.APIVersion = apiVersion
+	}
+	for _, user := range c.Users {
+		plugin := user.User.Exec
+		// Since v1 of the plugins' protocol this must be said.
+		if plugin != nil && plugin.InteractiveMode == "" && (plugin.APIVersion == pluginV1Beta1 || plugin.APIVersion == pluginV1Alpha1) {
+			plugin.InteractiveMode = "IfAvailable"
+		}
+	}
 }
 
 // ContextNames returns the names of all contexts, in order.
@@ -183,25 +206,26 @@ func (c *Config) Embed(source string) error {
 		}
 		return filepath.Join(directory, path)
 	}
-	embed := func(path *string, data *[]byte) error {
+	embed := func(field string, path *string, data *[]byte) error {
 		if *path == "" {
 			return nil
 		}
 		if len(*data) > 0 {
-			return fmt.Errorf("%s: the kubeconfig has this file and its content", *path)
+			return fmt.Errorf("%s and %s-data are both there", field, field)
 		}
 		content, err := os.ReadFile(absolute(*path))
 		*path, *data = "", content
-		return err
+		return unquoted(field, err)
 	}
 	var failed []error
 	for i := range c.Clusters {
 		cluster := &c.Clusters[i].Cluster
-		failed = append(failed, embed(&cluster.CertificateAuthority, &cluster.CertificateAuthorityData))
+		failed = append(failed, embed("certificate-authority", &cluster.CertificateAuthority, &cluster.CertificateAuthorityData))
 	}
 	for i := range c.Users {
 		user := &c.Users[i].User
-		failed = append(failed, embed(&user.ClientCertificate, &user.ClientCertificateData), embed(&user.ClientKey, &user.ClientKeyData))
+		failed = append(failed, embed("client-certificate", &user.ClientCertificate, &user.ClientCertificateData),
+			embed("client-key", &user.ClientKey, &user.ClientKeyData))
 		if source == "" {
 			continue // Where a text comes from that was stored as a secret, nobody knows.
 		}
@@ -213,6 +237,16 @@ func (c *Config) Embed(source string) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// unquoted names the field that a file was named in and why it could not be read, but not the file: who forgets "-data" has
+// put the credential itself there.
+func unquoted(field string, err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s names a file that cannot be read: %w", field, failed.Err)
+	}
+	return err
 }
 
 // Render returns the kubeconfig as YAML. Equal ones yield equal texts.

@@ -45,6 +45,8 @@ contexts:
   context: {cluster: plain, user: plugin}
 - name: own plugin
   context: {cluster: plain, user: own plugin}
+- name: early plugin
+  context: {cluster: plain, user: early plugin}
 - name: legacy
   context: {cluster: plain, user: legacy}
 - name: stranger
@@ -70,6 +72,8 @@ users:
       provideClusterInfo: true
 - name: own plugin
   user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./bin/plugin, interactiveMode: Never}}
+- name: early plugin
+  user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: aws, args: [eks, get-token]}}
 - name: legacy
   user: {auth-provider: {name: gcp, config: {cmd-path: /usr/bin/gcloud}}}
 `
@@ -125,7 +129,7 @@ func TestSelectedTextIsThatOfClientGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.ContextNames()) != 8 {
+	if len(config.ContextNames()) != 9 {
 		t.Fatalf("got contexts %q", config.ContextNames())
 	}
 	for _, name := range config.ContextNames() {
@@ -196,9 +200,11 @@ func TestParseRefusesWithoutQuoting(t *testing.T) {
 func TestParseTakesWhatClientGoTakes(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
-		"empty":            "",
-		"without its kind": "clusters: []\n",
-		"json":             `{"apiVersion":"v1","kind":"Config","clusters":[{"name":"a","cluster":{"server":"https://a"}}]}`,
+		"empty":               "",
+		"without its version": "kind: Config\n",
+		"version alone":       "apiVersion: v1\n",
+		"without its kind":    "clusters: []\n",
+		"json":                `{"apiVersion":"v1","kind":"Config","clusters":[{"name":"a","cluster":{"server":"https://a"}}]}`,
 	} {
 		if _, err := kubeconfig.Parse([]byte(content)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -216,10 +222,12 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 - {name: no user, context: {cluster: here, user: gone}}
 - {name: no file, context: {cluster: here, user: me}}
 - {name: both, context: {cluster: here, user: both}}
+- {name: no -data, context: {cluster: here, user: no -data}}
 clusters: [{name: here, cluster: {server: "https://here"}}]
 users:
 - {name: me, user: {client-certificate: gone.pem, client-key: gone.key}}
 - {name: both, user: {client-key: here.key, client-key-data: a2V5}}
+- {name: no -data, user: {client-key: ` + strings.Repeat("aHVudGVyMg", 40) + `}}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -228,14 +236,15 @@ users:
 		"absent":     `context "absent" does not exist`,
 		"no cluster": `context "no cluster": cluster "gone" does not exist`,
 		"no user":    `context "no user": user "gone" does not exist`,
-		"no file":    "gone.key: no such file",
-		"both":       "here.key: the kubeconfig has this file and its content",
+		"no file":    "client-key names a file that cannot be read: no such file",
+		"both":       "client-key and client-key-data are both there",
+		"no -data":   "client-key names a file that cannot be read",
 	} {
 		selected, err := config.Select(context)
 		if err == nil {
 			err = selected.Embed("")
 		}
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "aHVudGVyMg") {
 			t.Errorf("%s: got %v, want %s", context, err, want)
 		}
 	}

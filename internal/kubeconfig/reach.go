@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -21,15 +22,8 @@ func (c *Config) Server() string {
 	return c.Clusters[0].Cluster.Server
 }
 
-// HasCredentials reports whether the text of a kubeconfig with one user holds credentials that Get sends. It does not when
-// there is none, or when a plugin brings them.
-func (c *Config) HasCredentials() bool {
-	if len(c.Users) == 0 {
-		return false
-	}
-	user := c.Users[0].User
-	return user.Exec == nil && (len(user.ClientCertificateData) > 0 || user.Token != "" || user.TokenFile != "" || user.Username != "")
-}
+// UsesPlugin reports whether a credential plugin brings the credentials of a kubeconfig with one user. Get sends none then.
+func (c *Config) UsesPlugin() bool { return len(c.Users) > 0 && c.Users[0].User.Exec != nil }
 
 // Get asks the API server of a kubeconfig with one cluster and user, whose files are embedded, for a path. It runs no
 // credential plugin, because the Kubernetes provider is about to, and some take a second, but looks whether it is there.
@@ -38,20 +32,20 @@ func (c *Config) Get(ctx context.Context, path string) (*http.Response, error) {
 	if len(c.Clusters) == 0 {
 		return nil, errors.New("the context has no cluster")
 	}
-	var user User
+	cluster, user := c.Clusters[0].Cluster, User{}
 	if len(c.Users) > 0 {
 		user = c.Users[0].User
 	}
-	if err := user.Exec.check(); err != nil {
+	if err := errors.Join(cluster.check(), user.check(), user.Exec.check()); err != nil {
 		return nil, err
 	}
-	transport, err := c.Clusters[0].Cluster.transport(user)
+	transport, err := cluster.transport(user)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Server(), "/")+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(cluster.Server, "/")+path, nil)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("server is not a URL")
 	}
 	if err := user.authorize(request); err != nil {
 		return nil, err
@@ -59,13 +53,49 @@ func (c *Config) Get(ctx context.Context, path string) (*http.Response, error) {
 	return (&http.Client{Transport: transport}).Do(request)
 }
 
-// check says what to install when the plugin is not there.
-func (e *Exec) check() error {
-	if e == nil {
+// check finds what client-go, and so the Kubernetes provider, refuses later.
+func (c Cluster) check() error {
+	if server, err := url.Parse(c.Server); err != nil || server.Host == "" || (server.Scheme != "https" && server.Scheme != "http") {
+		return errors.New("server is not a URL such as https://10.0.0.1:6443")
+	}
+	if c.InsecureSkipTLSVerify && len(c.CertificateAuthorityData) > 0 {
+		return errors.New("there is a certificate authority, and insecure-skip-tls-verify says not to use it")
+	}
+	if c.ProxyURL == "" {
 		return nil
 	}
-	if _, err := exec.LookPath(e.Command); err != nil {
+	proxy, err := url.Parse(c.ProxyURL) // Not quoted: it may hold a password.
+	if err != nil || !slices.Contains([]string{"http", "https", "socks5"}, proxy.Scheme) {
+		return errors.New("proxy-url is not a URL that begins with http, https or socks5")
+	}
+	return nil
+}
+
+// check, like the cluster's.
+func (u User) check() error {
+	if u.Token != "" && u.Username+u.Password != "" {
+		return errors.New("the user has a token and a password")
+	}
+	if u.Impersonate == "" && (u.ImpersonateUID != "" || len(u.ImpersonateGroups)+len(u.ImpersonateUserExtra) > 0) {
+		return errors.New("as-uid, as-groups and as-user-extra need a user in \"as\"")
+	}
+	return nil
+}
+
+// check, like the cluster's. It also says what to install when the plugin is not there.
+func (e *Exec) check() error {
+	switch {
+	case e == nil:
+		return nil
+	case e.Command == "" || e.APIVersion == "" || e.InteractiveMode == "":
+		return errors.New("exec needs command, apiVersion and interactiveMode")
+	}
+	_, err := exec.LookPath(e.Command)
+	switch {
+	case err != nil && e.InstallHint != "":
 		return fmt.Errorf("credential plugin: %w. %s", err, e.InstallHint)
+	case err != nil:
+		return fmt.Errorf("credential plugin: %w", err)
 	}
 	return nil
 }
@@ -89,11 +119,7 @@ func (c Cluster) transport(user User) (*http.Transport, error) {
 		settings.Certificates = []tls.Certificate{pair}
 	}
 	proxy := http.ProxyFromEnvironment
-	if c.ProxyURL != "" {
-		address, err := url.Parse(c.ProxyURL)
-		if err != nil {
-			return nil, errors.New("proxy-url is not a URL") // It may hold a password.
-		}
+	if address, err := url.Parse(c.ProxyURL); err == nil && c.ProxyURL != "" {
 		proxy = http.ProxyURL(address)
 	}
 	// One request is all there will be.
@@ -101,15 +127,20 @@ func (c Cluster) transport(user User) (*http.Transport, error) {
 }
 
 // authorize adds the credentials that are not part of the connection. As in client-go, the token in a file goes before one
-// in the text, which is older.
+// in the text, which is older, if the file can be read.
 func (u User) authorize(request *http.Request) error {
 	token := u.Token
 	if u.TokenFile != "" {
 		content, err := os.ReadFile(u.TokenFile)
-		if err != nil {
-			return fmt.Errorf("read token: %w", err)
+		switch newer := strings.TrimSpace(string(content)); {
+		case newer != "":
+			token = newer
+		case token != "":
+		case err != nil:
+			return unquoted("tokenFile", err)
+		default:
+			return errors.New("tokenFile names an empty file")
 		}
-		token = strings.TrimSpace(string(content))
 	}
 	switch {
 	case token != "":

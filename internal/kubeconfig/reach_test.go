@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -47,24 +48,24 @@ func TestGetSendsWhatClientGoSends(t *testing.T) {
 	if err := os.WriteFile(tokenFile, []byte("from-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	certificate, key := clientCertificate(t, "me")
-	for name, test := range map[string]struct {
-		user kubeconfig.User
-		want bool
-	}{
-		"nothing":     {kubeconfig.User{}, false},
-		"certificate": {kubeconfig.User{ClientCertificateData: certificate, ClientKeyData: key}, true},
-		"token":       {kubeconfig.User{Token: "from-text"}, true},
-		"token file":  {kubeconfig.User{TokenFile: tokenFile}, true},
-		"both tokens": {kubeconfig.User{Token: "from-text", TokenFile: tokenFile}, true},
-		"password":    {kubeconfig.User{Username: "me", Password: "s3cr3t"}, true},
+	for name, user := range map[string]kubeconfig.User{
+		"nothing":                  {},
+		"certificate":              {ClientCertificateData: certificate, ClientKeyData: key},
+		"token":                    {Token: "from-text"},
+		"token file":               {TokenFile: tokenFile},
+		"both tokens":              {Token: "from-text", TokenFile: tokenFile},
+		"token and an absent file": {Token: "from-text", TokenFile: tokenFile + "-absent"},
+		"token and an empty file":  {Token: "from-text", TokenFile: empty},
+		"password":                 {Username: "me", Password: "s3cr3t"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL + "/prefix/", CertificateAuthorityData: authority}, test.user)
-			if got := config.HasCredentials(); got != test.want {
-				t.Errorf("has credentials: %t", got)
-			}
+			config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL + "/prefix/", CertificateAuthorityData: authority}, user)
 			response, err := config.Get(t.Context(), "/version")
 			if err != nil {
 				t.Fatal(err)
@@ -175,21 +176,65 @@ func TestGetGoesThroughTheProxy(t *testing.T) {
 	}
 }
 
+// Whatever is refused here, client-go refuses too.
 func TestGetSaysWhatIsWrongWithTheKubeconfig(t *testing.T) {
 	t.Parallel()
-	for name, config := range map[string]*kubeconfig.Config{
-		"no cluster":         {},
-		"certificate":        kubeconfig.New("here", kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, kubeconfig.User{ClientCertificateData: []byte("none")}),
-		"token":              kubeconfig.New("here", kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, kubeconfig.User{TokenFile: "/absent"}),
-		"proxy-url":          kubeconfig.New("here", kubeconfig.Cluster{Server: "https://127.0.0.1:1", ProxyURL: "http://a b"}, kubeconfig.User{}),
-		"Install it like so": kubeconfig.New("here", kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, kubeconfig.User{Exec: &kubeconfig.Exec{Command: "absent-plugin", InstallHint: "Install it like so"}}),
+	server := kubeconfig.Cluster{Server: "https://127.0.0.1:1"}
+	_, authority := apiServer(t)
+	plugin := func(change func(*kubeconfig.Exec)) kubeconfig.User {
+		e := &kubeconfig.Exec{Command: "sh", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
+		change(e)
+		return kubeconfig.User{Exec: e}
+	}
+	for want, test := range map[string]struct {
+		cluster kubeconfig.Cluster
+		user    kubeconfig.User
+	}{
+		"server is not a URL":                {kubeconfig.Cluster{}, kubeconfig.User{}},
+		"there is a certificate authority":   {kubeconfig.Cluster{Server: server.Server, CertificateAuthorityData: authority, InsecureSkipTLSVerify: true}, kubeconfig.User{}},
+		"proxy-url is not a URL that begins": {kubeconfig.Cluster{Server: server.Server, ProxyURL: "ftp://me:hunter2@proxy"}, kubeconfig.User{}},
+		"client certificate":                 {server, kubeconfig.User{ClientCertificateData: []byte("hunter2")}},
+		"tokenFile names a file":             {server, kubeconfig.User{TokenFile: "/hunter2"}},
+		"a token and a password":             {server, kubeconfig.User{Token: "hunter2", Username: "me", Password: "hunter2"}},
+		`need a user in "as"`:                {server, kubeconfig.User{ImpersonateUID: "7"}},
+		"exec needs command":                 {server, plugin(func(e *kubeconfig.Exec) { e.APIVersion = "" })},
+		"and interactiveMode":                {server, plugin(func(e *kubeconfig.Exec) { e.InteractiveMode = "" })},
 	} {
+		config := kubeconfig.New("here", test.cluster, test.user)
 		response, err := config.Get(t.Context(), "/version")
 		if err == nil {
 			_ = response.Body.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: got %v", name, err)
+		var network *url.Error
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") || errors.As(err, &network) {
+			t.Errorf("%s: got %v", want, err)
+		}
+		text, err := config.Render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings, err := clientcmd.RESTConfigFromKubeConfig([]byte(text))
+		if err == nil {
+			_, err = rest.HTTPClientFor(settings)
+		}
+		if err == nil {
+			t.Errorf("%s: client-go takes it", want)
+		}
+	}
+}
+
+func TestGetLooksWhetherThePluginIsThere(t *testing.T) {
+	t.Parallel()
+	e := &kubeconfig.Exec{Command: "absent-plugin", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
+	config := kubeconfig.New("here", kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, kubeconfig.User{Exec: e})
+	for hint, want := range map[string]string{"": "not found in $PATH", "Install it like so": "not found in $PATH. Install it like so"} {
+		e.InstallHint = hint
+		response, err := config.Get(t.Context(), "/version")
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		if err == nil || !strings.HasSuffix(err.Error(), want) || !config.UsesPlugin() {
+			t.Errorf("%q: got %v", hint, err)
 		}
 	}
 }
