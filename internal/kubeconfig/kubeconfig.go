@@ -189,8 +189,8 @@ func (c *Config) Select(name string) (*Config, error) {
 }
 
 // Embed puts the content of the certificates and keys that are named as files in their place, so that the text works on
-// any machine, and makes the other paths absolute: those of a token, which something renews, and of a plugin. Relative
-// ones begin at the directory of source, the file that the kubeconfig was read from; at the working directory if empty.
+// any machine. Relative names begin at the directory of source, the file that the kubeconfig was read from; at the working
+// directory if that is empty. With a source, the paths of a token, which something renews, and of a plugin become absolute.
 func (c *Config) Embed(source string) error {
 	directory := ""
 	if source != "" {
