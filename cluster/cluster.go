@@ -7,6 +7,8 @@ import (
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/live"
 )
 
 const componentType = "ha-iris:cluster:Cluster"
@@ -27,6 +29,8 @@ type Cluster struct {
 	// component: in the Go SDK a child joins its component in the goroutine that registers it, so DependsOn(component)
 	// misses some at random (as in pulumi/pulumi#7833).
 	Ready []pulumi.Resource
+	// Live asks the cluster what is there, once its kubeconfig is known.
+	Live *live.Cluster
 	// Lifetime is the resource with which everything inside the cluster ends, for pulumi.DeletedWith: an object that
 	// goes with its cluster need not be deleted one by one from an API server that is going too. Nil when the cluster
 	// outlives this stack. Never for a LoadBalancer Service: what the cloud made for it lies outside the cluster, stays
@@ -53,7 +57,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 			return nil, err
 		}
 	}
-	c := &Cluster{Traits: traits[cfg.Cloud]}
+	c := &Cluster{Traits: traits[cfg.Cloud], Live: &live.Cluster{}}
 	if err := ctx.RegisterComponentResource(componentType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("cluster: register %q: %w", name, err)
 	}
@@ -88,7 +92,7 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 	if !ok {
 		return fmt.Errorf("kubeconfig is %T, not a string output", kubeconfig)
 	}
-	c.Kubeconfig = secretKubeconfig
+	c.Kubeconfig = secretKubeconfig.ApplyT(c.meet).(pulumi.StringOutput)
 	// ClusterIdentifier: without it a changed kubeconfig (a rotated token, another port) makes the provider guess that
 	// the cluster is a new one and replace everything on it, the data included (pulumi/pulumi-kubernetes#4019).
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
@@ -106,4 +110,11 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 	c.Provider = provider
 	c.Ready = append(c.Ready, provider)
 	return nil
+}
+
+// meet makes the cluster known to Live and returns the kubeconfig as it is. Everything in the cluster waits for that, because
+// the provider does.
+func (c *Cluster) meet(text string) string {
+	c.Live.Connect(text)
+	return text
 }

@@ -1,6 +1,7 @@
 package kubeconfig
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -29,6 +30,23 @@ func (c *Config) UsesPlugin() bool { return len(c.Users) > 0 && c.Users[0].User.
 // credential plugin, because the Kubernetes provider is about to, and some take a second, but looks whether it is there.
 // The caller closes the answer's body. Errors of the network are *url.Error, all others those of the kubeconfig.
 func (c *Config) Get(ctx context.Context, path string) (*http.Response, error) {
+	client, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	return client.Do(ctx, http.MethodGet, path, "", nil)
+}
+
+// Client talks to the API server of a kubeconfig, over connections that it keeps. Safe for concurrent use.
+type Client struct {
+	server string
+	user   User
+	http   *http.Client
+}
+
+// Client returns a client for a kubeconfig with one cluster and user, whose files are embedded. It sends nothing yet; its
+// errors are those that client-go, and so the Kubernetes provider, would have with the kubeconfig.
+func (c *Config) Client() (*Client, error) {
 	if len(c.Clusters) == 0 {
 		return nil, errors.New("the context has no cluster")
 	}
@@ -43,14 +61,23 @@ func (c *Config) Get(ctx context.Context, path string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(cluster.Server, "/")+path, nil)
+	return &Client{server: strings.TrimSuffix(cluster.Server, "/"), user: user, http: &http.Client{Transport: transport}}, nil
+}
+
+// Do sends a request for a path of the API server. contentType and body may be empty. The caller closes the answer's body.
+// Errors of the network are *url.Error, all others those of the kubeconfig.
+func (c *Client) Do(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, errors.New("server is not a URL")
 	}
-	if err := user.authorize(request); err != nil {
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	if err := c.user.authorize(request); err != nil {
 		return nil, err
 	}
-	return (&http.Client{Transport: transport}).Do(request)
+	return c.http.Do(request)
 }
 
 // check finds what client-go, and so the Kubernetes provider, refuses later.
@@ -122,8 +149,8 @@ func (c Cluster) transport(user User) (*http.Transport, error) {
 	if address, err := url.Parse(c.ProxyURL); err == nil && c.ProxyURL != "" {
 		proxy = http.ProxyURL(address)
 	}
-	// One request is all there will be.
-	return &http.Transport{TLSClientConfig: settings, Proxy: proxy, DisableKeepAlives: true}, nil
+	// Several questions are asked at once; HTTP/2 puts them on one connection.
+	return &http.Transport{TLSClientConfig: settings, Proxy: proxy, ForceAttemptHTTP2: true}, nil
 }
 
 // authorize adds the credentials that are not part of the connection. As in client-go, the token in a file goes before one

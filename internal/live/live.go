@@ -1,0 +1,145 @@
+// Package live asks the API server of the stack's cluster what is there. The Kubernetes provider cannot be asked: it reads an
+// object only to manage it, and fails when there is none.
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"ha-iris/internal/kubeconfig"
+)
+
+const (
+	// requestTimeout bounds one question. An API server that needs longer for a single object has other troubles.
+	requestTimeout = 15 * time.Second
+	// maxAnswer bounds an answer: etcd keeps no object above 1.5 MiB, and lists are asked for in small numbers.
+	maxAnswer = 64 << 20
+)
+
+// Cluster is the API server of the stack's cluster. It is not known before the cluster exists, nor in a preview of its
+// creation. Safe for concurrent use; the zero value is not known yet.
+type Cluster struct {
+	mu         sync.Mutex
+	kubeconfig string
+	client     *kubeconfig.Client
+}
+
+// Connect makes the cluster known by a kubeconfig with one context, whose files are embedded. It is read when the first
+// question is asked: most runs ask none.
+func (c *Cluster) Connect(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kubeconfig = text
+}
+
+// Known reports whether there is an API server to ask.
+func (c *Cluster) Known() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kubeconfig != ""
+}
+
+func (c *Cluster) connected() (*kubeconfig.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != nil {
+		return c.client, nil
+	}
+	if c.kubeconfig == "" {
+		return nil, errors.New("the cluster is not known yet")
+	}
+	config, err := kubeconfig.Parse([]byte(c.kubeconfig))
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's kubeconfig: %w", err)
+	}
+	client, err := config.Client()
+	if err != nil {
+		return nil, fmt.Errorf("use the cluster's kubeconfig: %w", err)
+	}
+	c.client = client
+	return client, nil
+}
+
+// StatusError is an answer other than success or not found. Its text is the API server's own.
+type StatusError struct {
+	// Code is HTTP's.
+	Code int
+	// Message is the API server's, or HTTP's when it sent none.
+	Message string
+}
+
+// Error implements error.
+func (e *StatusError) Error() string { return e.Message }
+
+// Get reads the object or list at a path, such as /api/v1/namespaces/iris, into a pointer. It reports false when there is
+// none, which a missing kind is too.
+func (c *Cluster) Get(ctx context.Context, path string, into any) (found bool, err error) {
+	return c.do(ctx, http.MethodGet, path, "", nil, into)
+}
+
+// Delete deletes the object at a path if it still is the one with this uid. It is no error when there is none.
+func (c *Cluster) Delete(ctx context.Context, path, uid string) error {
+	options, err := json.Marshal(map[string]any{"preconditions": map[string]string{"uid": uid}})
+	if err != nil {
+		return fmt.Errorf("encode the condition: %w", err)
+	}
+	_, err = c.do(ctx, http.MethodDelete, path, "application/json", options, nil)
+	return err
+}
+
+// Create posts an object to a list's path. With ?dryRun=All at the path's end nothing is stored.
+func (c *Cluster) Create(ctx context.Context, path string, object, into any) error {
+	body, err := json.Marshal(object)
+	if err != nil {
+		return fmt.Errorf("encode the object: %w", err)
+	}
+	_, err = c.do(ctx, http.MethodPost, path, "application/json", body, into)
+	return err
+}
+
+func (c *Cluster) do(ctx context.Context, method, path, contentType string, body []byte, into any) (bool, error) {
+	client, err := c.connected()
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	response, err := client.Do(ctx, method, path, contentType, body)
+	if err != nil {
+		return false, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // It was read; a failed close loses nothing.
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	case response.StatusCode == http.StatusNotFound:
+		return false, nil
+	case response.StatusCode < 200 || response.StatusCode > 299:
+		return false, fmt.Errorf("%s %s: %w", method, path, &StatusError{response.StatusCode, statusMessage(response, content)})
+	case into == nil:
+		return true, nil
+	}
+	if err := json.NewDecoder(bytes.NewReader(content)).Decode(into); err != nil {
+		return false, fmt.Errorf("%s %s: the answer is not the JSON of an API server", method, path)
+	}
+	return true, nil
+}
+
+func statusMessage(response *http.Response, content []byte) string {
+	var status struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(content, &status) == nil && strings.TrimSpace(status.Message) != "" {
+		return status.Message
+	}
+	return response.Status
+}
