@@ -5,6 +5,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/cluster"
+	"ha-iris/internal/owner"
 	"ha-iris/iris"
 	"ha-iris/storage"
 )
@@ -26,14 +27,20 @@ func run(ctx *pulumi.Context) error {
 
 // deploy is the whole program: the data flows from top to bottom and nowhere else.
 func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
-	kubernetes, err := cluster.New(ctx, "cluster", &cluster.Args{Config: cfg.Cluster})
+	kubernetes, err := cluster.New(ctx, "cluster", &cluster.Args{Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData})
 	if err != nil {
 		return nil, err
 	}
+	stack, err := owner.New(ctx, kubernetes.Live, kubernetes.UID)
+	if err != nil {
+		return nil, err
+	}
+	defer stack.Complete()
 	volumes, err := storage.New(ctx, "storage", &storage.Args{
 		Config:   cfg.Storage,
 		Traits:   storage.Traits(kubernetes.Traits.Storage),
 		Provider: kubernetes.Provider,
+		Owner:    stack,
 		Protect:  cfg.IRIS.ProtectData,
 		Lifetime: kubernetes.Lifetime,
 		After:    kubernetes.Ready,
@@ -46,6 +53,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		StorageClass: volumes.ClassName,
 		Service:      iris.ServiceTraits(kubernetes.Traits.Service),
 		Provider:     kubernetes.Provider,
+		Owner:        stack,
 		Lifetime:     kubernetes.Lifetime,
 		After:        volumes.Ready,
 	})

@@ -9,11 +9,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 
+	"ha-iris/internal/owner"
 	"ha-iris/internal/testkit"
 )
 
@@ -107,6 +109,7 @@ func TestProgram_KeepsTheInvariantsOnEveryTarget(t *testing.T) {
 				checkPassword(t, recorder)
 				checkProtection(t, recorder)
 				checkLifetime(t, recorder, name)
+				checkOwner(t, recorder)
 			})
 		}
 	}
@@ -158,6 +161,31 @@ func checkLifetime(t *testing.T, recorder *testkit.Recorder, target string) {
 		want := target != "existing" && !balancer
 		if got := registration.RegisterRPC.GetDeletedWith() != ""; got != want && !refuses {
 			t.Errorf("%s: deleted with the cluster: %v, want %v", registration.Name, got, want)
+		}
+	}
+}
+
+// checkOwner fails when an object is not marked as the stack's, or would be created without a look at what is there.
+func checkOwner(t *testing.T, recorder *testkit.Recorder) {
+	t.Helper()
+	number := recorder.One(t, "pulumi:index:Stash", "owner").Inputs["input"].StringValue()
+	for _, registration := range recorder.Registrations() {
+		if !strings.HasPrefix(registration.TypeToken, "kubernetes:") {
+			continue
+		}
+		if !slices.Contains(registration.RegisterRPC.GetHooks().GetBeforeCreate(), "ha-iris-owner") {
+			t.Errorf("%s %s: what is there already would be taken over", registration.TypeToken, registration.Name)
+		}
+		if registration.TypeToken == "kubernetes:helm.sh/v3:Release" {
+			continue // Not an object of the API; the storage package marks it in its values.
+		}
+		leaves := testkit.Leaves(registration.Inputs)
+		for annotation, want := range map[string]string{
+			owner.StackAnnotation: "organization/ha-iris/test", owner.OwnerAnnotation: number, "pulumi.com/patchForce": "true",
+		} {
+			if got := leaves[".metadata.annotations."+annotation].Text; got != want {
+				t.Errorf("%s %s: annotation %s is %q, want %q", registration.TypeToken, registration.Name, annotation, got, want)
+			}
 		}
 	}
 }

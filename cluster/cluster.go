@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/live"
@@ -29,6 +30,8 @@ type Cluster struct {
 	// component: in the Go SDK a child joins its component in the goroutine that registers it, so DependsOn(component)
 	// misses some at random (as in pulumi/pulumi#7833).
 	Ready []pulumi.Resource
+	// UID is the uid of the namespace kube-system, which no two clusters share. Unknown while the cluster is not there.
+	UID pulumi.StringOutput
 	// Live asks the cluster what is there, once its kubeconfig is known.
 	Live *live.Cluster
 	// Lifetime is the resource with which everything inside the cluster ends, for pulumi.DeletedWith: an object that
@@ -41,6 +44,8 @@ type Cluster struct {
 // Args is what New needs.
 type Args struct {
 	Config Config
+	// Protect refuses another name, with which everything that has it in its own would be replaced, the database included.
+	Protect bool
 }
 
 // New provides the cluster that args.Config asks for.
@@ -58,7 +63,12 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		}
 	}
 	c := &Cluster{Traits: traits[cfg.Cloud], Live: &live.Cluster{}}
-	if err := ctx.RegisterComponentResource(componentType, name, c, opts...); err != nil {
+	guarded, err := guardName(ctx, name, args.Protect)
+	if err != nil {
+		return nil, err
+	}
+	recorded := pulumi.Map{"name": pulumi.String(cfg.Name)}
+	if err := ctx.RegisterComponentResourceV2(componentType, name, recorded, c, append([]pulumi.ResourceOption{guarded}, opts...)...); err != nil {
 		return nil, fmt.Errorf("cluster: register %q: %w", name, err)
 	}
 	if err := c.provision(ctx, name, cfg); err != nil {
@@ -109,6 +119,17 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 	}
 	c.Provider = provider
 	c.Ready = append(c.Ready, provider)
+	return c.identify(ctx)
+}
+
+// identify reads what tells this cluster from every other, a later one of the same name included. Kubernetes itself has no
+// identity for a cluster; the uid of kube-system is what everybody uses (kubernetes/kubernetes#77487).
+func (c *Cluster) identify(ctx *pulumi.Context) error {
+	system, err := corev1.GetNamespace(ctx, "kube-system", pulumi.ID("kube-system"), nil, pulumi.Parent(c), pulumi.Provider(c.Provider))
+	if err != nil {
+		return fmt.Errorf("read namespace kube-system: %w", err)
+	}
+	c.UID = system.Metadata.Uid().Elem()
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/owner"
 )
 
 const componentType = "ha-iris:iris:IRIS"
@@ -26,6 +28,8 @@ type ServiceTraits struct {
 type Args struct {
 	Config   Config
 	Provider pulumi.ProviderResource
+	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
+	Owner *owner.Stack
 	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
 	// the class is replaced, makes Pulumi plan to replace the volume.
 	StorageClass pulumi.StringInput
@@ -114,7 +118,11 @@ func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pul
 	if err != nil {
 		return err
 	}
-	own := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider), guard}, opts...)
+	part := owner.Part{
+		Namespace: args.Config.Namespace,
+		Advice:    map[string]string{"": "iris.namespace: a name that is free"},
+	}
+	own := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider), args.Owner.Of(part), guard}, opts...)
 	return ctx.RegisterComponentResourceV2(componentType, name, claimInputs(args), i, own...)
 }
 

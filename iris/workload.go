@@ -52,7 +52,8 @@ func (b *builder) createPriorityClass() error {
 		},
 		Value:       pulumi.Int(priority),
 		Description: pulumi.String("The IRIS database in namespace " + b.cfg.Namespace),
-	}, b.options()...)
+		// It is not in the namespace, but on the wrong cluster the namespace is what refuses the update.
+	}, b.options(pulumi.DependsOn([]pulumi.Resource{b.namespace}))...)
 	b.priorityClass = class
 	return creating("PriorityClass", err)
 }

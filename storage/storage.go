@@ -9,6 +9,8 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	storagev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/storage/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/owner"
 )
 
 const (
@@ -41,6 +43,8 @@ type Args struct {
 	Config   Config
 	Traits   Traits
 	Provider pulumi.ProviderResource
+	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
+	Owner *owner.Stack
 	// Protect makes the engine refuse to delete or replace what the data depends on, and Longhorn refuse to be
 	// uninstalled.
 	Protect bool
@@ -69,7 +73,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	s := &Storage{ClassName: pulumi.String(args.Config.ClassName).ToStringOutput()}
-	componentOpts := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider)}, opts...)
+	componentOpts := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider), args.Owner.Of(part())}, opts...)
 	if err := ctx.RegisterComponentResource(componentType, name, s, componentOpts...); err != nil {
 		return nil, fmt.Errorf("storage: register %q: %w", name, err)
 	}
@@ -120,6 +124,22 @@ func (s *Storage) options(args *Args, own ...pulumi.ResourceOption) []pulumi.Res
 		options = append(options, pulumi.DeletedWith(args.Lifetime))
 	}
 	return options
+}
+
+// part says what tells that somebody else has installed Longhorn, in whatever namespace, and what to set then.
+func part() owner.Part {
+	return owner.Part{
+		Namespace: namespaceName,
+		Advice: map[string]string{
+			"": "storage.install: false and storage.className, to use the Longhorn that is there (README, \"A cluster of yours\"); " +
+				"what an earlier Longhorn has left behind, delete",
+			"StorageClass": "storage.className: a name that is free",
+		},
+		Signs: []owner.Object{
+			{APIVersion: "storage.k8s.io/v1", Kind: "CSIDriver", Name: provisioner},
+			{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition", Name: "volumes.longhorn.io"},
+		},
+	}
 }
 
 // labels are those of every object.

@@ -69,6 +69,22 @@ func (e *engine) RegisterResource(_ context.Context, in *pulumirpc.RegisterResou
 	return &pulumirpc.RegisterResourceResponse{Urn: urn(args), Id: id, Object: object}, nil
 }
 
+// ReadResource answers for an object that the program does not own, as if it were there.
+func (e *engine) ReadResource(_ context.Context, in *pulumirpc.ReadResourceRequest) (*pulumirpc.ReadResourceResponse, error) {
+	read := resource.PropertyMap{}
+	if !e.recorder.isPreview() {
+		read["metadata"] = resource.NewObjectProperty(resource.PropertyMap{"uid": resource.NewStringProperty("uid-of-" + in.GetId())})
+	}
+	object, err := marshal(read)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", in.GetName(), err)
+	}
+	args := pulumi.MockResourceArgs{TypeToken: in.GetType(), Name: in.GetName(), RegisterRPC: &pulumirpc.RegisterResourceRequest{
+		Type: in.GetType(), Name: in.GetName(), Parent: in.GetParent(),
+	}}
+	return &pulumirpc.ReadResourceResponse{Urn: urn(args), Properties: object}, nil
+}
+
 // RegisterResourceOutputs accepts a component's outputs.
 func (*engine) RegisterResourceOutputs(context.Context, *pulumirpc.RegisterResourceOutputsRequest) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil

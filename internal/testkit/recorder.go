@@ -54,6 +54,9 @@ func (r *Recorder) record(args pulumi.MockResourceArgs) (string, resource.Proper
 	preview := r.preview
 	r.mu.Unlock()
 	outputs := args.Inputs.Copy()
+	if args.TypeToken == "pulumi:index:Stash" {
+		outputs["output"] = outputs["input"] // Of the engine itself, and known in previews too.
+	}
 	if !args.Custom || preview {
 		return "", outputs // What a provider computes is unknown until the resource exists.
 	}
@@ -63,6 +66,12 @@ func (r *Recorder) record(args pulumi.MockResourceArgs) (string, resource.Proper
 		}
 	}
 	return args.Name + "-id", outputs
+}
+
+func (r *Recorder) isPreview() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.preview
 }
 
 // Registrations returns what was registered, sorted by URN: the order of registration is not deterministic.
@@ -175,10 +184,11 @@ func checkRegistration(registration Registration) []error {
 	if registration.Parent() == "" {
 		violations = append(violations, fmt.Errorf("%s has no parent", registration.URN))
 	}
-	if registration.Custom && !registration.IsProvider() && registration.Provider == "" {
+	builtin := strings.HasPrefix(registration.TypeToken, "pulumi:index:") // Of the engine itself.
+	if registration.Custom && !registration.IsProvider() && !builtin && registration.Provider == "" {
 		violations = append(violations, fmt.Errorf("%s has no explicit provider", registration.URN))
 	}
-	if registration.Custom && !registration.IsProvider() &&
+	if registration.Custom && !registration.IsProvider() && !builtin &&
 		resource.URN(registration.Parent()).QualifiedType() == resource.RootStackType {
 		violations = append(violations, fmt.Errorf("%s hangs on the stack, not on a component", registration.URN))
 	}

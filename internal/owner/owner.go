@@ -1,0 +1,191 @@
+// Package owner marks what belongs to the stack in the cluster, and refuses to take over what does not.
+//
+// The Kubernetes provider creates with server-side apply, which takes an object that exists already for the one it was to
+// create (pulumi-kubernetes#2926; later releases than the one that this program is tested with create for real, #4278).
+// What is adopted that way, a destroy deletes. So before the first object is created, in previews too, the cluster is asked
+// for all of them. No question is asked when nothing is to be created.
+package owner
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/live"
+)
+
+// The annotations by which an object is known.
+const (
+	// StackAnnotation names the stack: ORGANIZATION/PROJECT/STACK. On an object without OwnerAnnotation it is how somebody
+	// gives an object of theirs to a stack.
+	StackAnnotation = "ha-iris/stack"
+	// OwnerAnnotation is the stack's own number. Names are not enough: two people with states of their own may each call
+	// their stack "dev".
+	OwnerAnnotation = "ha-iris/owner"
+	// ClusterAnnotation, on namespaces, is the cluster that the stack is on.
+	ClusterAnnotation = "ha-iris/cluster"
+	// forceAnnotation makes the provider's updates win over what somebody else has set by hand in a field of ours. What it is
+	// on is the stack's, because that was checked before it was created.
+	forceAnnotation = "pulumi.com/patchForce"
+)
+
+// declareTimeout bounds the wait for the program to say what it is going to create. It takes milliseconds; without a bound,
+// a program that ended early would leave the engine waiting.
+const declareTimeout = 10 * time.Second
+
+// Stack is the stack as the owner of objects in its cluster. A nil one marks and checks nothing.
+type Stack struct {
+	name   string
+	number pulumi.StringOutput
+	// clusterUID is that of the cluster that the stack is on now.
+	clusterUID pulumi.StringOutput
+	cluster    *live.Cluster
+	option     pulumi.ResourceOption
+
+	// knownNumber is number, once it is known.
+	knownNumber chan string
+	complete    chan struct{}
+	once        sync.Once
+	found       findings
+
+	mu       sync.Mutex
+	declared []declaration
+}
+
+// Part is what one component creates.
+type Part struct {
+	// Namespace is the one that its objects are in.
+	Namespace string
+	// Advice says what to set when its objects exist already, for objects of each kind; the entry "" is for all others.
+	Advice map[string]string
+	// Signs are objects that come with what the part installs without being its own. They tell that somebody else has
+	// installed the same, unless the part's namespace is the stack's.
+	Signs []Object
+}
+
+// New returns the stack that the program runs for. cluster answers once its kubeconfig is known; clusterUID is the uid of its
+// namespace kube-system, which lives as long as the cluster. Complete must be called when everything was registered.
+func New(ctx *pulumi.Context, cluster *live.Cluster, clusterUID pulumi.StringOutput) (*Stack, error) {
+	drawn := make([]byte, 8)
+	if _, err := rand.Read(drawn); err != nil {
+		return nil, fmt.Errorf("draw a number for the stack: %w", err)
+	}
+	// The state keeps the number that was drawn first. Those of later runs are ignored, or each would be a change.
+	stash, err := pulumi.NewStash(ctx, "owner", &pulumi.StashArgs{Input: pulumi.String(hex.EncodeToString(drawn))},
+		pulumi.IgnoreChanges([]string{"input"}))
+	if err != nil {
+		return nil, fmt.Errorf("keep the stack's number: %w", err)
+	}
+	s := &Stack{
+		name:        fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack()),
+		clusterUID:  clusterUID,
+		cluster:     cluster,
+		knownNumber: make(chan string, 1),
+		complete:    make(chan struct{}),
+	}
+	s.number = stash.Output.ApplyT(func(value any) (string, error) {
+		number, isText := value.(string)
+		if !isText {
+			return "", fmt.Errorf("the stack's number is %T, not a string", value)
+		}
+		s.knownNumber <- number
+		return number, nil
+	}).(pulumi.StringOutput)
+	return s, s.registerHooks(ctx)
+}
+
+func (s *Stack) registerHooks(ctx *pulumi.Context) error {
+	options := &pulumi.ResourceHookOptions{OnDryRun: true}
+	create, err := ctx.RegisterResourceHook("ha-iris-owner", s.beforeCreate, options)
+	if err != nil {
+		return fmt.Errorf("register hook ha-iris-owner: %w", err)
+	}
+	update, err := ctx.RegisterResourceHook("ha-iris-cluster", refuseOtherCluster, options)
+	if err != nil {
+		return fmt.Errorf("register hook ha-iris-cluster: %w", err)
+	}
+	s.option = pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
+		BeforeCreate: []*pulumi.ResourceHook{create}, BeforeUpdate: []*pulumi.ResourceHook{update},
+	})
+	return nil
+}
+
+// Of returns the option of a component by which its objects are marked and checked.
+func (s *Stack) Of(part Part) pulumi.ResourceOption {
+	if s == nil {
+		return pulumi.Transformations(nil)
+	}
+	for _, sign := range part.Signs {
+		s.declare(declaration{Object: sign, part: part, isSign: true})
+	}
+	return pulumi.Transformations([]pulumi.ResourceTransformation{func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+		if !strings.HasPrefix(args.Type, "kubernetes:") {
+			return nil
+		}
+		if object, known := s.mark(args.Type, args.Props, part); known {
+			s.declare(declaration{Object: object, part: part})
+		}
+		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: append(append([]pulumi.ResourceOption{}, args.Opts...), s.option)}
+	}})
+}
+
+// Number returns the stack's own number, as it stands in OwnerAnnotation; an empty output for a nil stack.
+func (s *Stack) Number() pulumi.StringOutput {
+	if s == nil {
+		return pulumi.String("").ToStringOutput()
+	}
+	return s.number
+}
+
+// Complete says that every object was declared.
+func (s *Stack) Complete() { close(s.complete) }
+
+func (s *Stack) declare(one declaration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.declared = append(s.declared, one)
+}
+
+// beforeCreate is called by the engine before each object is created, in a preview when it would be.
+func (s *Stack) beforeCreate(change *pulumi.ResourceHookArgs) error {
+	if !s.cluster.Known() {
+		return nil // A preview in which the cluster is new, too.
+	}
+	first := false
+	s.once.Do(func() {
+		first = true
+		s.found = s.look()
+	})
+	if s.found.err != nil {
+		return s.found.err
+	}
+	return s.found.refusal(change, s.name, first)
+}
+
+// look waits until everything was declared and asks for all of it at once.
+func (s *Stack) look() findings {
+	deadline := time.After(declareTimeout)
+	var number string
+	for waiting := s.complete; ; {
+		select {
+		case <-waiting:
+			waiting = nil
+		case number = <-s.knownNumber:
+		case <-deadline:
+			return findings{err: errors.New("the program did not say in time what it creates")}
+		}
+		if waiting == nil && number != "" {
+			break
+		}
+	}
+	s.mu.Lock()
+	declared := append([]declaration(nil), s.declared...)
+	s.mu.Unlock()
+	return survey(s.cluster, declared, identity{name: s.name, number: number})
+}
