@@ -90,7 +90,8 @@ type Config struct {
 	// SynchronousCommit makes each commit wait for the disk, which ends the loss of the last seconds and costs latency.
 	// Default: false.
 	SynchronousCommit bool `json:"synchronousCommit"`
-	// CPF are further settings for the CPF merge file, by section and key; they win over this program's own.
+	// CPF are further settings for the CPF merge file, by section and key; they win over this program's own, except where
+	// it builds on those.
 	CPF map[string]map[string]string `json:"cpf"`
 	// Actions are further lines for the merge file's [Actions] section, such as "CreateNamespace:Name=APP,Globals=APP".
 	Actions []string `json:"actions"`

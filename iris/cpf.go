@@ -138,8 +138,8 @@ func checkCPFSection(name string) string {
 func checkCPFKey(key string) string {
 	switch {
 	case key == "", key != strings.TrimSpace(key), strings.ContainsFunc(key, breaksLine), strings.Contains(key, "="),
-		strings.ContainsAny(key[:1], "[#;"):
-		return "a key on one line, without '=', not beginning with '[', '#' or ';'"
+		strings.ContainsAny(key[:1], "[#;"), strings.HasPrefix(key, "//"), strings.Contains(key, longComment):
+		return "a key on one line, without '=' and '/*', not beginning with '[', '#', ';' or '//'"
 	default:
 		return ""
 	}
@@ -147,11 +147,18 @@ func checkCPFKey(key string) string {
 
 // checkCPFValue returns what is valid when a value would not stay on its line, or "".
 func checkCPFValue(value string) string {
-	if strings.ContainsFunc(value, breaksLine) {
+	switch {
+	case strings.ContainsFunc(value, breaksLine):
 		return "a value on one line, without control characters"
+	case strings.Contains(value, longComment):
+		return "a value without '/*', which begins a comment that goes on in the lines below"
+	default:
+		return ""
 	}
-	return ""
 }
+
+// longComment begins a comment that may end many lines later (RACS "CPF Format"), the password's included.
+const longComment = "/*"
 
 // breaksLine reports characters that end a line, or hide one, for any reader of the file.
 func breaksLine(r rune) bool {
