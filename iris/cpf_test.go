@@ -169,6 +169,9 @@ func FuzzCPF(f *testing.F) {
 		{"config", "x", ""},
 		{"Journal", "FreezeOnError", "0"},
 		{"S", "\xff", "\xff"},
+		{"S", "k", "v /*"},
+		{"S", "/*", "v"},
+		{"S", "//k", "v"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}

@@ -54,6 +54,10 @@ func placeRefusals() []refusal {
 		outside("Startup", "TempDirectory", "/tmp/iris", "/tmp/iris", "iris"),
 		outside("Startup", "TempDirectory", "../../../tmp", "../../../tmp", "tmp"),
 		outside("Archives", "OLD", "rsync,/archive/", "/archive/", "archive"),
+		refusal{
+			cpfOf("Logging", "ChildProcessLaunchCommand", "irislogd -f /tmp/irislogd.log"),
+			`iris.cpf.Logging.ChildProcessLaunchCommand: got "irislogd -f /tmp/irislogd.log", want a full path on the data volume`,
+		},
 		outside("Coming", "LogDirectory", "/var/log", "/var/log", "log"),
 		outside("Coming", "spooldir", "/var/spool", "/var/spool", "spool"),
 		outside("Coming", "StreamLocation", "streams", "streams", "streams"),
@@ -145,12 +149,13 @@ func accessRefusals() []refusal {
 		action("ModifyServer:Port=1972,EnableClients=0", `"EnableClients=0", want 1: iris.service.superserver is true`),
 		action("ModifyServer:Port=1972,SSLSupportLevel=2", `"SSLSupportLevel=2", want 0 or 1`),
 		action("ModifySystem:Name=SYSTEM,SSLSuperServer=2", `"SSLSuperServer=2", want 0 or 1`),
+		action("ModifySystem:Name=SYSTEM,AutheEnabled=64", `"AutheEnabled=64", want AutheEnabled with 32 among its bits`),
 		action("ModifyUser:Name=CSPSystem,Enabled=0", `"Enabled=0", want 1: the web server logs in as CSPSystem`),
 		action("DeleteUser:Name=CSPSystem", "DeleteUser for CSPSystem, want this account left alone"),
 		action("DeleteUser:cspsystem", "DeleteUser for CSPSystem, want this account left alone"),
 		action("ModifyApplication:Name=/api/monitor,Enabled=0", `"Enabled=0", want 1: iris.metrics is annotations`),
 		action("DeleteApplication:/api/monitor/", `"Delete=1", want this application left alone: iris.metrics`),
-		action("ModifyApplication:Name=/api/monitor,AutheEnabled=32", `"AutheEnabled=32", want AutheEnabled 64, or none`),
+		action("ModifyApplication:Name=/api/monitor,AutheEnabled=32", `"AutheEnabled=32", want AutheEnabled with 64 among its bits`),
 	}
 }
 
@@ -222,6 +227,9 @@ func TestMerge_AcceptsWhatPeopleWrite(t *testing.T) {
 		"ModifyStartup:DefaultPort=1972,SystemMode=TEST,TempDirectory=Temp",
 		"ModifySystem:Name=SYSTEM,PasswordPattern=8.128ANP,PasswordExpirationDays=90",
 		"ModifySQL:DefaultSchema=app",
+		"ModifySystem:Name=SYSTEM,AutheEnabled=$$$AuthePassword+$$$AutheOS",
+		"ModifyLogging:Enabled=1,ChildProcessLaunchCommand=irislogd -f /external/iris/mgr/irislogd.log",
+		"ModifyLogging:ChildProcessLaunchCommand=fluent-bit -f 5",
 		"CreateServer:Port=1973,BindAddress=,SSLSupportLevel=2,Enabled=1",
 		`Execute:Namespace="%SYS",ClassName=%SYSTEM.OBJ,MethodName="Load",Arg1="/opt/app/App.cls",Arg2="ck"`,
 		"ConfigProduction:Namespace=APP,Path=/opt/app/production.xml,Name=App.Production,AutoStart=1",

@@ -187,7 +187,11 @@ func (c Config) accessRules() []mergeRule {
 	// 2 is "required" (Security.Servers; Security.System before it had several superservers).
 	const plain = "0 or 1: the web server in the pod does no TLS on this port"
 	superserver("sslsupportlevel", only(plain, "0", "1"))
-	rules = append(rules, mergeRule{object: "system", property: "sslsuperserver", want: only(plain, "0", "1")})
+	rules = append(
+		rules,
+		mergeRule{object: "system", property: "sslsuperserver", want: only(plain, "0", "1")},
+		mergeRule{object: "system", property: "autheenabled", want: admits(32, "AuthePassword", "the web server logs in with a password")},
+	)
 	if c.Service.Superserver {
 		const why = "iris.service.superserver is true"
 		superserver("enableclients", enabled(why))
@@ -201,20 +205,20 @@ func (c Config) accessRules() []mergeRule {
 			rules,
 			mergeRule{object: "application", property: "enabled", of: monitor, want: enabled(why)},
 			mergeRule{object: "application", property: propertyDeleted, of: monitor, want: never("this application left alone: " + why)},
-			mergeRule{object: "application", property: "autheenabled", of: monitor, want: admitsAnybody(why)},
+			mergeRule{object: "application", property: "autheenabled", of: monitor, want: admits(64, "AutheUnauthenticated", why+", and Prometheus sends no password")},
 		)
 	}
 	return rules
 }
 
-// admitsAnybody takes the ways of authentication that have "unauthenticated" among them: bit 64, or its macro (ACMF).
-func admitsAnybody(why string) func(string) string {
+// admits takes ways of authentication that have the given one among them, as a bit or as its macro (ACMF).
+func admits(bit int, macro, why string) func(string) string {
 	return func(value string) string {
 		bits, err := strconv.Atoi(value)
-		if (err == nil && bits&64 != 0) || strings.Contains(strings.ToLower(value), "unauthenticated") {
+		if (err == nil && bits&bit != 0) || strings.Contains(strings.ToLower(value), strings.ToLower(macro)) {
 			return ""
 		}
-		return "AutheEnabled 64, or none: " + why + ", and Prometheus sends no password"
+		return fmt.Sprintf("AutheEnabled with %d among its bits, or none: %s", bit, why)
 	}
 }
 
@@ -250,6 +254,7 @@ func placeRules() []mergeRule {
 	place("config", "console*", func(value string) string { return onVolume(strings.TrimLeft(value, ", ")) })
 	place("startup", "tempdirectory", temporaryOnVolume)
 	place("archive", "location", archiveOnVolume)
+	place("logging", "childprocesslaunchcommand", logOnVolume)
 	place("*", "ssldir", anything) // Read only: certificates (RACS ConfigMirror).
 	for _, property := range []string{"*directory", "*dir"} {
 		// What other classes and later releases have. A value without a slash is none of theirs: SwitchOSdir is 0 or 1.
@@ -306,6 +311,18 @@ func archiveOnVolume(value string) string {
 		return ""
 	}
 	return onVolume(value)
+}
+
+// logOnVolume looks at the file that the vendor's log process writes, and grows, without end: irislogd -f FILE (RACS
+// ChildProcessLaunchCommand). What the options of other commands mean is unknown.
+func logOnVolume(value string) string {
+	fields := strings.Fields(value)
+	for i := 1; i+1 < len(fields); i++ {
+		if path.Base(fields[0]) == "irislogd" && fields[i] == "-f" {
+			return onVolume(fields[i+1])
+		}
+	}
+	return ""
 }
 
 // secretRules are for what must not stand in a stack's file in clear: all that says password, and the names that other
