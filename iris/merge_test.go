@@ -279,8 +279,7 @@ func disguise(random *rand.Rand, text string) string {
 
 // wrapped puts quotes or spaces around a value.
 func wrapped(random *rand.Rand, value string) string {
-	value = []string{value, " " + value, value + " ", `"` + value + `"`, ` "` + value + `"`}[random.IntN(5)]
-	return value
+	return []string{value, " " + value, value + " ", `"` + value + `"`, ` "` + value + `"`}[random.IntN(5)]
 }
 
 // TestMerge_SectionsAndActionsAreOne: a setting is accepted in a section exactly when it is accepted as an action, in any
@@ -339,6 +338,7 @@ func FuzzMergePlaces(f *testing.F) {
 	for _, seed := range []string{
 		"/usr/irissys/mgr/APP", "/external/APP", "/external/iris/../..", "/external//x", "/external/lost+found", "", `"/external/x"`,
 		`"/external/a"b`, "/external/x,Directory=/y", "/external/x ", "/externalx", `/external/x","Directory=/y`, "//external/x", "/external/#",
+		`00","","000`, ",A=", `",",0`,
 	} {
 		f.Add(seed)
 	}
