@@ -3,25 +3,68 @@
 #   make test    every check that continuous integration runs
 #   make down    destroys the stack and stops the cluster
 # Needs Go, git and make. Everything is written below .local/, which git ignores; only Go's own caches lie elsewhere.
+# It works with GNU make 3.81, which is macOS's. What a shell happens to export does not reach what runs here where it could
+# break it; what is meant for it stands behind make: make up PULUMI_K8S_ENABLE_PATCH_FORCE=true.
 
 .DEFAULT_GOAL := help
 
-LOCAL   := $(CURDIR)/.local
-SANDBOX := $(LOCAL)/bin/sandbox
-
 # The stack that up, preview and down work on, and the sandbox that belongs to it.
 STACK ?= dev
+# The stack that ci-preview works on.
+ENV ?= dev
+ifneq ($(filter ci-preview,$(MAKECMDGOALS)),)
+override STACK := $(ENV)
+endif
+
+# First the refusals: given such a directory or such a name, make and its shells would write, and remove, elsewhere.
+hash := \#
+unfit := ' " ` \ $$ : ; & | ( ) < > * ? [ ] { } % = ~ ! $(hash)
+ifneq ($(words [$(CURDIR)])$(strip $(foreach c,$(unfit),$(findstring $(c),$(CURDIR)))),1)
+$(error the checkout is in '$(CURDIR)': make cannot work with blanks and $(unfit) in that path. Move it elsewhere; nothing was written)
+endif
+ifeq ($(wildcard $(CURDIR)/sandbox/go.mod),)
+$(error '$(CURDIR)' is no checkout of ha-iris: run make there, or make -C CHECKOUT; nothing was written)
+endif
+letters := a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9
+without = $(if $(1),$(call without,$(wordlist 2,99,$(1)),$(subst $(firstword $(1)),,$(2))),$(2))
+ifneq ($(words $(STACK))$(call without,$(letters) -,$(STACK))$(filter -% %-,$(STACK)),1)
+$(error the stack is '$(STACK)' (from the $(if $(filter ci-preview,$(MAKECMDGOALS)),$(origin ENV),$(origin STACK))): \
+want lower-case letters, digits and inner hyphens, as in make up STACK=dev or make ci-preview ENV=dev; nothing was written)
+endif
+# Without its errors a down would go on to delete, and -e lets the environment overrule what is below. Versions differ in where
+# MAKEFLAGS has the letters: in its first word without a dash, or behind one. Options with an argument are words of their own.
+options := $(filter-out --% -C% -E% -I% -O% -W% -f% -j% -l% -o%,$(filter -%,-$(MAKEFLAGS) $(MAKEFLAGS)))
+options := $(foreach word,$(options),$(if $(findstring =,$(word)),,$(word)))
+ifneq ($(findstring i,$(options))$(findstring e,$(options)),)
+$(error make got -i or -e (MAKEFLAGS is '$(MAKEFLAGS)'): errors must count here and the environment must not; nothing was written)
+endif
+
+LOCAL   := $(CURDIR)/.local
+SANDBOX := $(LOCAL)/bin/sandbox
 # What runs on nodes, in pods and in continuous integration.
 SCRIPTS := $(wildcard cluster/userdata/*.sh storage/nodeprep/*.sh) .ci/run
 # Arguments for make pulumi.
-ARGS ?= --help
+ARGS := --help
+
+# Taken out of what was exported: settings of Pulumi, Helm and Kubernetes for other clusters and stacks; a Go that is not the
+# one on PATH; directories that cd would look into first; the repository of a git hook; options for the checks.
+foreign := PULUMI_% HELM_% KUBE% GOROOT GOEXPERIMENT CDPATH SHELLCHECK_OPTS GL_DEBUG \
+	GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
+unexport $(foreach name,$(filter $(foreign),$(.VARIABLES)),$(if $(filter environment,$(origin $(name))),$(name)))
 
 export PATH := $(LOCAL)/bin:$(PATH)
 export PULUMI_HOME := $(LOCAL)/pulumi
 export PULUMI_BACKEND_URL := file://$(LOCAL)/state
-# Protects nothing: the dev stack's only secret is the password of a database that lives on this machine.
-export PULUMI_CONFIG_PASSPHRASE ?= ha-iris-dev
 export PULUMI_SKIP_UPDATE_CHECK := true
+# Protects nothing: the dev stack's only secret is the password of a database that lives on this machine. Pulumi.dev.yaml is
+# encrypted with it, whatever is exported for others; a stack of yours keeps yours.
+passphrase := PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE
+theirs := $(if $(filter dev,$(STACK)),,$(filter $(passphrase),$(.VARIABLES)))
+ifeq ($(theirs),)
+export PULUMI_CONFIG_PASSPHRASE := ha-iris-dev
+else
+export $(theirs)
+endif
 # What the tools would otherwise keep in the home directory.
 export KUBECACHEDIR := $(LOCAL)/cache/kube
 export HELM_CACHE_HOME := $(LOCAL)/cache/helm
@@ -32,6 +75,41 @@ export GOLANGCI_LINT_CACHE := $(LOCAL)/cache/golangci-lint
 up preview down pulumi ci-preview: export TMPDIR := $(LOCAL)/tmp/$(STACK)
 # Plugins come from make tools; a closed network must not be asked for them at every run.
 export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION := true
+
+# Everything but help asks Go first, in a clean environment, whether it is there and new enough.
+ifneq ($(filter-out help,$(MAKECMDGOALS)),)
+GO := $(shell unset GOROOT GOEXPERIMENT; export GO111MODULE=on GOWORK=off; \
+	command -v go >/dev/null || { echo there is no go command on PATH; exit; }; \
+	answer=$$(GOFLAGS=-mod=readonly go list -m 2>&1) || { echo "$$answer"; exit; }; \
+	echo found; go env GOHOSTOS GOHOSTARCH GOFLAGS)
+ifneq ($(firstword $(GO)),found)
+$(error this needs Go 1.26 or later: $(GO))
+endif
+ifneq ($(filter test e2e,$(MAKECMDGOALS)),)
+ifeq ($(shell command -v git 2>/dev/null),)
+$(error there is no git command on PATH: the end-to-end tests clone this repository)
+endif
+endif
+# Built is for this machine and from go.mod: not for another system, from a vendor directory or in a workspace around it. Set,
+# because go env -w would answer for what is empty. The user's stay GOPROXY, GOPRIVATE and their like, GOTOOLCHAIN, all
+# directories, and of the flags those that change no result. No stamp: it fails where git distrusts the directory's owner.
+export GOOS := $(word 2,$(GO))
+export GOARCH := $(word 3,$(GO))
+export GO111MODULE := on
+export GOWORK := off
+export GOFLAGS := -mod=readonly -buildvcs=false $(filter -p=% -modcacherw -modcacherw=%,$(GO))
+# A 0 works wherever Go does; a 1 without a compiler fails, and Go knows which it has.
+ifneq ($(CGO_ENABLED),0)
+unexport CGO_ENABLED
+endif
+endif
+
+# Where no target below has its own, a missing directory would be each tool's own error.
+ifneq ($(filter-out help up preview down pulumi ci-preview,$(MAKECMDGOALS)),)
+ifneq ($(shell test -z "$$TMPDIR" || test -d "$$TMPDIR" -a -w "$$TMPDIR" || echo missing),)
+$(error TMPDIR is '$(TMPDIR)', where no directory is that can be written to: unset it, or make it)
+endif
+endif
 
 .PHONY: help
 help: ## Lists the targets
@@ -51,7 +129,7 @@ down: sandbox-up stack ## Destroys the dev stack and stops and deletes the sandb
 	pulumi destroy --yes --stack $(STACK)
 	pulumi stack rm --yes --preserve-config --stack $(STACK)
 	$(SANDBOX) down --name $(STACK) --purge
-	@rm -rf $(LOCAL)/tmp/$(STACK)
+	@rm -rf "$(LOCAL)/tmp/$(STACK)"
 
 .PHONY: pulumi
 pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="stack output"
@@ -106,15 +184,13 @@ e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API
 	go test -tags e2e -count=1 -timeout 40m -v ./test/e2e/...
 
 # The dev stack is unprotected on purpose, hence its allowance.
-ENV ?= dev
 .PHONY: ci-preview
-ci-preview: ## Previews ENV as pull requests do and refuses what exposes or loses something
-	@$(MAKE) --no-print-directory STACK=$(ENV) sandbox-up stack
-	pulumi preview --json --show-sames --stack $(ENV) > $(LOCAL)/preview-$(ENV).json || { cat $(LOCAL)/preview-$(ENV).json; exit 1; }
-	go run ./policy $(if $(filter dev,$(ENV)),--allow 'unprotected-data=urn:pulumi:dev::*') $(LOCAL)/preview-$(ENV).json
+ci-preview: sandbox-up stack ## Previews ENV as pull requests do and refuses what exposes or loses something
+	pulumi preview --json --show-sames --stack $(STACK) > $(LOCAL)/preview-$(STACK).json || { cat $(LOCAL)/preview-$(STACK).json; exit 1; }
+	go run ./policy $(if $(filter dev,$(STACK)),--allow 'unprotected-data=urn:pulumi:dev::*') $(LOCAL)/preview-$(STACK).json
 
 # Options for make bench.
-BENCH ?=
+BENCH :=
 .PHONY: bench
 bench: tools ## Measures the cold build, and preview, up and destroy beside the engine's floor
 	@go run ./test/bench $(BENCH)

@@ -122,7 +122,9 @@ func (e *ensurer) allCurrent(wanted []tool) ([]Result, error) {
 
 // goToolchain asks go itself, because GOTOOLCHAIN and go.mod may select another one than is on PATH.
 func goToolchain(ctx context.Context) (string, error) {
-	output, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	command := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH")
+	command.Env = goEnvironment() // as the builds
+	output, err := command.Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", errors.New("there is no go command on PATH: install Go 1.26 or later")
 	}
