@@ -267,6 +267,7 @@ func commandsRun() map[string]proof {
 	bench := proof{"test/e2e/bench_test.go", `"BENCH=--cold=false `}
 	return map[string]proof{
 		"make up":                         walk,
+		"make down":                       walk,
 		"make test":                       {".ci/run", "exec make test"},
 		"make lint":                       all,
 		"make unit":                       all,
@@ -477,6 +478,40 @@ func TestDocs_HaveTheHeadingsThatMessagesName(t *testing.T) {
 	for _, heading := range []string{"Another image", "Upgrades"} {
 		if !slices.Contains(anchors(readme), strings.ReplaceAll(strings.ToLower(heading), " ", "-")) {
 			t.Errorf("README.md has no heading %q", heading)
+		}
+	}
+}
+
+// Measured with the real Longhorn: the taint before the attachment is gone can interrupt the database twice, and nothing at
+// all may be done before it is known whether the node is dead or cut off.
+func TestDocs_HelpADeadNodeAlongInTheMeasuredOrder(t *testing.T) {
+	t.Parallel()
+	_, night, _ := strings.Cut(readText(t, "docs/operations.md"), "\n## A dead node at night\n")
+	night, _, _ = strings.Cut(night, "\n## ")
+	for _, order := range [][]string{
+		{"\n### First: is it dead or cut off?", "\n### 1. ", "\n### 2. Help it along"},
+		{
+			"\n### 2. Help it along", "wait node/NODE --for=condition=Ready=Unknown", "wait nodes.longhorn.io/NODE --for=condition=Ready=False",
+			"delete pod POD --wait=false", "get volumeattachments --watch", "kubectl taint nodes NODE", "delete pod POD --grace-period=0 --force",
+		},
+	} {
+		last := -1
+		for _, part := range order {
+			at := strings.Index(night, part)
+			if at <= last {
+				t.Errorf("docs/operations.md has %q at %d, want it behind the part before it, at %d", part, at, last)
+			}
+			last = at
+		}
+	}
+	for page, text := range documents(t) {
+		if strings.Contains(text, "one engine only") {
+			t.Errorf("%s says that a volume has one engine only; a node that is cut off keeps its own", page)
+		}
+	}
+	for _, page := range []string{"README.md", "SECURITY.md", "docs/security.md", "docs/architecture.md"} {
+		if !strings.Contains(readText(t, page), "operations.md#first-is-it-dead-or-cut-off") {
+			t.Errorf("%s does not say what to do about a node that is cut off", page)
 		}
 	}
 }

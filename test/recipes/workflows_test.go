@@ -153,3 +153,32 @@ func TestWorkflows_RunNothingOfAForkWithAccess(t *testing.T) {
 		t.Errorf("forks are not told that nothing was previewed: %+v", fork)
 	}
 }
+
+// The Kubernetes provider leaves a kubeconfig in TMPDIR: everything that runs pulumi comes after the step that sets it.
+func TestWorkflows_KeepTemporaryFilesWhereTheRunnerRemovesThem(t *testing.T) {
+	t.Parallel()
+	const set = `echo "TMPDIR=$RUNNER_TEMP" >> "$GITHUB_ENV"`
+	setup := readFile(t, ".github", "actions", "setup", "action.yaml")
+	at, pulumi := strings.Index(setup, set), regexp.MustCompile(`(?m)^\s+(run: )?pulumi |uses: pulumi/`)
+	if found := pulumi.FindStringIndex(setup); at < 0 || found != nil && found[0] < at {
+		t.Errorf("action.yaml does not say %q before it runs pulumi", set)
+	}
+	checked := 0
+	for _, file := range workflowFiles(t) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("read workflow: %v", err)
+		}
+		found := pulumi.FindIndex(content)
+		if found == nil {
+			continue
+		}
+		checked++
+		if before := string(content[:found[0]]); !strings.Contains(before, "uses: ./.github/actions/setup") {
+			t.Errorf("%s runs pulumi without the setup before it", filepath.Base(file))
+		}
+	}
+	if checked < 3 {
+		t.Errorf("only %d workflows run pulumi; the check proves little", checked)
+	}
+}
