@@ -3,7 +3,6 @@ module ha-iris
 go 1.26.0
 
 require (
-	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/pulumi/pulumi-aws/sdk/v6 v6.83.0
 	github.com/pulumi/pulumi-azure-native-sdk/containerservice/v3 v3.10.1
 	github.com/pulumi/pulumi-azure-native-sdk/resources/v3 v3.10.1

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"unicode"
 
+	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+
 	"ha-iris/internal/strict"
 )
 
@@ -210,5 +212,43 @@ func checkGenerated(t *testing.T, file, begin, end, want string) {
 	}
 	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil { //nolint:gosec // A committed file, readable by all.
 		t.Fatalf("write %s: %v", file, err)
+	}
+}
+
+// The CLI does not hand a default over as it stands: it sets it as `pulumi config set --path` would, which makes a number
+// of "1". Every default must still be what the program takes.
+func TestPulumiYAML_DefaultsAreAcceptedAsTheCLIHandsThemOver(t *testing.T) {
+	t.Parallel()
+	given := pulumiconfig.Map{}
+	for _, k := range configKeys(t) {
+		encoded, err := json.Marshal(k.Default)
+		if err != nil {
+			t.Fatalf("encode default of %s: %v", k.Path, err)
+		}
+		value := pulumiconfig.NewObjectValue(string(encoded))
+		if text, isText := reflect.ValueOf(k.Default), reflect.ValueOf(k.Default).Kind() == reflect.String; isText {
+			value = pulumiconfig.NewValue(text.String())
+		}
+		if err := given.Set(pulumiconfig.MustMakeKey("ha-iris", k.Path), value, true); err != nil {
+			t.Fatalf("set %s: %v", k.Path, err)
+		}
+	}
+	decrypted, err := given.Decrypt(pulumiconfig.NopDecrypter)
+	if err != nil {
+		t.Fatalf("hand over: %v", err)
+	}
+	want, got := defaultConfig(), defaultConfig()
+	got.IRIS.CPU, got.Storage.Replicas = "", 0 // So that not decoding anything would show.
+	for name, target := range got.sections() {
+		text := decrypted[pulumiconfig.MustMakeKey("ha-iris", name)]
+		if name == "iris" && !strings.Contains(text, `"cpu":1`) {
+			t.Fatalf("the CLI's way with a default of \"1\" has changed, and this test proves nothing: %s", text)
+		}
+		if err := strict.Decode([]byte(text), name, target); err != nil {
+			t.Errorf("the defaults of %s: %v", name, err)
+		}
+	}
+	if got.IRIS.CPU != want.IRIS.CPU || got.Storage.Replicas != want.Storage.Replicas {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -68,7 +68,7 @@ type Config struct {
 	// Zones are the three availability zones: 1, 2, 3 (aks), names or ids (eks), names (gke). Nodes do not move: on a
 	// running cluster a change is refused (aks) or without effect (eks, gke). Default: all three on aks, the region's
 	// first three usable ones on eks and gke.
-	Zones []string `json:"zones"`
+	Zones []string `json:"zones" strict:"number"`
 	// Tags are put on everything that can carry them (labels on gke), next to those of this program (aks, eks, gke).
 	Tags map[string]string `json:"tags"`
 	// APIServerSourceRanges are the networks in CIDR notation that may reach the API server (aks, eks, gke). The machine

@@ -52,7 +52,7 @@ const (
 type Config struct {
 	// Size is the size of the data volume, as a Kubernetes quantity with a unit; it can grow and never shrink. Default:
 	// 20Gi.
-	Size string `json:"size"`
+	Size string `json:"size" strict:"number"`
 	// AccessMode says who may mount the volume: ReadWriteOncePod, or ReadWriteOnce for storage that does not know the
 	// former and so cannot keep a second pod off the data. Default: ReadWriteOncePod.
 	AccessMode AccessMode `json:"accessMode"`
@@ -73,11 +73,11 @@ type Config struct {
 	Registry Registry `json:"registry"`
 
 	// Memory is the pod's memory limit and request; IRIS is sized from it. Default: 4Gi.
-	Memory string `json:"memory"`
+	Memory string `json:"memory" strict:"number"`
 	// CPU is the share of processor time that is always there, in cores. Default: 1.
-	CPU string `json:"cpu"`
+	CPU string `json:"cpu" strict:"number"`
 	// CPULimit is the most processor time that the pod may use, in cores. Default: 4.
-	CPULimit string `json:"cpuLimit"`
+	CPULimit string `json:"cpuLimit" strict:"number"`
 	// GlobalsMiB is the database cache in MiB; 0 computes it from memory. Default: 0.
 	GlobalsMiB int `json:"globalsMiB"`
 	// RoutinesMiB is the routine cache in MiB; 0 computes it from memory. Default: 0.

@@ -4,20 +4,21 @@ package strict
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
-
 	"ha-iris/internal/problems"
 )
 
+// UnknownKey is what a problem says it got when a key does not exist.
+const UnknownKey = "a key that does not exist"
+
 // Decode decodes a JSON object into target, a pointer to a struct with json tags. A key whose value has the wrong type
-// leaves the field as it was. The error lists every problem with its key path below path.
+// leaves the field as it was; a map or a list that is given replaces the default instead of being merged with it. Numbers
+// arrive as they were written or not at all. The error lists every problem with its key path below path.
 func Decode(content []byte, path string, target any) error {
 	var found problems.List
 	object, err := parse(content)
@@ -25,23 +26,13 @@ func Decode(content []byte, path string, target any) error {
 		found.Add(path, string(content), "an object with the keys "+strings.Join(Keys(target), ", "))
 		return found.Err()
 	}
-	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result:     target,
-		TagName:    "json",
-		DecodeHook: mapstructure.DecodeHookFuncValue(refuseConversion),
-		// A map or list given replaces the default instead of being merged with it.
-		ZeroFields: true,
-		MatchName:  func(key, field string) bool { return key == field },
-	})
-	if err != nil {
-		return fmt.Errorf("%s: build decoder: %w", path, err)
-	}
-	reportTypes(&found, path, decoder.Decode(object))
+	// The wrong types first: what a reader must mend stands before what he must only rename.
+	fillStruct(&found, path, object, reflect.ValueOf(target).Elem())
 	reportUnknown(&found, path, object, reflect.TypeOf(target).Elem())
 	return found.Err()
 }
 
-// parse reads a JSON object with whole numbers as int, so that 3 and 3.5 stay different things.
+// parse reads a JSON object. Numbers keep their text, so that none is rounded before anybody has looked at it.
 func parse(content []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
@@ -49,103 +40,26 @@ func parse(content []byte) (map[string]any, error) {
 	if err := decoder.Decode(&object); err != nil {
 		return nil, fmt.Errorf("parse: %w", err)
 	}
-	normalized, ok := normalize(object).(map[string]any)
-	if !ok {
-		return nil, errors.New("not an object")
-	}
-	return normalized, nil
+	dropNull(object)
+	return object, nil
 }
 
-func normalize(value any) any {
-	switch typed := value.(type) {
-	case json.Number:
-		if whole, err := typed.Int64(); err == nil {
-			return int(whole)
-		}
-		fraction, err := typed.Float64()
-		if err != nil {
-			return typed.String()
-		}
-		return fraction
-	case map[string]any:
-		for key, element := range typed {
-			if element == nil {
-				delete(typed, key) // A key without a value is a key not given.
-				continue
+// dropNull takes a key without a value for a key not given.
+func dropNull(object map[string]any) {
+	for key, value := range object {
+		switch typed := value.(type) {
+		case nil:
+			delete(object, key)
+		case map[string]any:
+			dropNull(typed)
+		case []any:
+			for _, element := range typed {
+				if nested, isObject := element.(map[string]any); isObject {
+					dropNull(nested)
+				}
 			}
-			typed[key] = normalize(element)
-		}
-	case []any:
-		for i, element := range typed {
-			typed[i] = normalize(element)
 		}
 	}
-	return value
-}
-
-// wrongTypeError says which type was found where another was needed.
-type wrongTypeError struct {
-	got  any
-	want string
-}
-
-func (e *wrongTypeError) Error() string { return fmt.Sprintf("got %v, want %s", e.got, e.want) }
-
-// refuseConversion stops mapstructure from turning 2.5 into 2 or one value into a list of one. Only a number becomes a
-// string.
-func refuseConversion(from, to reflect.Value) (any, error) {
-	if from.Kind() == reflect.Interface {
-		from = from.Elem()
-	}
-	if to.Kind() == reflect.String && (from.Kind() == reflect.Int || from.Kind() == reflect.Float64) {
-		// `cpu: 2` is what people write, and what the CLI makes of a default of "2".
-		return fmt.Sprint(from.Interface()), nil
-	}
-	fits := from.Kind() == to.Kind() || to.Kind() == reflect.Interface ||
-		(to.Kind() == reflect.Struct && from.Kind() == reflect.Map) ||
-		(to.Kind() == reflect.Float64 && from.Kind() == reflect.Int)
-	if !fits {
-		return nil, &wrongTypeError{got: show(from), want: typeName(to.Type())}
-	}
-	return from.Interface(), nil
-}
-
-// asJSON is a list or an object as the configuration holds it.
-type asJSON string
-
-// String implements fmt.Stringer, so that a problem shows the text without quotes.
-func (j asJSON) String() string { return string(j) }
-
-func show(value reflect.Value) any {
-	if !value.IsValid() {
-		return nil
-	}
-	if value.Kind() == reflect.Map || value.Kind() == reflect.Slice {
-		if text, err := json.Marshal(value.Interface()); err == nil {
-			return asJSON(text)
-		}
-	}
-	return value.Interface()
-}
-
-func reportTypes(found *problems.List, path string, err error) {
-	if err == nil {
-		return
-	}
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		for _, one := range joined.Unwrap() {
-			reportTypes(found, path, one)
-		}
-		return
-	}
-	var at *mapstructure.DecodeError
-	var wrong *wrongTypeError
-	if errors.As(err, &at) && errors.As(err, &wrong) {
-		found.Add(path+"."+at.Name(), wrong.got, wrong.want)
-		return
-	}
-	found.Merge(fmt.Errorf("%s: %w", path, err))
 }
 
 // reportUnknown walks the object beside the struct. (mapstructure lists unused keys only when nothing else is wrong.)
@@ -158,7 +72,7 @@ func reportUnknown(found *problems.List, path string, object map[string]any, str
 		fieldType, known := types[key]
 		if !known {
 			found.Merge(problems.Problem{
-				Path: path + "." + key, Got: "a key that does not exist", Want: suggest(key, keysOf(structType)),
+				Path: path + "." + key, Got: UnknownKey, Want: suggest(key, keysOf(structType)),
 			})
 			continue
 		}
@@ -170,11 +84,16 @@ func reportUnknown(found *problems.List, path string, object map[string]any, str
 
 func suggest(name string, keys []string) string {
 	for _, key := range keys {
-		if strings.EqualFold(key, name) || distance(strings.ToLower(key), strings.ToLower(name)) <= 2 {
+		if Resembles(key, name) {
 			return fmt.Sprintf("%s, perhaps; the keys are %s", key, strings.Join(keys, ", "))
 		}
 	}
 	return "one of " + strings.Join(keys, ", ")
+}
+
+// Resembles says whether a name is probably a misspelt key: the same but for case or up to two letters.
+func Resembles(key, name string) bool {
+	return strings.EqualFold(key, name) || distance(strings.ToLower(key), strings.ToLower(name)) <= 2
 }
 
 // distance is the number of letters to insert, delete or replace to get from a to b (Levenshtein).
@@ -215,6 +134,10 @@ type Field struct {
 	Key  string
 	Name string
 	Type reflect.Type
+	// TakesNumbers says that a number may stand for the text, because only its value counts: the struct's tag
+	// strict:"number".
+	TakesNumbers bool
+	index        int
 }
 
 // Fields returns the fields of a struct that come from the configuration, in order.
@@ -226,7 +149,9 @@ func Fields(structType reflect.Type) []Field {
 		if key == "" || key == "-" {
 			continue
 		}
-		fields = append(fields, Field{Key: key, Name: field.Name, Type: field.Type})
+		fields = append(fields, Field{
+			Key: key, Name: field.Name, Type: field.Type, TakesNumbers: field.Tag.Get("strict") == "number", index: i,
+		})
 	}
 	return fields
 }
