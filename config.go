@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,7 +14,6 @@ import (
 	"ha-iris/cluster"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/secret"
-	"ha-iris/internal/strict"
 	"ha-iris/iris"
 	"ha-iris/storage"
 )
@@ -53,8 +51,13 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	var found problems.List
 	found.Merge(checkTopLevelKeys(ctx.Project(), os.Getenv(pulumi.EnvConfig), &cfg))
 	values := pulumiconfig.New(ctx, "")
+	refused := []string{}
 	for _, name := range sortedKeys(cfg.sections()) {
-		found.Merge(decodeSection(values, name, cfg.sections()[name]))
+		isRefused, err := cfg.loadSection(ctx, name)
+		found.Merge(err)
+		if isRefused {
+			refused = append(refused, name)
+		}
 	}
 	for _, name := range sortedKeys(cfg.secretKeys()) {
 		found.Merge(decodeSecret(ctx, values, name, cfg.secretKeys()[name]))
@@ -65,7 +68,7 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	readCloud(ctx, &cfg.Cluster)
 	cfg.Cluster = cfg.Cluster.WithDefaults()
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.
-	found.Merge(cfg.Validate())
+	found.Merge(cfg.validateWithout(refused))
 	return cfg, summarize(found.All())
 }
 
@@ -96,6 +99,25 @@ func (c Config) Validate() error {
 	}
 	c.validateDisk(&found)
 	c.validateCores(&found)
+	if c.Storage.Secret {
+		return problems.Hide(found.Err(), "storage")
+	}
+	return found.Err()
+}
+
+// validateWithout is Validate without the sections that were refused, whose values nothing may show.
+func (c Config) validateWithout(refused []string) error {
+	if len(refused) == 0 {
+		return c.Validate()
+	}
+	var found problems.List
+	checks := map[string]func() error{"cluster": c.Cluster.Validate, "iris": c.validateIRIS, "storage": c.Storage.Validate}
+	for _, name := range sortedKeys(checks) {
+		// The database's platform is the cluster's.
+		if !slices.Contains(refused, name) && (name != "iris" || !slices.Contains(refused, "cluster")) {
+			found.Merge(checks[name]())
+		}
+	}
 	return found.Err()
 }
 
@@ -136,41 +158,6 @@ func (c Config) validateCores(found *problems.List) {
 		found.Add("cluster.instanceType", c.Cluster.InstanceType, fmt.Sprintf("a machine with at most %d cores instead of %d, or "+
 			"iris.edition licensed: the Community edition does not start on more", communityCores, cores))
 	}
-}
-
-// checkTopLevelKeys reports keys of our namespace that do not exist. encoded is the configuration as the engine hands
-// it to the program; the SDK can look keys up but not list them.
-func checkTopLevelKeys(project, encoded string, cfg *Config) error {
-	if encoded == "" {
-		return nil // Not started by the engine: a test.
-	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(encoded), &given); err != nil {
-		return errors.New("the engine's configuration is not a JSON object") // The cause could quote a secret.
-	}
-	valid := append(sortedKeys(cfg.sections()), sortedKeys(cfg.secretKeys())...)
-	var found problems.List
-	for _, key := range sortedKeys(given) {
-		name, ours := strings.CutPrefix(key, project+":")
-		if ours && !slices.Contains(valid, name) {
-			found.Merge(problems.Problem{Path: name, Got: "a key that does not exist", Want: "one of " + strings.Join(valid, ", ")})
-		}
-	}
-	return found.Err()
-}
-
-func decodeSection(values *pulumiconfig.Config, name string, target any) error {
-	var raw json.RawMessage
-	err := values.TryObject(name, &raw)
-	if errors.Is(err, pulumiconfig.ErrMissingVar) {
-		return nil
-	}
-	if err != nil {
-		var found problems.List
-		found.Add(name, values.Get(name), "an object with the keys "+strings.Join(strict.Keys(target), ", "))
-		return found.Err()
-	}
-	return strict.Decode(raw, name, target)
 }
 
 func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {

@@ -141,7 +141,7 @@ func TestCheckTopLevelKeys_RefusesWhatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	cfg := defaultConfig()
 	err := checkTopLevelKeys("ha-iris", `{"ha-iris:replicas":"3","ha-iris:irisPassword":"x","aws:region":"eu-west-1"}`, &cfg)
-	if err == nil || !strings.HasPrefix(err.Error(), "replicas: got a key that does not exist, want one of cluster, ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "replicas: got a key that does not exist, want storage.replicas, perhaps") {
 		t.Errorf("got %v", err)
 	}
 	if err := checkTopLevelKeys("ha-iris", `{"ha-iris:cluster":"{}","pulumi:disable-default-providers":"x"}`, &cfg); err != nil {
@@ -149,5 +149,68 @@ func TestCheckTopLevelKeys_RefusesWhatIsNotOurs(t *testing.T) {
 	}
 	if err := checkTopLevelKeys("ha-iris", `{"ha-iris:irisPassword":"hunter2`, &cfg); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckTopLevelKeys_GivesTheCommandsThatMendIt(t *testing.T) {
+	t.Parallel()
+	cfg := defaultConfig()
+	for name, want := range map[string]string{
+		"iris.size": "the same with --path, which puts it into its object; " +
+			"run: pulumi config rm iris.size; pulumi config set --path iris.size VALUE",
+		"iris.service.type":    "pulumi config rm iris.service.type; pulumi config set --path iris.service.type VALUE",
+		"iris.sise":            "want iris.size, perhaps; run: pulumi config rm iris.sise; pulumi config set --path iris.size VALUE",
+		"size":                 "want iris.size, perhaps; run: pulumi config rm size; pulumi config set --path iris.size VALUE",
+		"image":                "want iris.image or iris.webGateway.image, perhaps",
+		"clutser":              "want cluster, perhaps; the keys are",
+		"password":             "want the secret irisPassword; run: pulumi config rm password; pulumi config set --secret irisPassword",
+		"iris.password":        "want the secret irisPassword; run: pulumi config rm iris.password; pulumi config set --secret irisPassword",
+		"irispasswrd":          "want the secret irisPassword",
+		"registryPassword":     "want the secret irisRegistryPassword",
+		"cluster.kubeconfig":   "want the secret kubeconfig",
+		"something.else":       "want one of cluster, iris, storage",
+		"cluster.unknownThing": "want one of cluster, iris, storage",
+	} {
+		err := checkTopLevelKeys("ha-iris", `{"ha-iris:`+name+`":"hunter2"}`, &cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), name+": got a key that does not exist, want ") ||
+			!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+}
+
+func TestLoadConfig_PointsASecretToItsKey(t *testing.T) {
+	t.Parallel()
+	for path, key := range map[string]string{
+		"iris.password": "irisPassword", "iris.irisPassword": "irisPassword", "iris.licenseKey": "irisLicenseKey",
+		"iris.registry.password": "irisRegistryPassword", "iris.registryPassword": "irisRegistryPassword",
+		"cluster.kubeconfig": "kubeconfig",
+	} {
+		section, rest, _ := strings.Cut(path, ".")
+		for _, secret := range []bool{true, false} {
+			options := existing(t, nil)
+			options.Config["ha-iris:"+section] = nest(t, strings.Split(rest, "."), marker)
+			if secret {
+				options.Secrets = append(options.Secrets, "ha-iris:"+section)
+			}
+			err := (&testkit.Recorder{}).Run(run, options)
+			want := path + ": got a key that does not exist, want the secret " + key + "; run: pulumi config rm --path " + path +
+				"; pulumi config set --secret " + key
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), marker) {
+				t.Errorf("%s, secret %v: got %v, want %s", path, secret, err, want)
+			}
+		}
+	}
+}
+
+func TestLoadConfig_SaysHowToSetAKeyOfAnObject(t *testing.T) {
+	t.Parallel()
+	for _, section := range []string{"cluster", "storage", "iris"} {
+		for _, text := range []string{"40Gi", "3", `["a"]`} {
+			checkRefused(t, existing(t, with(section, text)), []string{
+				section + ": got ", "want an object with the keys ",
+				"run: pulumi config rm " + section + "; pulumi config set --path " + section + ".KEY VALUE",
+			})
+		}
 	}
 }

@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,6 +46,10 @@ type Config struct {
 	NodePrepImage string `json:"nodePrepImage"`
 	// Values are merged over the chart values that this program sets; they win.
 	Values map[string]any `json:"values"`
+
+	// Secret says that at least one value above was stored encrypted. Pulumi does not say which: the chart's values, its
+	// origin and the image stay secret then, and no message shows a value.
+	Secret bool `json:"-"`
 }
 
 // DefaultConfig returns the configuration of a stack that sets nothing.
@@ -67,16 +73,20 @@ var (
 
 // Validate returns every problem of the configuration, or nil. It looks for a local chart but calls no network.
 func (c Config) Validate() error {
+	if c.Secret {
+		return problems.Hide(c.validate(), "storage")
+	}
+	return c.validate()
+}
+
+func (c Config) validate() error {
 	var found problems.List
+	c.validateSecret(&found)
 	if !namePattern.MatchString(c.ClassName) {
 		found.Add("storage.className", c.ClassName, "the name of a StorageClass: lower-case letters, digits, '-' and '.'")
 	}
 	if !c.Install {
-		if c.ClassName == DefaultClassName {
-			found.Add("storage.className", c.ClassName,
-				"the name of a StorageClass that the cluster already has, because storage.install is false")
-		}
-		return found.Err()
+		return found.Err() // Of any name: DefaultClassName too may be there, from before. That it is there the cluster says.
 	}
 	if c.ClassName == "longhorn" || c.ClassName == "longhorn-static" {
 		found.Add("storage.className", c.ClassName, "another name: Longhorn manages the class of that name itself")
@@ -88,6 +98,20 @@ func (c Config) Validate() error {
 	c.validateImage(&found)
 	c.validateChart(&found)
 	return found.Err()
+}
+
+// validateSecret refuses a secret where nothing could keep it one.
+func (c Config) validateSecret(found *problems.List) {
+	const remove = "find its line \"secure:\" in the stack's file, and run: pulumi config rm --path storage.KEY"
+	switch {
+	case !c.Secret:
+	case !c.Install:
+		found.AddSecret("storage", "a secret value", "none, because storage.install is false and nothing is installed with it; "+remove)
+	case c.ClassName != DefaultClassName:
+		found.AddSecret("storage.className", "a name while a value of storage is secret", DefaultClassName+": which value is "+
+			"secret the program cannot see, and the name of an object is none; or no secret in storage, "+
+			"such as the name of a Secret of yours in the chart's values; "+remove)
+	}
 }
 
 func (c Config) validateImage(found *problems.List) {
@@ -106,12 +130,16 @@ func (c Config) validateChart(found *problems.List) {
 			found.AddMissing("storage.chart", want)
 			return
 		}
-		file := c.Chart
+		file, what := c.Chart, "there is"
 		if !strings.HasSuffix(file, ".tgz") {
-			file = filepath.Join(file, "Chart.yaml")
+			file, what = filepath.Join(file, "Chart.yaml"), "Chart.yaml in it:"
 		}
 		if _, err := os.Stat(file); err != nil {
-			found.Add("storage.chart", c.Chart, fmt.Sprintf("%s (%v)", want, err))
+			var cause *fs.PathError // Without the path, which must not be shown when it is secret.
+			if errors.As(err, &cause) {
+				err = cause.Err
+			}
+			found.Add("storage.chart", c.Chart, fmt.Sprintf("%s (%s %v)", want, what, err))
 		}
 	case chartRepository, chartOCI:
 		if !versionPattern.MatchString(c.Version) {

@@ -35,7 +35,7 @@ type nodePrepArgs struct {
 	// Namespace must admit privileged pods.
 	Namespace pulumi.StringInput
 	// Image is a container image with sh and nsenter.
-	Image string
+	Image pulumi.StringInput
 }
 
 // newNodePrep creates a DaemonSet that prepares every node that is there and every one that joins later, and that is
@@ -95,7 +95,7 @@ func nodePrepChecksum() string {
 	return hex.EncodeToString(sum[:])
 }
 
-func nodePrepPod(image string, scripts pulumi.StringInput) *corev1.PodSpecArgs {
+func nodePrepPod(image, scripts pulumi.StringInput) *corev1.PodSpecArgs {
 	return &corev1.PodSpecArgs{
 		HostPID: pulumi.Bool(true), // To enter the namespaces of the node's first process.
 		// Every node, whatever keeps other pods away: a new node is prepared before Longhorn may use it.
@@ -114,10 +114,10 @@ func nodePrepPod(image string, scripts pulumi.StringInput) *corev1.PodSpecArgs {
 	}
 }
 
-func nodePrepContainer(image string) *corev1.ContainerArgs {
+func nodePrepContainer(image pulumi.StringInput) *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
 		Name:    pulumi.String("prepare"),
-		Image:   pulumi.String(image),
+		Image:   image,
 		Command: pulumi.ToStringArray([]string{"sh", "/scripts/loop.sh"}),
 		Env: corev1.EnvVarArray{&corev1.EnvVarArgs{
 			Name: pulumi.String("INTERVAL"), Value: pulumi.String(fmt.Sprint(nodePrepInterval)),

@@ -228,7 +228,7 @@ func runNodePrep(ctx *pulumi.Context) error {
 		return err
 	}
 	_, err = newNodePrep(ctx, nodePrepArgs{
-		Namespace: pulumi.String("longhorn-system"), Image: "mirror.example.com/busybox@sha256:0123",
+		Namespace: pulumi.String("longhorn-system"), Image: pulumi.String("mirror.example.com/busybox@sha256:0123"),
 	}, pulumi.Parent(parent))
 	return err
 }

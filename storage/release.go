@@ -26,12 +26,13 @@ type releaseArgs struct {
 	Name      string
 	Namespace pulumi.StringInput
 	// Chart is a chart's name within Repository, an OCI reference or a local path.
-	Chart string
-	// Repository is a Helm repository's URL; empty for OCI and local charts.
-	Repository string
-	// Version is the chart's version; empty for a local chart.
-	Version string
-	Values  map[string]any
+	Chart pulumi.StringInput
+	// Repository is a Helm repository's URL; nil for OCI and local charts.
+	Repository pulumi.StringInput
+	// Version is the chart's version; nil for a local chart.
+	Version pulumi.StringInput
+	// Values are the chart's values; inputs among them stay what they are.
+	Values map[string]any
 	// TimeoutSeconds bounds Helm's waiting for the chart's workloads and for each hook.
 	TimeoutSeconds int
 }
@@ -40,19 +41,46 @@ func newRelease(ctx *pulumi.Context, name string, args releaseArgs, opts ...pulu
 	inputs := pulumi.Map{
 		"name":      pulumi.String(args.Name),
 		"namespace": args.Namespace,
-		"chart":     pulumi.String(args.Chart),
-		"values":    pulumi.ToMap(args.Values),
+		"chart":     args.Chart,
+		"values":    valueInputs(args.Values),
 		"timeout":   pulumi.Int(args.TimeoutSeconds),
 	}
-	if args.Repository != "" {
-		inputs["repositoryOpts"] = pulumi.Map{"repo": pulumi.String(args.Repository)}
+	if args.Repository != nil {
+		inputs["repositoryOpts"] = pulumi.Map{"repo": args.Repository}
 	}
-	if args.Version != "" {
-		inputs["version"] = pulumi.String(args.Version)
+	if args.Version != nil {
+		inputs["version"] = args.Version
 	}
 	r := &release{}
 	if err := ctx.RegisterResource(releaseType, name, inputs, r, opts...); err != nil {
 		return nil, fmt.Errorf("register Helm release %q: %w", args.Name, err)
 	}
 	return r, nil
+}
+
+// valueInputs turns objects into inputs level by level, so that a secret leaf leaves its neighbours readable in a preview.
+// (pulumi.ToMap would make one output of all that lies below a key.)
+func valueInputs(values map[string]any) pulumi.Map {
+	inputs := make(pulumi.Map, len(values))
+	for key, value := range values {
+		inputs[key] = valueInput(value)
+	}
+	return inputs
+}
+
+func valueInput(value any) pulumi.Input {
+	switch typed := value.(type) {
+	case pulumi.Input:
+		return typed
+	case map[string]any:
+		return valueInputs(typed)
+	case []any:
+		inputs := make(pulumi.Array, 0, len(typed))
+		for _, element := range typed {
+			inputs = append(inputs, valueInput(element))
+		}
+		return inputs
+	default:
+		return pulumi.Any(value)
+	}
 }

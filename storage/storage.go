@@ -98,7 +98,7 @@ func (s *Storage) provision(ctx *pulumi.Context, args *Args) error {
 	var prepared []pulumi.Resource
 	if args.Traits.PrepareNodes {
 		daemon, err := newNodePrep(ctx, nodePrepArgs{
-			Namespace: namespace.Metadata.Name().Elem(), Image: args.Config.NodePrepImage,
+			Namespace: namespace.Metadata.Name().Elem(), Image: args.Config.text(args.Config.NodePrepImage),
 		}, s.options(args)...)
 		if err != nil {
 			return err
@@ -169,19 +169,21 @@ func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Na
 	releaseArgs := releaseArgs{
 		Name:           releaseName,
 		Namespace:      namespace.Metadata.Name().Elem(),
-		Chart:          cfg.Chart,
-		Version:        cfg.Version,
+		Chart:          cfg.text(cfg.Chart),
+		Version:        cfg.text(cfg.Version),
 		Values:         chartValues(cfg, args.Traits, !args.Protect),
 		TimeoutSeconds: releaseTimeout,
 	}
 	switch cfg.chartKind() {
 	case chartRepository:
-		releaseArgs.Chart, releaseArgs.Repository = releaseName, cfg.Chart
+		releaseArgs.Chart, releaseArgs.Repository = pulumi.String(releaseName), releaseArgs.Chart
 	case chartLocal:
-		releaseArgs.Version = "" // A local chart is the version that it is.
+		releaseArgs.Version = nil // A local chart is the version that it is.
 	case chartOCI:
 	}
 	return newRelease(ctx, releaseName, releaseArgs, s.options(args,
+		// What Helm answers repeats the values.
+		pulumi.AdditionalSecretOutputs(secretOutputs(cfg)),
 		// A replaced release is an uninstalled one: its hook wipes every volume.
 		pulumi.Protect(args.Protect),
 		// Longhorn's manager exits on a node where `iscsiadm --version` fails.

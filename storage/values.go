@@ -22,6 +22,9 @@ func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any 
 		// Skips the probe pod with which Longhorn would look for it.
 		values["csi"] = map[string]any{"kubeletRootDir": traits.KubeletRootDir}
 	}
+	if cfg.Secret {
+		return merge(values, secretValues(cfg.Values))
+	}
 	return merge(values, cfg.Values)
 }
 

@@ -4,6 +4,7 @@ package problems
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Problem is one mistake: where it stands, what was given and what would be valid.
@@ -14,6 +15,8 @@ type Problem struct {
 	Got string
 	// Want says what is valid and, where a command helps, which one.
 	Want string
+	// shown says that Got holds the value given, and does not only describe it.
+	shown bool
 }
 
 // Error renders the problem on one line.
@@ -32,7 +35,7 @@ func (l *List) Add(path string, got any, want string) {
 	if _, describesItself := got.(fmt.Stringer); describesItself || isPlain(got) {
 		shown = fmt.Sprint(got)
 	}
-	l.problems = append(l.problems, Problem{Path: path, Got: shown, Want: want})
+	l.problems = append(l.problems, Problem{Path: path, Got: shown, Want: want, shown: true})
 }
 
 // AddMissing records that nothing was given where something is needed.
@@ -56,6 +59,27 @@ func (l *List) Merge(err error) {
 		return
 	}
 	l.problems = append(l.problems, err)
+}
+
+// Hide takes the values out of those problems of err that lie in a section of the configuration one of whose values is
+// secret: which one is not known. The other problems stay as they are. Nil stays nil.
+func Hide(err error, section string) error {
+	var all, hidden List
+	all.Merge(err)
+	for _, one := range all.All() {
+		var problem Problem
+		if errors.As(one, &problem) && problem.shown && isBelow(problem.Path, section) {
+			problem.Got, problem.shown = "a value that is not shown, because a value of "+section+" is secret", false
+			one = problem
+		}
+		hidden.Merge(one)
+	}
+	return hidden.Err()
+}
+
+func isBelow(path, section string) bool {
+	rest, below := strings.CutPrefix(path, section)
+	return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // All returns the problems one by one.

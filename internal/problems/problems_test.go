@@ -37,3 +37,21 @@ func TestList_NeverShowsASecret(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestHide_TakesTheValuesOutOfOneSection(t *testing.T) {
+	t.Parallel()
+	var found problems.List
+	found.Add("storage.chart", "hunter2", "a chart")
+	found.Add("storage.values.list[0]", 7, "a value")
+	found.AddMissing("storage.version", "a version")
+	found.Add("storageClass", "shown", "another")
+	const hidden = "a value that is not shown, because a value of storage is secret"
+	want := "storage.chart: got " + hidden + ", want a chart\nstorage.values.list[0]: got " + hidden + ", want a value\n" +
+		"storage.version: got nothing, want a version\nstorageClass: got \"shown\", want another"
+	if got := problems.Hide(found.Err(), "storage").Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if problems.Hide(nil, "storage") != nil {
+		t.Error("no problem became one")
+	}
+}

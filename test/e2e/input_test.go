@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -32,7 +33,7 @@ func TestBadInput_IsRefusedBeforeAnythingIsCreated(t *testing.T) {
 		"unknown top-level key": {
 			config: base,
 			set:    func(s *stack) { s.setPlain("replicas", "3") },
-			want:   []string{"replicas: got a key that does not exist, want one of cluster, iris, storage"},
+			want:   []string{"replicas: got a key that does not exist, want storage.replicas, perhaps"},
 		},
 		"password missing": {
 			config: base,
@@ -91,4 +92,48 @@ clusters: [{name: c, cluster: {server: "https://127.0.0.1:1", insecure-skip-tls-
 users: [{name: u, user: {}}]
 contexts: [{name: gone, context: {cluster: c, user: u}}]
 `)
+}
+
+// A secret among Longhorn's values is nowhere in clear: not in the state, whatever the provider answers, and not in what
+// the commands print.
+func TestSecretOfTheChart_IsNowhereInClear(t *testing.T) {
+	const registryPassword = "c0rrect-horse-e2e"
+	s := newStack(t, "chart-secret")
+	base := baseConfig(shared).set("iris.service", object{"type": "ClusterIP"})
+	s.configure(base)
+	t.Cleanup(func() { s.destroyEverything(base) })
+	hide := func(operation string, args ...string) {
+		t.Helper()
+		output, err := s.cli(args...)
+		if err != nil {
+			t.Fatalf("%s: %v", operation, err)
+		}
+		if strings.Contains(output, registryPassword) {
+			t.Errorf("%s shows the secret", operation)
+		}
+	}
+	set := []string{"config", "set", "--path", "--secret", "storage.values.privateRegistry.registryPasswd", registryPassword}
+	hide("config set", set...)
+	hide("preview", "preview", "--diff")
+	hide("up", "up", "--yes", "--skip-preview")
+	hide("up again", "up", "--yes", "--diff")
+	hide("export", "stack", "export")
+	for _, resource := range s.state() {
+		for place, properties := range map[string]map[string]any{"inputs": resource.Inputs, "outputs": resource.Outputs} {
+			if encoded, err := json.Marshal(properties); err != nil || strings.Contains(string(encoded), registryPassword) {
+				t.Errorf("%s of %s hold the secret in clear (%v)", place, resource.URN, err)
+			}
+		}
+	}
+	if plan, err := s.plan(); err != nil || strings.Contains(plan, registryPassword) {
+		t.Errorf("the plan shows the secret, or fails: %v", err)
+	}
+	for _, key := range []string{"iris.namespace", "cluster.name", "storage.className"} {
+		s.configure(base)
+		hide("config set", "config", "set", "--path", "--secret", key, registryPassword)
+		output, err := s.cli("preview")
+		if err == nil || strings.Contains(output, registryPassword) || !strings.Contains(output, "nothing was changed") {
+			t.Errorf("%s: %v\n%s", key, err, output)
+		}
+	}
 }
