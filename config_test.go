@@ -116,7 +116,7 @@ func checkRefused(t *testing.T, options testkit.Options, words []string) {
 			t.Errorf("the message lacks %q:\n%v", word, err)
 		}
 	}
-	for _, secret := range []string{testPassword, `"SYS"`, `"ab"`, "token: t"} {
+	for _, secret := range []string{testPassword, `"SYS"`, `"ab"`, "token: t", marker} {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("the message shows a secret: %v", err)
 		}
@@ -212,5 +212,41 @@ func TestLoadConfig_SaysHowToSetAKeyOfAnObject(t *testing.T) {
 				"run: pulumi config rm " + section + "; pulumi config set --path " + section + ".KEY VALUE",
 			})
 		}
+	}
+}
+
+func TestLoadConfig_ChecksTheShapeOfSecretsWithoutShowingThem(t *testing.T) {
+	t.Parallel()
+	const licensed = `{"edition":"licensed","image":"containers.intersystems.com/intersystems/iris:2026.1.0.233.0",` +
+		`"registry":{"username":"me"},"webGateway":{"image":"containers.intersystems.com/intersystems/webgateway-lockeddown:2026.1.0.233.0"}}`
+	for name, test := range map[string]struct {
+		secrets map[string]string
+		want    string
+	}{
+		"licence key as a path":   {map[string]string{"irisLicenseKey": "keys/" + marker + "/iris.key"}, "irisLicenseKey: got a path"},
+		"licence key of blanks":   {map[string]string{"irisLicenseKey": " \n\n"}, "irisLicenseKey: got nothing but blanks"},
+		"licence key without any": {map[string]string{"irisLicenseKey": marker}, "irisLicenseKey: got a text that has not a section"},
+		"licence key in JSON":     {map[string]string{"irisLicenseKey": `{"LicenseKey":["` + marker + `"]}`}, "irisLicenseKey: got a text that has not"},
+		"token with an end of line": {
+			map[string]string{"irisRegistryPassword": marker + "\n"}, "irisRegistryPassword: got a blank or an end of line",
+		},
+		"docker's file": {
+			map[string]string{"irisRegistryPassword": `{"auths":{"r":{"auth":"` + marker + `"}}}`}, "irisRegistryPassword: got docker's config.json",
+		},
+		"kubeconfig as a path": {map[string]string{"kubeconfig": "/home/" + marker + "/.kube/config"}, "kubeconfig: got a path"},
+		"kubeconfig by name":   {map[string]string{"kubeconfig": "kubeconfig"}, "kubeconfig: got a path"},
+		"kubeconfig as text":   {map[string]string{"kubeconfig": marker}, "kubeconfig: got something that is not a kubeconfig"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			options := existing(t, with("iris", licensed))
+			options.Config["ha-iris:irisLicenseKey"] = "\uFEFF[ConfigFile]\r\nFileType=InterSystems License\r\n[License]\r\nLicenseKey=x\r\n"
+			options.Config["ha-iris:irisRegistryPassword"] = "token"
+			options.Secrets = append(options.Secrets, "ha-iris:irisLicenseKey", "ha-iris:irisRegistryPassword")
+			for key, value := range test.secrets {
+				options.Config["ha-iris:"+key] = value
+			}
+			checkRefused(t, options, []string{"has 1 problem;", test.want, "< "})
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -33,8 +34,16 @@ func (c Config) existingKubeconfig() (*kubeconfig.Config, error) {
 		found.AddSecret("cluster.kubeconfigPath", "a path while the secret kubeconfig is set too",
 			"one of the two: clear it here, or run: pulumi config rm kubeconfig")
 		return nil, found.Err()
+	case c.Kubeconfig.IsSet() && c.Kubeconfig.NotContent() != "":
+		found.AddSecret("kubeconfig", c.Kubeconfig.NotContent(), "a kubeconfig's content; set it with: "+
+			"pulumi config set --secret kubeconfig < FILE; or give its path in cluster.kubeconfigPath")
+		return nil, found.Err()
 	case c.Kubeconfig.IsSet():
 		return selectContext([]byte(c.Kubeconfig.Reveal()), "", c.Context, "kubeconfig")
+	case strings.Contains(c.KubeconfigPath, "\n"):
+		found.AddSecret("cluster.kubeconfigPath", "a text of several lines, perhaps a kubeconfig's content", "its path, or the secret "+
+			"kubeconfig: pulumi config set --secret kubeconfig < FILE; change its credentials, because they may have been read")
+		return nil, found.Err()
 	case c.KubeconfigPath != "":
 		path, err := expandHome(c.KubeconfigPath)
 		if err != nil {

@@ -22,7 +22,7 @@ func selectContext(content []byte, source, wanted, keyPath string) (*kubeconfig.
 	var found problems.List
 	config, err := kubeconfig.Parse(content)
 	if err != nil {
-		found.AddSecret(keyPath, fmt.Sprintf("something that is not a kubeconfig (%v)", err), "a kubeconfig in YAML (kubectl config view --raw)")
+		found.AddSecret(keyPath, fmt.Sprintf("something that is not a kubeconfig (%v)", err), "a kubeconfig in YAML: kubectl config view --raw --minify > FILE, and as a secret: pulumi config set --secret kubeconfig < FILE")
 		return nil, found.Err()
 	}
 	name, err := pickContext(config.ContextNames(), wanted)

@@ -156,18 +156,27 @@ func (c Config) validateSecrets(found *problems.List) {
 	} else if got, want := checkPassword(c.Password); want != "" {
 		found.AddSecret("irisPassword", got, want)
 	}
-	const setKey = "pulumi config set --secret irisLicenseKey < iris.key"
 	switch {
 	case c.Edition == Licensed && !c.LicenseKey.IsSet():
-		found.AddMissing("irisLicenseKey", "the content of iris.key, because iris.edition is licensed; set it with: "+setKey)
+		found.AddMissing("irisLicenseKey", "the content of iris.key, because iris.edition is licensed; set it with: "+setLicenseKey)
 	case c.Edition == Community && c.LicenseKey.IsSet():
 		found.AddSecret("irisLicenseKey", "a key for an edition that takes none",
 			"iris.edition licensed, or no key: pulumi config rm irisLicenseKey")
+	case c.LicenseKey.IsSet():
+		if got := checkLicenseKey(c.LicenseKey); got != "" {
+			found.AddSecret("irisLicenseKey", got, "the content of iris.key; set it with: "+setLicenseKey)
+		}
 	}
 	c.validateLogin(found)
 }
 
 func (c Config) validateLogin(found *problems.List) {
+	if c.RegistryPassword.IsSet() {
+		if got := c.RegistryPassword.NotLogin(); got != "" {
+			found.AddSecret("irisRegistryPassword", got, "the password or token alone; set it with: "+
+				"pulumi config set --secret irisRegistryPassword < FILE")
+		}
+	}
 	switch {
 	case c.needsLogin() && !c.RegistryPassword.IsSet():
 		found.AddMissing("irisRegistryPassword", "the password or token of "+c.Registry.Username+

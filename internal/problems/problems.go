@@ -35,6 +35,9 @@ func (l *List) Add(path string, got any, want string) {
 	if _, describesItself := got.(fmt.Stringer); describesItself || isPlain(got) {
 		shown = fmt.Sprint(got)
 	}
+	if text, isText := got.(string); isText && isContent(text) {
+		shown = "the content of a file"
+	}
 	l.problems = append(l.problems, Problem{Path: path, Got: shown, Want: want, shown: true})
 }
 
@@ -87,6 +90,12 @@ func (l *List) All() []error { return l.problems }
 
 // Err returns all problems joined, or nil when there are none.
 func (l *List) Err() error { return errors.Join(l.problems...) }
+
+// isContent recognizes what somebody pasted where a name or a path belongs. It may hold a key, so it is not shown.
+func isContent(text string) bool {
+	const fewLines = 3 // Of settings that were meant; none has as many.
+	return strings.Contains(text, "PRIVATE KEY-----") || strings.Count(text, "\n") >= fewLines
+}
 
 func isPlain(v any) bool {
 	switch v.(type) {

@@ -55,3 +55,14 @@ func TestHide_TakesTheValuesOutOfOneSection(t *testing.T) {
 		t.Error("no problem became one")
 	}
 }
+
+func TestList_DoesNotShowThePastedContentOfAFile(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"-----BEGIN RSA PRIVATE KEY-----hunter2", "kind: Config\nusers:\n- user:\n    token: hunter2\n"} {
+		var found problems.List
+		found.Add("iris.tlsSecret", text, "a name")
+		if got := found.Err().Error(); got != "iris.tlsSecret: got the content of a file, want a name" {
+			t.Errorf("got %s", got)
+		}
+	}
+}
