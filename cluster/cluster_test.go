@@ -368,15 +368,6 @@ func TestGravitonNodesGetTheARMImage(t *testing.T) {
 	}
 }
 
-func TestEKSPartitions(t *testing.T) {
-	t.Parallel()
-	for region, want := range map[string]string{"eu-west-1": "aws", "us-gov-west-1": "aws-us-gov", "cn-north-1": "aws-cn"} {
-		if got := awsPartition(region); got != want {
-			t.Errorf("%s: got %s, want %s", region, got, want)
-		}
-	}
-}
-
 func TestEKSSubnetsDoNotOverlapAndStayInTheirZones(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)

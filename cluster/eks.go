@@ -27,7 +27,6 @@ var (
 	awsRegion    = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
 	awsVersion   = regexp.MustCompile(`^1\.\d+$`)
 	awsSubnetID  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
-	awsRoleARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
 	awsZoneID    = regexp.MustCompile(`^[a-z]+\d+-az\d+$`)
 	awsTagsKey   = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]+$`)
 	awsTagsValue = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]*$`)
@@ -46,9 +45,15 @@ func awsTags() tagRules {
 func (c Config) validateEKS(found *problems.List) {
 	c.checkName(found)
 	c.checkRegion(found, awsRegionKey, awsRegion, "eu-west-1")
+	if awsForeignRegions.MatchString(c.Region) {
+		found.Add(awsRegionKey, c.Region, "a region of one of AWS' partitions "+strings.Join(awsPartNames(), ", ")+
+			": what the others call things is not known here")
+	}
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, awsVersion, "a version such as 1.35, without a patch")
 	c.checkPattern(found, "instanceType", c.InstanceType, awsInstanceType, "an EC2 instance type, such as m6i.xlarge")
-	c.checkPattern(found, "assumeRoleArn", c.AssumeRoleARN, awsRoleARN, "a role: arn:aws:iam::ACCOUNT:role/NAME")
+	if part := awsPartOf(c.Region); c.AssumeRoleARN != "" && !part.isRole(c.AssumeRoleARN) {
+		found.Add("cluster.assumeRoleArn", c.AssumeRoleARN, fmt.Sprintf("a role of the partition that %s is in: %s", c.Region, part.roleExample()))
+	}
 	c.checkZones(found, c.validAWSZone, fmt.Sprintf("a zone of %s, such as %sa, that EKS does not refuse (%s)",
 		c.Region, c.Region, strings.Join(refusedZoneIDs(), ", ")))
 	c.checkDisk(found, diskLimits{minimum: 20, maximum: 16384, why: "a gp3 volume of at most 16384 that holds the replicas"})
@@ -128,11 +133,11 @@ type roles struct {
 func (e *eks) identity() (*roles, error) {
 	var r roles
 	var err error
-	r.cluster, r.clusterAttachments, err = e.role("control-plane", "eks.amazonaws.com", "AmazonEKSClusterPolicy")
+	r.cluster, r.clusterAttachments, err = e.role("control-plane", controlPlanePrincipal, "AmazonEKSClusterPolicy")
 	if err != nil {
 		return nil, err
 	}
-	r.nodes, r.nodeGroupAttachments, err = e.role("nodes", "ec2.amazonaws.com",
+	r.nodes, r.nodeGroupAttachments, err = e.role("nodes", awsPartOf(e.cfg.Region).nodes,
 		"AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly",
 		// A shell on a node that does not join, without SSH, keys or an open port.
 		"AmazonSSMManagedInstanceCore")
@@ -152,7 +157,7 @@ func (e *eks) role(part, service string, policies ...string) (*iam.Role, []pulum
 	for _, policy := range policies {
 		attachment, err := iam.NewRolePolicyAttachment(e.ctx, e.name(part+"-"+policy), &iam.RolePolicyAttachmentArgs{
 			Role:      role.Name,
-			PolicyArn: pulumi.Sprintf("arn:%s:iam::aws:policy/%s", awsPartition(e.cfg.Region), policy),
+			PolicyArn: pulumi.String(awsPartOf(e.cfg.Region).managedPolicy(policy)),
 		}, e.options()...)
 		if err != nil {
 			return nil, nil, fmt.Errorf("attach %s to the role for %s: %w", policy, part, err)
@@ -160,18 +165,6 @@ func (e *eks) role(part, service string, policies ...string) (*iam.Role, []pulum
 		attachments = append(attachments, attachment)
 	}
 	return role, attachments, nil
-}
-
-// awsPartition is the part of AWS that a region belongs to; names of policies differ by it.
-func awsPartition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	default:
-		return "aws"
-	}
 }
 
 func (e *eks) controlPlane(network *eksNetwork, r *roles) (*awseks.Cluster, error) {
