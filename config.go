@@ -99,6 +99,8 @@ func (c Config) Validate() error {
 	}
 	c.validateDisk(&found)
 	c.validateCores(&found)
+	c.validateMachine(&found)
+	c.validateVolume(&found)
 	if c.Storage.Secret {
 		return problems.Hide(found.Err(), "storage")
 	}
@@ -147,6 +149,22 @@ func (c Config) validateDisk(found *problems.List) {
 		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole copy of iris.size (%s), and "+
 			"Longhorn uses %d %% of the disk", (volume*100/usablePercent+gib-1)/gib, c.IRIS.Size, usablePercent))
 	}
+}
+
+// validateVolume refuses what Longhorn cannot keep: a replica is one sparse file, and on ext4 a file ends below 16 TiB.
+func (c Config) validateVolume(found *problems.List) {
+	const largestFile = 16 << 40
+	if volume, err := c.IRIS.VolumeBytes(); err == nil && c.Storage.Install && volume >= largestFile {
+		found.Add("iris.size", c.IRIS.Size, "less than 16Ti: each copy is one file of Longhorn's, and ext4 ends there")
+	}
+}
+
+// validateMachine refuses a database that fits no node, as far as the machine's name tells its size.
+func (c Config) validateMachine(found *problems.List) {
+	cores, _ := c.Cluster.VisibleCores()
+	memory, _ := c.Cluster.MemoryGiB()
+	const gib = 1 << 30
+	found.Merge(c.IRIS.CheckMachine(c.Cluster.InstanceType, cores, int64(memory)*gib))
 }
 
 // validateCores refuses machines on which the Community edition does not start: it counts the cores that it sees, and a

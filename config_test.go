@@ -93,6 +93,13 @@ func TestLoadConfig_RefusesABadCluster(t *testing.T) {
 			map[string]string{"cluster": `{"cloud":"eks","instanceType":"m6i.8xlarge"}`, "kubeconfig": ""},
 			[]string{`cluster.instanceType: got "m6i.8xlarge", want a machine with at most 20 cores instead of 32`},
 		},
+		"database as large as the machine": {
+			map[string]string{"cluster": `{"cloud":"eks"}`, "iris": `{"memory":"16Gi","cpu":4}`, "kubeconfig": ""},
+			[]string{
+				`iris.cpu: got "4", want less than the 4 cores of a node (m6i.xlarge)`, `iris.memory: got "16Gi", want less than the 16 GiB`,
+			},
+		},
+		"volume larger than a file of Longhorn's": {with("iris", `{"size":"16Ti"}`), []string{`iris.size: got "16Ti", want less than 16Ti`}},
 		"disk too small for a copy": {map[string]string{
 			"cluster": `{"cloud":"gke","dataDiskGiB":100}`, "iris": `{"size":"90Gi"}`, "kubeconfig": "",
 		}, []string{"cluster.dataDiskGiB: got 100, want at least 129: each node holds a whole copy of iris.size (90Gi), and Longhorn uses 70 %"}},

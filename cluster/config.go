@@ -194,6 +194,7 @@ func (c Config) Validate() error {
 	case known:
 		c.refuseForeign(&found)
 		kind.validate(c, &found)
+		c.checkLimits(&found)
 	case c.Cloud == "":
 		found.AddMissing("cluster.cloud", "one of "+cloudNames())
 	default:

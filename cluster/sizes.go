@@ -14,6 +14,8 @@ var (
 	// azureVMSize has the groups family, number, number that is left of it, and version.
 	azureVMSize       = regexp.MustCompile(`^Standard_([A-Z]+)(\d+)(?:-(\d+))?[a-z]*(?:_[A-Z][A-Za-z0-9]*)*(?:_v(\d+))?$`)
 	googleMachineType = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
+	googleMemory      = regexp.MustCompile(`^(?:n2|n2d|n4|e2|c3|c3d|c4|t2d|t2a|n1)-(standard|highmem|highcpu)-`)
+	awsMemory         = regexp.MustCompile(`^([cmr])\d`)
 	googleCores       = regexp.MustCompile(`^[a-z][a-z0-9]*-(?:standard|high[a-z]+|ultramem|megamem|hypermem|custom)-(\d+)(?:-[a-z0-9]+)*$`)
 )
 
@@ -76,3 +78,40 @@ func gcpCores(instanceType string) (int, bool) {
 	cores, err := strconv.Atoi(parts[1])
 	return cores, err == nil
 }
+
+// MemoryGiB returns the most memory that a node of the instance type can have, as far as the type's name tells; false when
+// it does not. The families that are counted have up to 2, 4 or 8 GiB for each core, as their kind says.
+func (c Config) MemoryGiB() (gib int, known bool) {
+	cores, known := c.VisibleCores()
+	perCore := memoryPerCore(c.InstanceType)
+	if !known || perCore == 0 {
+		return 0, false
+	}
+	return cores * perCore, true
+}
+
+func memoryPerCore(instanceType string) int {
+	kinds := map[string]int{
+		"c": 2, "m": 4, "r": 8, // AWS: compute, general purpose, memory.
+		"F": 2, "FS": 2, "D": 4, "DS": 4, "DC": 4, "E": 8, "EC": 8, // Azure.
+		"highcpu": 2, "standard": 4, "highmem": 8, // Google.
+	}
+	if parts := awsMemory.FindStringSubmatch(instanceType); parts != nil && awsInstanceType.MatchString(instanceType) {
+		return kinds[parts[1]]
+	}
+	// A second number (E16-4s_v5) takes cores away and leaves the memory; lower-case l and m stand for less and more of it.
+	if parts := azureVMSize.FindStringSubmatch(instanceType); parts != nil {
+		if parts[3] != "" || azureUnusualMemory.MatchString(instanceType) {
+			return 0
+		}
+		return kinds[parts[1]]
+	}
+	if parts := googleMemory.FindStringSubmatch(instanceType); parts != nil {
+		return kinds[parts[1]]
+	}
+	return 0
+}
+
+// azureUnusualMemory matches sizes whose letters behind the number say that they have more or less memory than their
+// family, and F sizes of version 6 and later, which have up to 8 GiB per core.
+var azureUnusualMemory = regexp.MustCompile(`^Standard_[A-Z]+\d+[a-z]*[lmi]|^Standard_F\d+[a-z]*_v([6-9]|\d\d)$`)

@@ -43,6 +43,7 @@ func (c Config) Validate() error {
 	c.validateSecrets(&found)
 	c.Service.validate(&found)
 	c.validateMetrics(&found)
+	c.validateLimits(&found)
 	return found.Err()
 }
 
@@ -76,6 +77,7 @@ func (c Config) validateImages(found *problems.List) {
 	if c.Architecture != "" {
 		oneOf(found, "iris.architecture", c.Architecture, "amd64", "arm64")
 	}
+	c.checkEdition(found)
 	if c.Edition == Licensed && strings.Contains(c.Image, "-community") {
 		found.Add("iris.image", c.Image, "an image of the licensed edition, because iris.edition is licensed")
 	}

@@ -95,6 +95,7 @@ func (c Config) validate() error {
 		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
 			"%d to %d: a single copy is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
 	}
+	c.validateLengths(&found)
 	c.validateImage(&found)
 	c.validateChart(&found)
 	return found.Err()
@@ -111,6 +112,19 @@ func (c Config) validateSecret(found *problems.List) {
 		found.AddSecret("storage.className", "a name while a value of storage is secret", DefaultClassName+": which value is "+
 			"secret the program cannot see, and the name of an object is none; or no secret in storage, "+
 			"such as the name of a Secret of yours in the chart's values; "+remove)
+	}
+}
+
+// maxText bounds texts that nothing else does: the longest path on Linux, and longer than any reference of an image.
+const maxText = 4096
+
+func (c Config) validateLengths(found *problems.List) {
+	for _, setting := range []struct{ path, text string }{
+		{"storage.version", c.Version}, {"storage.chart", c.Chart}, {"storage.nodePrepImage", c.NodePrepImage},
+	} {
+		if len(setting.text) > maxText {
+			found.AddSecret(setting.path, fmt.Sprintf("%d characters", len(setting.text)), fmt.Sprintf("at most %d", maxText))
+		}
 	}
 }
 
