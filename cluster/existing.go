@@ -68,7 +68,8 @@ func (c Config) preflightExisting(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return checkReachable(ctx, config)
+	_, err = checkReachable(ctx, config)
+	return err
 }
 
 // existing uses a cluster that is already there.
@@ -85,34 +86,39 @@ func (c *Cluster) existing(ctx *pulumi.Context, name string, cfg Config) error {
 	return c.connect(ctx, name, pulumi.String(text), nil)
 }
 
-// checkReachable asks the API server for its version, with the kubeconfig's own credentials if it has any. Those that a
-// plugin brings are for the Kubernetes provider to try: asked twice, a plugin such as the AWS CLI's costs a second twice.
-func checkReachable(ctx context.Context, config *kubeconfig.Config) error {
+// checkReachable asks the API server for its version, with the kubeconfig's own credentials if it has any, and returns the
+// client that reached it. What a plugin or an identity provider would have to bring is not waited for: that the server is there
+// is known without.
+func checkReachable(ctx context.Context, config *kubeconfig.Config) (*kubeconfig.Client, error) {
 	name := config.CurrentContext
 	where := fmt.Sprintf("cluster.context: context %q (server %s)", name, config.Server())
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	response, err := config.Get(ctx, "/version")
+	client, err := config.Client()
+	if err != nil {
+		return nil, fmt.Errorf("%s: its kubeconfig cannot be used: %w", where, err)
+	}
+	response, err := client.Get(ctx, "/version")
 	var unreached *url.Error
 	switch {
 	case errors.As(err, &unreached):
-		return fmt.Errorf("%s: cannot be reached: %w; check that the cluster runs, that this machine's network (VPN, "+
+		return nil, fmt.Errorf("%s: cannot be reached: %w; check that the cluster runs, that this machine's network (VPN, "+
 			"proxy, firewall) leads to it, and try: kubectl --context %s version", where, err, name)
 	case err != nil:
-		return fmt.Errorf("%s: its kubeconfig cannot be used: %w", where, err)
+		return nil, fmt.Errorf("%s: its kubeconfig cannot be used: %w", where, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // Only the status counts; a failed close loses nothing.
 	refused := response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden
 	switch {
 	case response.StatusCode == http.StatusOK:
-		return nil
-	case refused && config.UsesPlugin():
-		return nil // It is there, and does not talk to strangers.
+		return client, nil
+	case refused && client.GetIsAnonymous():
+		return client, nil // It is there, and does not talk to strangers.
 	case refused:
-		return fmt.Errorf("%s: refuses the credentials (%s); check that they have not expired, and try: "+
+		return nil, fmt.Errorf("%s: refuses the credentials (%s); check that they have not expired, and try: "+
 			"kubectl --context %s version", where, response.Status, name)
 	default:
-		return fmt.Errorf("%s: answered %s instead of its version; check that the server is a Kubernetes API server",
+		return nil, fmt.Errorf("%s: answered %s instead of its version; check that the server is a Kubernetes API server",
 			where, response.Status)
 	}
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/secret"
@@ -32,7 +34,7 @@ func TestCheckReachableSaysWhatIsWrong(t *testing.T) {
 		http.StatusNotFound:     "answered 404 Not Found instead of its version",
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
-		err := checkReachable(t.Context(), kubeconfigFor(t, server.URL))
+		_, err := checkReachable(t.Context(), kubeconfigFor(t, server.URL))
 		server.Close()
 		switch {
 		case want == "" && err != nil:
@@ -49,7 +51,7 @@ func TestCheckReachableNamesContextServerAndCommand(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close() // Nobody listens there any more.
-	err := checkReachable(t.Context(), kubeconfigFor(t, server.URL))
+	_, err := checkReachable(t.Context(), kubeconfigFor(t, server.URL))
 	if err == nil {
 		t.Fatal("reached a closed port")
 	}
@@ -99,19 +101,63 @@ func TestCheckReachableLeavesPluginsToTheProvider(t *testing.T) {
 	config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{Exec: &kubeconfig.Exec{
 		Command: plugin, APIVersion: execVersion, InteractiveMode: "Never",
 	}})
-	if err := checkReachable(t.Context(), config); err != nil {
+	if _, err := checkReachable(t.Context(), config); err != nil {
 		t.Errorf("a server that refuses strangers is there: %v", err)
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the plugin was run")
 	}
 	strangers := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{})
-	if err := checkReachable(t.Context(), strangers); err == nil || !strings.Contains(err.Error(), "refuses the credentials") {
+	if _, err := checkReachable(t.Context(), strangers); err == nil || !strings.Contains(err.Error(), "refuses the credentials") {
 		t.Errorf("no credentials at all: got %v", err)
 	}
 	config.Users[0].User.Exec.Command, config.Users[0].User.Exec.InstallHint = "no-such-plugin", "Get it at example.com."
-	err := checkReachable(t.Context(), config)
+	_, err := checkReachable(t.Context(), config)
 	if err == nil || !strings.Contains(err.Error(), "Get it at example.com.") || strings.Contains(err.Error(), "cannot be reached") {
 		t.Errorf("an absent plugin: got %v", err)
+	}
+}
+
+// A server that takes no strangers, as most do that are not asked for their version by everybody.
+func TestCheckReachableTakesEveryKindOfUser(t *testing.T) {
+	t.Parallel()
+	claims := func(expires time.Time) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, expires.Unix())) + ".c2ln"
+	}
+	fresh, expired := claims(time.Now().Add(time.Hour)), claims(time.Now().Add(-time.Hour))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+fresh {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer server.Close()
+	oidc := func(idToken, refresh string) kubeconfig.User {
+		return kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "oidc", Config: map[string]string{
+			"idp-issuer-url": "https://127.0.0.1:1", "client-id": "kubernetes", "id-token": idToken, "refresh-token": refresh,
+		}}}
+	}
+	plugin := &kubeconfig.Exec{Command: "false", APIVersion: execVersion, InteractiveMode: "Never"}
+	absent := filepath.Join(t.TempDir(), "absent")
+	for name, test := range map[string]struct {
+		user kubeconfig.User
+		want string
+	}{
+		"token":              {kubeconfig.User{Token: fresh}, ""},
+		"plugin":             {kubeconfig.User{Exec: plugin}, ""},
+		"oidc":               {oidc(fresh, "hunter2"), ""},
+		"oidc, expired":      {oidc(expired, "hunter2"), ""},
+		"oidc, over":         {oidc(expired, ""), "its kubeconfig cannot be used: auth-provider oidc: the id-token has expired"},
+		"another token":      {kubeconfig.User{Token: "hunter2"}, "refuses the credentials"},
+		"token and a plugin": {kubeconfig.User{Token: "hunter2", Exec: plugin}, "refuses the credentials"},
+		"no token file":      {kubeconfig.User{TokenFile: absent}, "its kubeconfig cannot be used: tokenFile names a file that cannot be read"},
+		"azure":              {kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "azure"}}, "kubelogin"},
+	} {
+		client, err := checkReachable(t.Context(), kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, test.user))
+		switch {
+		case test.want == "" && (err != nil || client == nil):
+			t.Errorf("%s: got %v", name, err)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2")):
+			t.Errorf("%s: got %v, want %s", name, err, test.want)
+		}
 	}
 }

@@ -25,8 +25,9 @@ const (
 	kind       = "Config"
 )
 
-// Early versions of the protocol of credential plugins.
+// The protocol of credential plugins. client-go has dropped v1alpha1.
 const (
+	pluginV1       = "client.authentication.k8s.io/v1"
 	pluginV1Beta1  = "client.authentication.k8s.io/v1beta1"
 	pluginV1Alpha1 = "client.authentication.k8s.io/v1alpha1"
 )
@@ -94,7 +95,7 @@ type User struct {
 	ImpersonateUserExtra  map[string][]string `json:"as-user-extra,omitempty"`
 	Username              string              `json:"username,omitempty"`
 	Password              string              `json:"password,omitempty"`
-	AuthProvider          json.RawMessage     `json:"auth-provider,omitempty"`
+	AuthProvider          *AuthProvider       `json:"auth-provider,omitempty"`
 	Exec                  *Exec               `json:"exec,omitempty"`
 	Extensions            json.RawMessage     `json:"extensions,omitempty"`
 }
@@ -109,6 +110,12 @@ type Exec struct {
 	InstallHint        string            `json:"installHint,omitempty"`
 	ProvideClusterInfo bool              `json:"provideClusterInfo"`
 	InteractiveMode    string            `json:"interactiveMode,omitempty"`
+}
+
+// AuthProvider is what client-go had before plugins; only the name oidc is left. Its configuration holds tokens.
+type AuthProvider struct {
+	Name   string            `json:"name"`
+	Config map[string]string `json:"config"`
 }
 
 // EnvironmentItem is an environment variable of a plugin.

@@ -10,9 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Server returns the URL of the API server of a kubeconfig with one cluster; empty when it has none.
@@ -23,29 +23,27 @@ func (c *Config) Server() string {
 	return c.Clusters[0].Cluster.Server
 }
 
-// UsesPlugin reports whether a credential plugin brings the credentials of a kubeconfig with one user. Get sends none then.
-func (c *Config) UsesPlugin() bool { return len(c.Users) > 0 && c.Users[0].User.Exec != nil }
-
-// Get asks the API server of a kubeconfig with one cluster and user, whose files are embedded, for a path. It runs no
-// credential plugin, because the Kubernetes provider is about to, and some take a second, but looks whether it is there.
-// The caller closes the answer's body. Errors of the network are *url.Error, all others those of the kubeconfig.
+// Get asks the API server of a kubeconfig for a path, as Client.Get does, over a connection of its own.
 func (c *Config) Get(ctx context.Context, path string) (*http.Response, error) {
 	client, err := c.Client()
 	if err != nil {
 		return nil, err
 	}
-	return client.Do(ctx, http.MethodGet, path, "", nil)
+	return client.Get(ctx, path)
 }
 
 // Client talks to the API server of a kubeconfig, over connections that it keeps. Safe for concurrent use.
 type Client struct {
-	server string
-	user   User
-	http   *http.Client
+	context string
+	server  string
+	user    User
+	http    *http.Client
+	plugin  *plugin // Nil: none brings credentials.
 }
 
-// Client returns a client for a kubeconfig with one cluster and user, whose files are embedded. It sends nothing yet; its
-// errors are those that client-go, and so the Kubernetes provider, would have with the kubeconfig.
+// Client returns a client for a kubeconfig with one cluster and user, whose files are embedded. It sends nothing and runs no
+// plugin yet, but looks whether it is there. Its errors are those that client-go, and so the Kubernetes provider, would have
+// with the kubeconfig.
 func (c *Config) Client() (*Client, error) {
 	if len(c.Clusters) == 0 {
 		return nil, errors.New("the context has no cluster")
@@ -54,19 +52,99 @@ func (c *Config) Client() (*Client, error) {
 	if len(c.Users) > 0 {
 		user = c.Users[0].User
 	}
-	if err := errors.Join(cluster.check(), user.check(), user.Exec.check()); err != nil {
+	if err := errors.Join(cluster.check(), user.check(), user.Exec.check(), user.AuthProvider.check()); err != nil {
 		return nil, err
 	}
-	transport, err := cluster.transport(user)
+	transport, err := cluster.transport(user.ClientCertificateData, user.ClientKeyData)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{server: strings.TrimSuffix(cluster.Server, "/"), user: user, http: &http.Client{Transport: transport}}, nil
+	client := &Client{
+		context: c.CurrentContext, server: strings.TrimSuffix(cluster.Server, "/"), user: user, http: &http.Client{Transport: transport},
+	}
+	if user.usesPlugin() {
+		if err := user.Exec.find(); err != nil {
+			return nil, err
+		}
+		client.plugin = &plugin{exec: user.Exec, cluster: cluster}
+	}
+	return client, nil
 }
 
-// Do sends a request for a path of the API server. contentType and body may be empty. The caller closes the answer's body.
-// Errors of the network are *url.Error, all others those of the kubeconfig.
+// Get asks for a path with the credentials that the kubeconfig itself has. It runs no credential plugin, because the
+// Kubernetes provider is about to, and some take a second. The caller closes the answer's body. Errors of the network are
+// *url.Error, all others those of the kubeconfig.
+func (c *Client) Get(ctx context.Context, path string) (*http.Response, error) {
+	request, err := c.request(ctx, http.MethodGet, path, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.plugin != nil {
+		return c.http.Do(request)
+	}
+	switch err := c.user.authorize(request); {
+	case errors.Is(err, ErrRenew): // The provider renews them for itself.
+	case err != nil:
+		return nil, err
+	default:
+		c.user.impersonate(request)
+	}
+	return c.http.Do(request)
+}
+
+// GetIsAnonymous reports whether Get sends no credentials because something else brings them: a plugin, or an identity
+// provider that is asked for a new token. A server that refuses Get then says nothing about them.
+func (c *Client) GetIsAnonymous() bool {
+	return c.plugin != nil || errors.Is(c.user.authorize(&http.Request{Header: http.Header{}}), ErrRenew)
+}
+
+// Login gets the credentials that Do sends, if it is a plugin that brings them and they are not there yet. It may take as long
+// as the plugin, and so it is called before a request whose time is short. The error is ErrRenew when only kubectl can get them.
+func (c *Client) Login(ctx context.Context) error {
+	if c.plugin != nil {
+		_, err := c.plugin.credentials(ctx)
+		return err
+	}
+	return c.renewable(c.user.authorize(&http.Request{Header: http.Header{}}))
+}
+
+// Do sends a request for a path of the API server with all credentials, as kubectl would. contentType and body may be empty.
+// The caller closes the answer's body. Errors of the network are *url.Error, all others those of the kubeconfig.
 func (c *Client) Do(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, error) {
+	send := func(with *credentials) (*http.Response, error) {
+		request, err := c.request(ctx, method, path, contentType, body)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.user.authorize(request); err != nil {
+			return nil, c.renewable(err)
+		}
+		c.user.impersonate(request)
+		return with.send(c.http, request)
+	}
+	if c.plugin == nil {
+		return send(nil)
+	}
+	brought, err := c.plugin.credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	response, err := send(brought)
+	if err != nil || response.StatusCode != http.StatusUnauthorized {
+		return response, err
+	}
+	newer, err := c.plugin.renew(ctx, brought)
+	if newer == nil && err == nil {
+		return response, nil // They were new already.
+	}
+	_ = response.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	return send(newer)
+}
+
+func (c *Client) request(ctx context.Context, method, path, contentType string, body []byte) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, errors.New("server is not a URL")
@@ -74,10 +152,15 @@ func (c *Client) Do(ctx context.Context, method, path, contentType string, body 
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	if err := c.user.authorize(request); err != nil {
-		return nil, err
+	return request, nil
+}
+
+// renewable adds to ErrRenew what to do.
+func (c *Client) renewable(err error) error {
+	if errors.Is(err, ErrRenew) {
+		return fmt.Errorf("%w: run kubectl --context %s version, which stores a new one in its kubeconfig, then again", err, c.context)
 	}
-	return c.http.Do(request)
+	return err
 }
 
 // check finds what client-go, and so the Kubernetes provider, refuses later.
@@ -103,31 +186,17 @@ func (u User) check() error {
 	if u.Token != "" && u.Username+u.Password != "" {
 		return errors.New("the user has a token and a password")
 	}
+	if u.Exec != nil && u.AuthProvider != nil {
+		return errors.New("the user has an exec plugin and an auth-provider")
+	}
 	if u.Impersonate == "" && (u.ImpersonateUID != "" || len(u.ImpersonateGroups)+len(u.ImpersonateUserExtra) > 0) {
 		return errors.New("as-uid, as-groups and as-user-extra need a user in \"as\"")
 	}
 	return nil
 }
 
-// check, like the cluster's. It also says what to install when the plugin is not there.
-func (e *Exec) check() error {
-	switch {
-	case e == nil:
-		return nil
-	case e.Command == "" || e.APIVersion == "" || e.InteractiveMode == "":
-		return errors.New("exec needs command, apiVersion and interactiveMode")
-	}
-	_, err := exec.LookPath(e.Command)
-	switch {
-	case err != nil && e.InstallHint != "":
-		return fmt.Errorf("credential plugin: %w. %s", err, e.InstallHint)
-	case err != nil:
-		return fmt.Errorf("credential plugin: %w", err)
-	}
-	return nil
-}
-
-func (c Cluster) transport(user User) (*http.Transport, error) {
+// transport connects to the API server, with a client certificate if there is one.
+func (c Cluster) transport(certificate, key []byte) (*http.Transport, error) {
 	settings := &tls.Config{
 		ServerName:         c.TLSServerName,
 		InsecureSkipVerify: c.InsecureSkipTLSVerify, //nolint:gosec // The kubeconfig's owner decides; so do kubectl and the provider.
@@ -138,8 +207,8 @@ func (c Cluster) transport(user User) (*http.Transport, error) {
 			return nil, errors.New("the certificate authority is not a certificate in PEM")
 		}
 	}
-	if len(user.ClientCertificateData) > 0 {
-		pair, err := tls.X509KeyPair(user.ClientCertificateData, user.ClientKeyData)
+	if len(certificate) > 0 {
+		pair, err := tls.X509KeyPair(certificate, key)
 		if err != nil {
 			return nil, fmt.Errorf("client certificate: %w", err)
 		}
@@ -150,11 +219,13 @@ func (c Cluster) transport(user User) (*http.Transport, error) {
 		proxy = http.ProxyURL(address)
 	}
 	// Several questions are asked at once; HTTP/2 puts them on one connection.
-	return &http.Transport{TLSClientConfig: settings, Proxy: proxy, ForceAttemptHTTP2: true}, nil
+	return &http.Transport{
+		TLSClientConfig: settings, Proxy: proxy, ForceAttemptHTTP2: true, DisableCompression: c.DisableCompression,
+	}, nil
 }
 
-// authorize adds the credentials that are not part of the connection. As in client-go, the token in a file goes before one
-// in the text, which is older, if the file can be read.
+// authorize adds the credentials that are not part of the connection and come from no plugin. As in client-go, the token in a
+// file goes before one in the text, which is older, if the file can be read, and both before an auth-provider.
 func (u User) authorize(request *http.Request) error {
 	token := u.Token
 	if u.TokenFile != "" {
@@ -174,6 +245,45 @@ func (u User) authorize(request *http.Request) error {
 		request.Header.Set("Authorization", "Bearer "+token)
 	case u.Username != "":
 		request.SetBasicAuth(u.Username, u.Password)
+	case u.AuthProvider != nil:
+		token, err := u.AuthProvider.idToken(time.Now())
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	return nil
+}
+
+// impersonate adds the headers that act as somebody else.
+func (u User) impersonate(request *http.Request) {
+	if u.Impersonate == "" {
+		return
+	}
+	request.Header.Set("Impersonate-User", u.Impersonate)
+	if u.ImpersonateUID != "" {
+		request.Header.Set("Impersonate-Uid", u.ImpersonateUID)
+	}
+	for _, group := range u.ImpersonateGroups {
+		request.Header.Add("Impersonate-Group", group)
+	}
+	for key, values := range u.ImpersonateUserExtra {
+		for _, value := range values {
+			request.Header.Add("Impersonate-Extra-"+escapeHeader(key), value)
+		}
+	}
+}
+
+// escapeHeader writes what a header's name must not hold, and "%", as %XX; the API server reads it so.
+func escapeHeader(name string) string {
+	const plain = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	var escaped strings.Builder
+	for _, b := range []byte(name) {
+		if strings.IndexByte(plain, b) < 0 {
+			fmt.Fprintf(&escaped, "%%%02X", b)
+			continue
+		}
+		escaped.WriteByte(b)
+	}
+	return escaped.String()
 }

@@ -7,18 +7,22 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // As the Kubernetes provider and kubectl have it.
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -31,6 +35,12 @@ func apiServer(t *testing.T) (server *httptest.Server, authority []byte) {
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Got-Path", r.URL.Path)
 		w.Header().Set("Got-Authorization", r.Header.Get("Authorization"))
+		for name, values := range r.Header {
+			if strings.HasPrefix(name, "Impersonate-") {
+				w.Header().Add("Got-Impersonation", name+" "+strings.Join(values, ","))
+			}
+		}
+		slices.Sort(w.Header()["Got-Impersonation"])
 		for _, certificate := range r.TLS.PeerCertificates {
 			w.Header().Set("Got-Certificate", certificate.Subject.CommonName)
 		}
@@ -41,7 +51,24 @@ func apiServer(t *testing.T) (server *httptest.Server, authority []byte) {
 	return server, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }
 
-func TestGetSendsWhatClientGoSends(t *testing.T) {
+// failingPlugin must not be run.
+var failingPlugin = &kubeconfig.Exec{Command: "false", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
+
+func oidc(idToken string) *kubeconfig.AuthProvider {
+	return &kubeconfig.AuthProvider{Name: "oidc", Config: map[string]string{
+		"idp-issuer-url": "https://127.0.0.1:1",
+		// client-go keeps a token for each client.
+		"client-id": "of " + idToken, "id-token": idToken, "refresh-token": "hunter2",
+	}}
+}
+
+// webToken returns a JSON web token without a signature, valid for a time.
+func webToken(valid time.Duration) string {
+	claims := fmt.Sprintf(`{"sub":"me","exp":%d}`, time.Now().Add(valid).Unix())
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
+
+func TestRequestsCarryWhatClientGoSends(t *testing.T) {
 	t.Parallel()
 	server, authority := apiServer(t)
 	tokenFile := filepath.Join(t.TempDir(), "token")
@@ -62,20 +89,44 @@ func TestGetSendsWhatClientGoSends(t *testing.T) {
 		"token and an absent file": {Token: "from-text", TokenFile: tokenFile + "-absent"},
 		"token and an empty file":  {Token: "from-text", TokenFile: empty},
 		"password":                 {Username: "me", Password: "s3cr3t"},
+		"id-token":                 {AuthProvider: oidc(webToken(time.Hour))},
+		"id-token in floats":       {AuthProvider: oidc("e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"exp":9.9e9}`)) + ".")},
+		"token and provider":       {Token: "from-text", AuthProvider: oidc(webToken(-time.Hour))},
+		"token and plugin":         {Token: "from-text", Exec: failingPlugin},
+		"token file and plugin":    {TokenFile: tokenFile, Exec: failingPlugin},
+		"password and plugin":      {Username: "me", Password: "s3cr3t", Exec: failingPlugin},
+		"certificate and plugin":   {ClientCertificateData: certificate, ClientKeyData: key, Exec: failingPlugin},
+		"impersonation": {
+			Token: "t", Impersonate: "jane", ImpersonateUID: "7", ImpersonateGroups: []string{"a", "b"},
+			ImpersonateUserExtra: map[string][]string{"example.com/reason 100%": {"x", "y"}, "Scopes": {"z"}},
+		},
+		"impersonation with id-token": {AuthProvider: oidc(webToken(time.Hour)), Impersonate: "jane"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL + "/prefix/", CertificateAuthorityData: authority}, user)
-			response, err := config.Get(t.Context(), "/version")
+			client, err := config.Client()
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer response.Body.Close() //nolint:errcheck // Nothing is read.
+			if err := client.Login(t.Context()); err != nil || client.GetIsAnonymous() {
+				t.Errorf("anonymous %v, %v", client.GetIsAnonymous(), err)
+			}
 			want := byClientGosClient(t, config)
 			defer want.Body.Close() //nolint:errcheck // Nothing is read.
-			for _, field := range []string{"Got-Path", "Got-Authorization", "Got-Certificate"} {
-				if got, want := response.Header.Get(field), want.Header.Get(field); got != want {
-					t.Errorf("%s: got %q, client-go sends %q", field, got, want)
+			for name, send := range map[string]func() (*http.Response, error){
+				"Get": func() (*http.Response, error) { return client.Get(t.Context(), "/version") },
+				"Do":  func() (*http.Response, error) { return client.Do(t.Context(), http.MethodGet, "/version", "", nil) },
+			} {
+				response, err := send()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close() //nolint:errcheck // Nothing is read.
+				for _, field := range []string{"Got-Path", "Got-Authorization", "Got-Certificate", "Got-Impersonation"} {
+					if got, want := response.Header.Values(field), want.Header.Values(field); !slices.Equal(got, want) {
+						t.Errorf("%s: %s: got %q, client-go sends %q", name, field, got, want)
+					}
 				}
 			}
 		})
@@ -198,7 +249,21 @@ func TestGetSaysWhatIsWrongWithTheKubeconfig(t *testing.T) {
 		"a token and a password":             {server, kubeconfig.User{Token: "hunter2", Username: "me", Password: "hunter2"}},
 		`need a user in "as"`:                {server, kubeconfig.User{ImpersonateUID: "7"}},
 		"exec needs command":                 {server, plugin(func(e *kubeconfig.Exec) { e.APIVersion = "" })},
-		"and interactiveMode":                {server, plugin(func(e *kubeconfig.Exec) { e.InteractiveMode = "" })},
+		"exec's apiVersion is neither":       {server, plugin(func(e *kubeconfig.Exec) { e.APIVersion = "client.authentication.k8s.io/v1alpha1" })},
+		"interactiveMode is not Never":       {server, plugin(func(e *kubeconfig.Exec) { e.InteractiveMode = "hunter2" })},
+		"exec's env has no name":             {server, plugin(func(e *kubeconfig.Exec) { e.Env = []kubeconfig.EnvironmentItem{{Value: "hunter2"}} })},
+		"an exec plugin and an auth-provider": {server, kubeconfig.User{
+			AuthProvider: oidc(webToken(time.Hour)), Exec: failingPlugin,
+		}},
+		"kubelogin convert-kubeconfig":   {server, kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "azure"}}},
+		"gke-gcloud-auth-plugin":         {server, kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "gcp"}}},
+		"the only one left is oidc":      {server, kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "openstack"}}},
+		"needs idp-issuer-url":           {server, kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "oidc"}}},
+		"id-token is not a JSON web tok": {server, kubeconfig.User{AuthProvider: oidc("hunter2")}},
+		"there is no refresh-token": {server, kubeconfig.User{AuthProvider: &kubeconfig.AuthProvider{Name: "oidc", Config: map[string]string{
+			"idp-issuer-url": "https://127.0.0.1:1", "client-id": "kubernetes", "id-token": webToken(-time.Hour),
+		}}}},
+		"and interactiveMode": {server, plugin(func(e *kubeconfig.Exec) { e.InteractiveMode = "" })},
 	} {
 		config := kubeconfig.New("here", test.cluster, test.user)
 		response, err := config.Get(t.Context(), "/version")
@@ -214,8 +279,17 @@ func TestGetSaysWhatIsWrongWithTheKubeconfig(t *testing.T) {
 			t.Fatal(err)
 		}
 		settings, err := clientcmd.RESTConfigFromKubeConfig([]byte(text))
+		var client *http.Client
 		if err == nil {
-			_, err = rest.HTTPClientFor(settings)
+			client, err = rest.HTTPClientFor(settings)
+		}
+		if err == nil && test.user.AuthProvider != nil { // It looks at tokens when it sends one.
+			response, failed := client.Get(server.Server)
+			if err = failed; err == nil {
+				_ = response.Body.Close()
+			} else if strings.Contains(err.Error(), "connection refused") {
+				err = nil
+			}
 		}
 		if err == nil {
 			t.Errorf("%s: client-go takes it", want)
@@ -233,8 +307,43 @@ func TestGetLooksWhetherThePluginIsThere(t *testing.T) {
 		if err == nil {
 			_ = response.Body.Close()
 		}
-		if err == nil || !strings.HasSuffix(err.Error(), want) || !config.UsesPlugin() {
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%q: got %v", hint, err)
 		}
+	}
+}
+
+// An identity provider is asked by kubectl, and by nobody else: it may take each refresh token only once.
+func TestExpiredTokensAreRenewedByKubectl(t *testing.T) {
+	t.Parallel()
+	asked := false
+	issuer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer issuer.Close()
+	server, authority := apiServer(t)
+	for name, token := range map[string]string{"none": "", "expired": webToken(-time.Hour), "about to expire": webToken(5 * time.Second)} {
+		provider := oidc(token)
+		provider.Config["idp-issuer-url"] = issuer.URL
+		cluster := kubeconfig.Cluster{Server: server.URL, CertificateAuthorityData: authority}
+		client, err := kubeconfig.New("here", cluster, kubeconfig.User{AuthProvider: provider, Impersonate: "jane"}).Client()
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Get(t.Context(), "/version")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_ = response.Body.Close()
+		if got := response.Header; got.Get("Got-Authorization")+got.Get("Got-Impersonation") != "" || !client.GetIsAnonymous() {
+			t.Errorf("%s: a stranger sent %v", name, got)
+		}
+		_, doErr := client.Do(t.Context(), http.MethodGet, "/version", "", nil) //nolint:bodyclose // There is none.
+		for _, err := range []error{doErr, client.Login(t.Context())} {
+			if !errors.Is(err, kubeconfig.ErrRenew) || !strings.Contains(err.Error(), "kubectl --context here version") || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: got %v", name, err)
+			}
+		}
+	}
+	if asked {
+		t.Error("the identity provider was asked")
 	}
 }

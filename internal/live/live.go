@@ -37,7 +37,26 @@ type Cluster struct {
 func (c *Cluster) Connect(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kubeconfig = text
+	if text != c.kubeconfig { // The same one keeps its connection, and what a credential plugin brought.
+		c.kubeconfig, c.client = text, nil
+	}
+}
+
+// Use makes the cluster known by a kubeconfig and the client that has reached it already.
+func (c *Cluster) Use(text string, client *kubeconfig.Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kubeconfig, c.client = text, client
+}
+
+// Login gets the credentials if that takes a while, because a plugin brings them. Every question does so unasked. The error is
+// kubeconfig.ErrRenew when only kubectl can get them.
+func (c *Cluster) Login(ctx context.Context) error {
+	client, err := c.connected()
+	if err != nil {
+		return err
+	}
+	return client.Login(ctx)
 }
 
 // Known reports whether there is an API server to ask.
@@ -95,13 +114,17 @@ func (c *Cluster) Delete(ctx context.Context, path, uid string) error {
 	return err
 }
 
-// Create posts an object to a list's path. With ?dryRun=All at the path's end nothing is stored.
+// Create posts an object to a list's path. With ?dryRun=All at the path's end nothing is stored. That there is no such list,
+// because its namespace or its kind does not exist, is a StatusError.
 func (c *Cluster) Create(ctx context.Context, path string, object, into any) error {
 	body, err := json.Marshal(object)
 	if err != nil {
 		return fmt.Errorf("encode the object: %w", err)
 	}
-	_, err = c.do(ctx, http.MethodPost, path, "application/json", body, into)
+	found, err := c.do(ctx, http.MethodPost, path, "application/json", body, into)
+	if err == nil && !found {
+		return fmt.Errorf("%s %s: %w", http.MethodPost, path, &StatusError{http.StatusNotFound, "the namespace or the kind does not exist"})
+	}
 	return err
 }
 
@@ -110,6 +133,9 @@ func (c *Cluster) do(ctx context.Context, method, path, contentType string, body
 	if err != nil {
 		return false, err
 	}
+	if err := client.Login(ctx); err != nil { // Before its time begins to run: a plugin may need longer.
+		return false, fmt.Errorf("%s %s: %w", method, path, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	response, err := client.Do(ctx, method, path, contentType, body)
@@ -117,10 +143,12 @@ func (c *Cluster) do(ctx context.Context, method, path, contentType string, body
 		return false, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // It was read; a failed close loses nothing.
-	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	case len(content) > maxAnswer:
+		return false, fmt.Errorf("%s %s: the answer has more than %d MiB", method, path, maxAnswer>>20)
 	case response.StatusCode == http.StatusNotFound:
 		return false, nil
 	case response.StatusCode < 200 || response.StatusCode > 299:
