@@ -14,6 +14,7 @@ import (
 	"ha-iris/cluster"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/secret"
+	"ha-iris/internal/survey"
 	"ha-iris/iris"
 	"ha-iris/storage"
 )
@@ -167,15 +168,18 @@ func (c Config) validateMachine(found *problems.List) {
 	found.Merge(c.IRIS.CheckMachine(c.Cluster.InstanceType, cores, int64(memory)*gib))
 }
 
-// validateCores refuses machines on which the Community edition does not start: it counts the cores that it sees, and a
-// pod's CPU limit hides none of them (ACLOUD, Community Edition's limits).
+// validateCores refuses machines on which the Community edition does not start.
 func (c Config) validateCores(found *problems.List) {
-	const communityCores = 20
 	cores, known := c.Cluster.VisibleCores()
-	if known && c.IRIS.Edition == iris.Community && cores > communityCores {
+	if most := c.IRIS.MaxCores(); known && most > 0 && cores > most {
 		found.Add("cluster.instanceType", c.Cluster.InstanceType, fmt.Sprintf("a machine with at most %d cores instead of %d, or "+
-			"iris.edition licensed: the Community edition does not start on more", communityCores, cores))
+			"iris.edition licensed: the Community edition does not start on more", most, cores))
 	}
+}
+
+// needs is what an existing cluster is looked at for.
+func (c Config) needs() *survey.Needs {
+	return &survey.Needs{Storage: c.Storage.Needs(storage.Traits(c.Cluster.Traits().Storage)), Database: c.IRIS.Needs()}
 }
 
 func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/live"
+	"ha-iris/internal/survey"
 )
 
 const componentType = "ha-iris:cluster:Cluster"
@@ -46,23 +47,25 @@ type Args struct {
 	Config Config
 	// Protect refuses another name, with which everything that has it in its own would be replaced, the database included.
 	Protect bool
+	// Needs is what a cluster that exists already is looked at for, before anything is registered. Nil: only whether it is there.
+	Needs *survey.Needs
 }
 
 // New provides the cluster that args.Config asks for.
 //
 // It returns an error, before anything is created, when the configuration is invalid, a cloud's credentials are missing,
-// a region has not the zones that are asked for, or an existing cluster cannot be reached.
+// a region has not the zones that are asked for, or an existing cluster cannot be reached or can never carry what args.Needs says.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Cluster, error) {
 	cfg := args.Config.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	c := &Cluster{Traits: traits[cfg.Cloud], Live: &live.Cluster{}}
 	if preflight := platforms[cfg.Cloud].preflight; preflight != nil {
-		if err := preflight(cfg, ctx.Context()); err != nil {
+		if err := preflight(cfg, ctx, c.Live, args.Needs); err != nil {
 			return nil, err
 		}
 	}
-	c := &Cluster{Traits: traits[cfg.Cloud], Live: &live.Cluster{}}
 	guarded, err := guardName(ctx, name, args.Protect)
 	if err != nil {
 		return nil, err

@@ -1,14 +1,17 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/secret"
+	"ha-iris/internal/survey"
 )
 
 // Cloud is where the cluster comes from.
@@ -124,7 +127,7 @@ type platform struct {
 	// validate reports what is wrong for this kind.
 	validate func(c Config, found *problems.List)
 	// preflight checks what only the network knows, before anything is registered. Nil: nothing.
-	preflight func(c Config, ctx context.Context) error
+	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error
 }
 
 // platforms holds the rules of every kind of cluster.

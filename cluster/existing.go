@@ -13,7 +13,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/kubeconfig"
+	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/survey"
 )
 
 // reachTimeout bounds the reachability check. An API server that needs longer to say its version would time out on every
@@ -62,14 +64,44 @@ func (c Config) existingKubeconfig() (*kubeconfig.Config, error) {
 	}
 }
 
-// preflightExisting reaches for the cluster, so that a wrong VPN or a kubeconfig that has expired is no half-made update.
-func (c Config) preflightExisting(ctx context.Context) error {
+// preflightExisting reaches for the cluster, so that a wrong VPN or a kubeconfig that has expired is no half-made update, and looks
+// whether it can carry what is asked of it, so that nothing waits for what never comes.
+func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error {
 	config, err := c.existingKubeconfig()
 	if err != nil {
 		return err
 	}
-	_, err = checkReachable(ctx, config)
-	return err
+	client, err := checkReachable(ctx.Context(), config)
+	if err != nil || needs == nil {
+		return err
+	}
+	text, err := config.Render()
+	if err != nil {
+		return err
+	}
+	cluster.Use(text, client)
+	found, err := survey.Look(ctx.Context(), cluster, *needs)
+	if err != nil {
+		return fmt.Errorf("%s: %w; try: kubectl --context %s version", where(config), err, config.CurrentContext)
+	}
+	for _, warning := range found.Warnings {
+		if err := ctx.Log.Warn(warning.Error(), nil); err != nil {
+			return fmt.Errorf("write a warning: %w", err)
+		}
+	}
+	if len(found.Blocking) == 0 {
+		return nil
+	}
+	lines := make([]string, 0, len(found.Blocking))
+	for _, reason := range found.Blocking {
+		lines = append(lines, "\n  - "+reason.Error())
+	}
+	return fmt.Errorf("%s: this stack cannot run there as it is configured; nothing was changed:%s", where(config), strings.Join(lines, ""))
+}
+
+// where names a cluster in messages.
+func where(config *kubeconfig.Config) string {
+	return fmt.Sprintf("cluster.context: context %q (server %s)", config.CurrentContext, config.Server())
 }
 
 // existing uses a cluster that is already there.
@@ -90,8 +122,7 @@ func (c *Cluster) existing(ctx *pulumi.Context, name string, cfg Config) error {
 // client that reached it. What a plugin or an identity provider would have to bring is not waited for: that the server is there
 // is known without.
 func checkReachable(ctx context.Context, config *kubeconfig.Config) (*kubeconfig.Client, error) {
-	name := config.CurrentContext
-	where := fmt.Sprintf("cluster.context: context %q (server %s)", name, config.Server())
+	name, where := config.CurrentContext, where(config)
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	client, err := config.Client()

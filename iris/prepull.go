@@ -13,8 +13,8 @@ import (
 func (b *builder) createPrePull() error {
 	// Not the database's "app: iris": the Service and the Deployment would take these pods for theirs.
 	own := pulumi.StringMap{"app": pulumi.String(prePullName)}
-	podLabels := labels(componentPrePull)
-	podLabels["app"] = own["app"]
+	allLabels := labels(componentPrePull)
+	allLabels["app"] = own["app"]
 	// Not awaited: a node that cannot pull, or that is down, must not stop an update of the database.
 	meta := b.metadata(prePullName, prePullAnnotations())
 	meta.Labels = labels(componentPrePull)
@@ -28,7 +28,7 @@ func (b *builder) createPrePull() error {
 				RollingUpdate: &appsv1.RollingUpdateDaemonSetArgs{MaxUnavailable: pulumi.String("100%")},
 			},
 			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: &metav1.ObjectMetaArgs{Labels: podLabels},
+				Metadata: &metav1.ObjectMetaArgs{Labels: allLabels},
 				Spec:     b.prePullPod(),
 			},
 		},

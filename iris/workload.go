@@ -47,7 +47,7 @@ func (b *builder) createPriorityClass() error {
 	class, err := schedulingv1.NewPriorityClass(b.ctx, "priority-class", &schedulingv1.PriorityClassArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			// Priority classes have no namespace; the namespace in the name keeps two stacks on a cluster apart.
-			Name:   pulumi.String("ha-iris-" + b.cfg.Namespace),
+			Name:   pulumi.String(b.cfg.priorityClassName()),
 			Labels: labels(componentDatabase),
 		},
 		Value:       pulumi.Int(priority),
@@ -58,14 +58,12 @@ func (b *builder) createPriorityClass() error {
 	return creating("PriorityClass", err)
 }
 
+func (c Config) priorityClassName() string { return "ha-iris-" + c.Namespace }
+
 // createDeployment creates the article's Deployment. One pod, and never two: a second one on the same directory damages
 // the data (ADOCK 5.4). Recreate only orders roll-outs; what keeps a replacement for a *lost* pod from starting beside it
 // is the claim's ReadWriteOncePod.
 func (b *builder) createDeployment() error {
-	podLabels := labels(componentDatabase)
-	for key, value := range selector() {
-		podLabels[key] = value
-	}
 	timeout := fmt.Sprintf("%ds", b.cfg.RecoveryBudgetSeconds+awaitMargin)
 	_, err := appsv1.NewDeployment(b.ctx, deploymentName, &appsv1.DeploymentArgs{
 		Metadata: b.metadata(deploymentName, deploymentAnnotations()),
@@ -76,7 +74,7 @@ func (b *builder) createDeployment() error {
 			// Kubernetes' 600 s would report a long recovery as a failed roll-out.
 			ProgressDeadlineSeconds: pulumi.Int(b.cfg.RecoveryBudgetSeconds + awaitMargin),
 			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: &metav1.ObjectMetaArgs{Labels: podLabels, Annotations: b.podAnnotations()},
+				Metadata: &metav1.ObjectMetaArgs{Labels: podLabels(), Annotations: b.podAnnotations()},
 				Spec:     b.pod(),
 			},
 		},
@@ -95,22 +93,36 @@ func (b *builder) podAnnotations() pulumi.StringMap {
 	}
 }
 
+func podLabels() pulumi.StringMap {
+	all := labels(componentDatabase)
+	for key, value := range selector() {
+		all[key] = value
+	}
+	return all
+}
+
 func (b *builder) pod() *corev1.PodSpecArgs {
+	pod := b.barePod()
+	pod.PriorityClassName = b.priorityClass.Metadata.Name().Elem()
+	pod.ImagePullSecrets = b.pullSecrets()
+	pod.Volumes = b.volumes()
+	return pod
+}
+
+// barePod is the pod without what refers to other objects.
+func (b *builder) barePod() *corev1.PodSpecArgs {
 	containers := corev1.ContainerArray{b.irisContainer()}
 	if b.cfg.usesWebGateway() {
 		containers = append(containers, b.gatewayContainer())
 	}
 	return &corev1.PodSpecArgs{
 		// A new name at every start makes IRIS log a failover and report itself unwell for minutes (CLS SYS.Container).
-		Hostname:          pulumi.String("iris"),
-		PriorityClassName: b.priorityClass.Metadata.Name().Elem(),
-		ImagePullSecrets:  b.pullSecrets(),
-		InitContainers:    corev1.ContainerArray{b.mergeContainer()},
-		Containers:        containers,
-		Volumes:           b.volumes(),
-		NodeSelector:      b.nodeSelector(),
-		Tolerations:       b.tolerations(),
-		SecurityContext:   podSecurity(),
+		Hostname:        pulumi.String("iris"),
+		InitContainers:  corev1.ContainerArray{b.mergeContainer()},
+		Containers:      containers,
+		NodeSelector:    b.nodeSelector(),
+		Tolerations:     b.tolerations(),
+		SecurityContext: podSecurity(),
 		// Nothing in the pod talks to the Kubernetes API.
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		// The variables that Kubernetes would add for each Service begin with IRIS_, which IRIS' own tools read too.

@@ -1,0 +1,89 @@
+package survey
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// podSpec is what of a pod decides where it runs and what it takes.
+type podSpec struct {
+	NodeSelector map[string]string `json:"nodeSelector"`
+	Tolerations  []struct {
+		Key      string `json:"key"`
+		Operator string `json:"operator"`
+		Value    string `json:"value"`
+		Effect   string `json:"effect"`
+	} `json:"tolerations"`
+	Containers     []container `json:"containers"`
+	InitContainers []container `json:"initContainers"`
+}
+
+type container struct {
+	Resources struct {
+		Requests map[string]string `json:"requests"`
+		Limits   map[string]string `json:"limits"`
+	} `json:"resources"`
+}
+
+// specOf reads a pod. One that cannot be read asks for nothing.
+func specOf(pod map[string]any) podSpec {
+	var spec podSpec
+	content, err := json.Marshal(pod["spec"])
+	if err != nil || json.Unmarshal(content, &spec) != nil {
+		return podSpec{}
+	}
+	return spec
+}
+
+// total is what the scheduler and quotas count: the sum of the containers, or what an init container takes if that is more.
+func (p podSpec) total(of func(container) map[string]string) amounts {
+	sum := amounts{}
+	for _, one := range p.Containers {
+		sum = sum.plus(parseAmounts(of(one)))
+	}
+	for _, one := range p.InitContainers {
+		for name, value := range parseAmounts(of(one)) {
+			sum[name] = max(sum[name], value)
+		}
+	}
+	return sum
+}
+
+func (p podSpec) requests() amounts {
+	return p.total(func(c container) map[string]string { return c.Resources.Requests })
+}
+
+func (p podSpec) limits() amounts {
+	return p.total(func(c container) map[string]string { return c.Resources.Limits })
+}
+
+// tolerates reports whether the pod may run in spite of a taint.
+func (p podSpec) tolerates(t taint) bool {
+	for _, toleration := range p.Tolerations {
+		key := toleration.Key == t.Key || (toleration.Key == "" && toleration.Operator == "Exists")
+		value := toleration.Operator == "Exists" || toleration.Value == t.Value
+		if key && value && (toleration.Effect == "" || toleration.Effect == t.Effect) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkPod passes on why the API server refuses the database's pod: Pod Security, an admission policy or webhook, a limit range.
+func checkPod(facts *facts, needs Database, found *findings) {
+	refusal, says := facts.refusal()
+	if !says {
+		return // Not about the pod, or about something that passes.
+	}
+	passes := refusal.Code >= http.StatusInternalServerError || slices.Contains([]int{
+		http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests,
+	}, refusal.Code)
+	text := strings.Join(strings.Fields(refusal.Message), " ")
+	if passes || strings.Contains(text, "does not support dry run") {
+		found.warnings.AddSecret("iris.namespace", "no answer to whether "+needs.Namespace+" takes the database's pod", "one: "+text)
+		return
+	}
+	found.blocking.AddSecret("iris.namespace", needs.Namespace+", which refuses the database's pod", "one that takes it: "+text)
+}

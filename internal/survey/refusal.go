@@ -1,0 +1,30 @@
+package survey
+
+import (
+	"errors"
+	"strings"
+
+	"ha-iris/internal/live"
+)
+
+// notThePods are parts of messages of the API server that refuse a trial pod for a reason that is not the pod's.
+//
+// The user may make Deployments and no pods. The namespace is so new that its account is not there yet. A quota counts the pod
+// that runs already, which an update takes away first; checkQuotas judges quotas.
+func notThePods() []string {
+	return []string{`cannot create resource "pods"`, "error looking up service account", "exceeded quota:"}
+}
+
+// refusal returns how the API server refused the trial pod, if it did and if that says something about the pod.
+func (f *facts) refusal() (*live.StatusError, bool) {
+	var refusal *live.StatusError
+	if !errors.As(f.pod.err, &refusal) {
+		return nil, false
+	}
+	for _, part := range notThePods() {
+		if strings.Contains(refusal.Message, part) {
+			return nil, false
+		}
+	}
+	return refusal, true
+}

@@ -1,0 +1,124 @@
+package survey
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"ha-iris/internal/live"
+)
+
+const longhornNamespace = "longhorn-system"
+
+// right is one that the user may have or not, as a SelfSubjectAccessReview has it.
+type right struct {
+	Verb      string `json:"verb"`
+	Group     string `json:"group"`
+	Resource  string `json:"resource"`
+	Namespace string `json:"namespace,omitempty"`
+}
+
+func (r right) String() string {
+	name := r.Resource
+	if r.Group != "" {
+		name += "." + r.Group
+	}
+	if r.Namespace != "" {
+		name += " in " + r.Namespace
+	}
+	return r.Verb + " " + name
+}
+
+// resources returns the rights to make and change resources, written RESOURCE or RESOURCE.GROUP.
+func resources(namespace string, verbs []string, names ...string) []right {
+	var rights []right
+	for _, name := range names {
+		resource, group, _ := strings.Cut(name, ".")
+		for _, verb := range verbs {
+			rights = append(rights, right{verb, group, resource, namespace})
+		}
+	}
+	return rights
+}
+
+// rightsFor are the rights that an installation takes. The provider applies on the server's side, which is a patch that also
+// needs the right to create; Helm creates.
+func rightsFor(needs Needs) []right {
+	apply, create := []string{"create", "patch"}, []string{"create"}
+	rights := resources("", apply, "namespaces", "priorityclasses.scheduling.k8s.io")
+	rights = append(rights, resources(needs.Database.Namespace, apply, "persistentvolumeclaims", "configmaps", "secrets", "services",
+		"deployments.apps", "networkpolicies.networking.k8s.io")...)
+	if needs.Database.PerNode != nil {
+		rights = append(rights, resources(needs.Database.Namespace, apply, "daemonsets.apps")...)
+	}
+	if !needs.Storage.Install {
+		return rights
+	}
+	rights = append(rights, resources("", apply, "storageclasses.storage.k8s.io")...)
+	rights = append(rights, resources("", create, "customresourcedefinitions.apiextensions.k8s.io",
+		"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io", "priorityclasses.scheduling.k8s.io")...)
+	return append(rights, resources(longhornNamespace, create, "secrets", "configmaps", "services", "serviceaccounts", "daemonsets.apps",
+		"deployments.apps", "jobs.batch", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
+}
+
+// missingRights asks for the right to everything, which an administrator has, and one by one only when that is missing.
+func missingRights(ctx context.Context, cluster *live.Cluster, needs Needs) ([]right, error) {
+	everything := right{Verb: "*", Group: "*", Resource: "*"}
+	if allowed, err := isAllowed(ctx, cluster, everything); allowed || err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var missing []right
+	var failed error
+	var asked sync.WaitGroup
+	for _, one := range rightsFor(needs) {
+		asked.Go(func() {
+			allowed, err := isAllowed(ctx, cluster, one)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				failed = err
+			case !allowed && !slices.Contains(missing, one):
+				missing = append(missing, one)
+			}
+		})
+	}
+	asked.Wait()
+	slices.SortFunc(missing, func(a, b right) int { return strings.Compare(a.String(), b.String()) })
+	return missing, failed
+}
+
+func isAllowed(ctx context.Context, cluster *live.Cluster, one right) (bool, error) {
+	review := map[string]any{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+		"spec": map[string]any{"resourceAttributes": one},
+	}
+	var answer struct {
+		Status struct {
+			Allowed bool `json:"allowed"`
+		} `json:"status"`
+	}
+	err := cluster.Create(ctx, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, &answer)
+	return answer.Status.Allowed, err
+}
+
+// checkRights lists all that is missing. On a stack that runs it may never be used again, and a namespace that is there need not be
+// made.
+func checkRights(facts *facts, needs Needs, found *findings) {
+	if !facts.missing.known() {
+		return
+	}
+	var missing []string
+	for _, one := range facts.missing.value {
+		if one == (right{Verb: "create", Resource: "namespaces"}) && facts.namespace.found && !needs.Storage.Install {
+			continue
+		}
+		missing = append(missing, one.String())
+	}
+	if len(missing) > 0 {
+		found.list(!facts.running()).AddSecret("cluster.context", "a user who may not "+strings.Join(missing, ", "),
+			"one who may, such as one bound to cluster-admin; try: kubectl auth can-i")
+	}
+}

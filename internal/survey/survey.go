@@ -1,0 +1,122 @@
+// Package survey looks at a cluster that exists already, before anything is put on it, and says what of a stack can never work
+// there, or not well. What the cluster is short of only for the moment is none of its business: a node that is down must not
+// keep anybody from an update.
+package survey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"ha-iris/internal/kubeconfig"
+	"ha-iris/internal/live"
+	"ha-iris/internal/problems"
+)
+
+// Needs is what a stack asks of its cluster.
+type Needs struct {
+	Storage  Storage
+	Database Database
+}
+
+// Storage is what the storage of the database's volume asks for.
+type Storage struct {
+	// Install says that Longhorn and the class are installed; otherwise the class must be there.
+	Install   bool
+	ClassName string
+	// Replicas is the number of copies, each on a node of its own.
+	Replicas int
+	// FewerNodes says that a volume can be made on fewer nodes than it has copies.
+	FewerNodes bool
+	// TaintedNodes says that Longhorn was told to run on nodes that keep other pods away.
+	TaintedNodes bool
+	// LabelledNodes says that copies go to nodes with Longhorn's label only.
+	LabelledNodes bool
+}
+
+// Database is what the database asks for.
+type Database struct {
+	Namespace string
+	// Deployment and Claim are the names of the objects whose existence says that this is no first installation.
+	Deployment, Claim string
+	PriorityClass     string
+	// Pod is the database's pod as the API server gets it, but for what refers to objects that do not exist yet. PerNode is the
+	// pod that runs on every node beside it; nil: none.
+	Pod, PerNode map[string]any
+	// VolumeBytes is the volume's size.
+	VolumeBytes int64
+	// OncePerPod says that the volume admits one pod in the whole cluster (ReadWriteOncePod).
+	OncePerPod bool
+	// MaxCores is the largest number of cores of a node on which the database starts; 0: any.
+	MaxCores int
+	// LoadBalancers and NodePorts are how many its Service takes.
+	LoadBalancers, NodePorts int
+}
+
+// Findings is what a survey found.
+type Findings struct {
+	// Blocking are the reasons why the stack can never work on this cluster as it is configured.
+	Blocking []error
+	// Warnings are the reasons why it works worse than it should, or why that could not be found out.
+	Warnings []error
+}
+
+// Look asks the cluster for everything at once and judges the answers. Its error says that the cluster takes nobody's questions:
+// the credentials are refused, or the plugin that should bring them fails.
+func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, error) {
+	var found findings
+	err := cluster.Login(ctx)
+	switch {
+	case errors.Is(err, kubeconfig.ErrRenew), errors.Is(err, context.DeadlineExceeded):
+		found.warnings.Merge(fmt.Errorf("the cluster was not looked at: %w", err))
+		return found.all(), nil
+	case err != nil:
+		return Findings{}, fmt.Errorf("its kubeconfig cannot be used: %w", err)
+	}
+	facts := readFacts(ctx, cluster, needs)
+	if facts.refused() {
+		return Findings{}, errors.New("refuses the credentials (401 Unauthorized) that the kubeconfig's plugin or provider brings")
+	}
+	judge(facts, needs, &found)
+	return found.all(), nil
+}
+
+// judge is the whole list of checks.
+func judge(facts *facts, needs Needs, found *findings) {
+	checkVersion(facts, found)
+	checkNodes(facts, needs.Database, found)
+	checkCopies(facts, needs.Storage, found)
+	checkClass(facts, needs, found)
+	checkQuotas(facts, needs, found)
+	checkLimits(facts, needs.Database, found)
+	checkPod(facts, needs.Database, found)
+	checkRights(facts, needs, found)
+	found.warnings.Merge(facts.unread())
+}
+
+// findings gathers both kinds.
+type findings struct {
+	blocking, warnings problems.List
+}
+
+// list returns the one or the other.
+func (f *findings) list(blocks bool) *problems.List {
+	if blocks {
+		return &f.blocking
+	}
+	return &f.warnings
+}
+
+func (f *findings) all() Findings {
+	return Findings{Blocking: f.blocking.All(), Warnings: f.warnings.All()}
+}
+
+// isStatus reports whether the API server answered with a status.
+func isStatus(err error, code int) bool {
+	var answered *live.StatusError
+	return errors.As(err, &answered) && answered.Code == code
+}
+
+// isForbidden reports whether the user may not ask.
+func isForbidden(err error) bool { return isStatus(err, http.StatusForbidden) }

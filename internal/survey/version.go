@@ -1,0 +1,28 @@
+package survey
+
+import (
+	"strconv"
+	"strings"
+)
+
+// minMinor is the first Kubernetes 1.x that this program supports: ReadWriteOncePod is stable since then (KEP-2485).
+const minMinor = 29
+
+type version struct {
+	Major string `json:"major"`
+	Minor string `json:"minor"` // "29+" with some clouds.
+	Text  string `json:"gitVersion"`
+}
+
+func checkVersion(facts *facts, found *findings) {
+	v := facts.version.value
+	major, majorErr := strconv.Atoi(v.Major)
+	minor, minorErr := strconv.Atoi(strings.TrimRight(v.Minor, "+"))
+	if majorErr != nil || minorErr != nil { // Not read, which is said elsewhere, or no version that anybody knows.
+		return
+	}
+	if major < 1 || (major == 1 && minor < minMinor) {
+		found.blocking.AddSecret("cluster.context", "a cluster with Kubernetes "+v.Text, "1."+strconv.Itoa(minMinor)+
+			" or newer: older ones do not keep a second pod off the data for certain (ReadWriteOncePod). Upgrade the cluster")
+	}
+}

@@ -1,0 +1,127 @@
+package iris
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"ha-iris/internal/survey"
+)
+
+// sample reads a pod of Needs as the API server would.
+func sample(t *testing.T, pod map[string]any) corev1.Pod {
+	t.Helper()
+	content, err := json.Marshal(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read corev1.Pod
+	if err := yaml.UnmarshalStrict(content, &read); err != nil {
+		t.Fatalf("not what the API server knows: %v\n%s", err, content)
+	}
+	return read
+}
+
+// bare takes away what refers to other objects.
+func bare(template corev1.PodTemplateSpec) corev1.PodSpec {
+	spec := template.Spec
+	spec.Volumes, spec.PriorityClassName, spec.ImagePullSecrets = nil, "", nil
+	return spec
+}
+
+// A policy must judge the pod that will run, whatever is configured; so everything in it that refers to nothing else is there.
+func TestNeeds_AreTheRealPods(t *testing.T) {
+	t.Parallel()
+	configurations := editions()
+	configurations["arm64"] = community(func(c *Config) { c.Architecture, c.TimeZone = "arm64", "Europe/Madrid" })
+	configurations["small"] = community(func(c *Config) { c.Memory, c.CPU, c.CPULimit = "2Gi", "500m", "1" })
+	for name, cfg := range configurations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			needs, objects := cfg.Needs(), manifests(t, mustRun(t, cfg))
+			deployment := decode[appsv1.Deployment](t, objects, "Deployment", needs.Deployment)
+			pod, want := sample(t, needs.Pod), bare(deployment.Spec.Template)
+			if !reflect.DeepEqual(pod.Labels, deployment.Spec.Template.Labels) {
+				t.Errorf("labels %v", pod.Labels)
+			}
+			checkVolumes(t, pod)
+			pod.Spec.Volumes = nil
+			for i := range want.Containers {
+				// Two of IRIS' arguments, and what they need, come with objects of their own.
+				if args := pod.Spec.Containers[i].Args; !slices.Equal(args, want.Containers[i].Args[:len(args)]) {
+					t.Errorf("arguments %q", args)
+				}
+				pod.Spec.Containers[i].Args, want.Containers[i].Args = nil, nil
+				pod.Spec.Containers[i].VolumeMounts, want.Containers[i].VolumeMounts = nil, nil
+			}
+			sameJSON(t, pod.Spec, want)
+			if class := deployment.Spec.Template.Spec.PriorityClassName; class != needs.PriorityClass {
+				t.Errorf("priority class %s, want %s", needs.PriorityClass, class)
+			}
+			claim := decode[corev1.PersistentVolumeClaim](t, objects, "PersistentVolumeClaim", needs.Claim)
+			if claim.Namespace != needs.Namespace || claim.Spec.Resources.Requests.Storage().Value() != needs.VolumeBytes {
+				t.Errorf("got %s with %d bytes", needs.Namespace, needs.VolumeBytes)
+			}
+			if cfg.PrePullImage {
+				beside := decode[appsv1.DaemonSet](t, objects, "DaemonSet", prePullName)
+				sameJSON(t, sample(t, needs.PerNode).Spec, bare(beside.Spec.Template))
+			}
+		})
+	}
+}
+
+func sameJSON(t *testing.T, got, want any) {
+	t.Helper()
+	gotText, gotErr := json.Marshal(got)
+	wantText, wantErr := json.Marshal(want)
+	if gotErr != nil || wantErr != nil || string(gotText) != string(wantText) {
+		t.Errorf("got %s\nwant %s", gotText, wantText)
+	}
+}
+
+// checkVolumes checks that each mount has its volume: the API server refuses a pod otherwise.
+func checkVolumes(t *testing.T, pod corev1.Pod) {
+	t.Helper()
+	var volumes []string
+	for _, volume := range pod.Spec.Volumes {
+		volumes = append(volumes, volume.Name)
+	}
+	for _, container := range append(slices.Clone(pod.Spec.InitContainers), pod.Spec.Containers...) {
+		for _, mount := range container.VolumeMounts {
+			if !slices.Contains(volumes, mount.Name) {
+				t.Errorf("no volume %s", mount.Name)
+			}
+		}
+	}
+	if unique := slices.Compact(slices.Sorted(slices.Values(volumes))); len(unique) != len(volumes) || len(volumes) == 0 {
+		t.Errorf("volumes %q", volumes)
+	}
+}
+
+func TestNeeds_FollowTheConfiguration(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*Config)
+		check  func(survey.Database) bool
+	}{
+		"community":     {func(*Config) {}, func(d survey.Database) bool { return d.MaxCores == 20 && d.OncePerPod && d.PerNode != nil }},
+		"licensed":      {func(c *Config) { c.Edition = Licensed }, func(d survey.Database) bool { return d.MaxCores == 0 }},
+		"once per node": {func(c *Config) { c.AccessMode = ReadWriteOnce }, func(d survey.Database) bool { return !d.OncePerPod }},
+		"no pre-pull":   {func(c *Config) { c.PrePullImage = false }, func(d survey.Database) bool { return d.PerNode == nil }},
+		"inside":        {func(*Config) {}, func(d survey.Database) bool { return d.LoadBalancers+d.NodePorts == 0 }},
+		"node ports":    {func(c *Config) { c.Service.Type = NodePort }, func(d survey.Database) bool { return d.LoadBalancers == 0 && d.NodePorts == 1 }},
+		"load balancer": {
+			func(c *Config) { c.Service.Type, c.Service.Superserver = LoadBalancer, true },
+			func(d survey.Database) bool { return d.LoadBalancers == 1 && d.NodePorts == 2 },
+		},
+	} {
+		if needs := community(test.change).Needs(); !test.check(needs) {
+			t.Errorf("%s: got %+v", name, needs)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package storage_test
+
+import (
+	"testing"
+
+	"ha-iris/internal/survey"
+	"ha-iris/storage"
+)
+
+func TestNeeds_FollowTheValues(t *testing.T) {
+	t.Parallel()
+	settings := func(key string, value any) map[string]any {
+		return map[string]any{"defaultSettings": map[string]any{key: value}}
+	}
+	plain := survey.Storage{Install: true, ClassName: storage.DefaultClassName, Replicas: 3}
+	with := func(change func(*survey.Storage)) survey.Storage {
+		changed := plain
+		change(&changed)
+		return changed
+	}
+	tainted := with(func(s *survey.Storage) { s.TaintedNodes = true })
+	fewer := with(func(s *survey.Storage) { s.FewerNodes = true })
+	labelled := with(func(s *survey.Storage) { s.LabelledNodes = true })
+	tolerations := map[string]any{"tolerations": []any{map[string]any{"operator": "Exists"}}}
+	for name, test := range map[string]struct {
+		values map[string]any
+		traits storage.Traits
+		want   survey.Storage
+	}{
+		"nothing":              {nil, storage.Traits{}, plain},
+		"labelled disks":       {nil, dedicated(), labelled},
+		"labelled by value":    {settings("createDefaultDiskLabeledNodes", "true"), storage.Traits{}, labelled},
+		"labels not asked for": {settings("createDefaultDiskLabeledNodes", false), dedicated(), plain},
+		"copies together":      {settings("replicaSoftAntiAffinity", "true"), storage.Traits{}, fewer},
+		"copies apart":         {settings("replicaSoftAntiAffinity", "false"), storage.Traits{}, plain},
+		"fewer copies":         {settings("allowVolumeCreationWithDegradedAvailability", true), storage.Traits{}, fewer},
+		"taints":               {settings("taintToleration", "dedicated=db:NoSchedule"), storage.Traits{}, tainted},
+		"manager's taints":     {map[string]any{"longhornManager": tolerations}, storage.Traits{}, tainted},
+		"everybody's taints":   {map[string]any{"global": tolerations}, storage.Traits{}, tainted},
+		"no object":            {map[string]any{"global": "x"}, storage.Traits{}, plain},
+	} {
+		cfg := storage.DefaultConfig()
+		cfg.Values = test.values
+		if got := cfg.Needs(test.traits); got != test.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
+		}
+	}
+	own := storage.DefaultConfig()
+	own.Install, own.ClassName = false, "fast"
+	if got := own.Needs(storage.Traits{}); got.Install || got.ClassName != "fast" {
+		t.Errorf("got %+v", got)
+	}
+}
