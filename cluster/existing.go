@@ -72,7 +72,7 @@ func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster, ne
 		return err
 	}
 	client, err := checkReachable(ctx.Context(), config)
-	if err != nil || needs == nil {
+	if err != nil {
 		return err
 	}
 	text, err := config.Render()
@@ -80,6 +80,9 @@ func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster, ne
 		return err
 	}
 	cluster.Use(text, client)
+	if needs == nil {
+		return nil
+	}
 	found, err := survey.Look(ctx.Context(), cluster, *needs)
 	if err != nil {
 		return fmt.Errorf("%s: %w; try: kubectl --context %s version", where(config), err, config.CurrentContext)

@@ -11,8 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/secret"
+	"ha-iris/internal/survey"
+	"ha-iris/internal/testkit"
 )
 
 func kubeconfigFor(t *testing.T, server string) *kubeconfig.Config {
@@ -159,5 +163,79 @@ func TestCheckReachableTakesEveryKindOfUser(t *testing.T) {
 		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2")):
 			t.Errorf("%s: got %v, want %s", name, err, test.want)
 		}
+	}
+}
+
+// The findings come before anything is registered, the warnings and the reasons at once, and a plugin is run once for all that
+// the program asks.
+func TestNewLooksAtAnExistingCluster(t *testing.T) {
+	t.Parallel()
+	version := "33"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Authorization") != "Bearer s3cr3t-token":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/version":
+			_, _ = fmt.Fprintf(w, `{"major":"1","minor":%q,"gitVersion":"v1.%s.0"}`, version, version)
+		case r.URL.Path == "/api/v1/nodes":
+			w.WriteHeader(http.StatusForbidden)
+		case r.Method == http.MethodPost:
+			_, _ = fmt.Fprint(w, `{"status":{"allowed":true}}`)
+		case strings.HasSuffix(r.URL.Path, "classes") || strings.HasSuffix(r.URL.Path, "quotas") || strings.HasSuffix(r.URL.Path, "ranges"):
+			_, _ = fmt.Fprint(w, `{"items":[]}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer server.Close()
+	runs, plugin := filepath.Join(t.TempDir(), "runs"), filepath.Join(t.TempDir(), "plugin")
+	answer := `{"kind":"ExecCredential","apiVersion":"` + execVersion + `","status":{"token":"s3cr3t-token"}}`
+	if err := os.WriteFile(plugin, []byte("#!/bin/sh\necho run >>"+runs+"\necho '"+answer+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text, err := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL}, kubeconfig.User{Exec: &kubeconfig.Exec{
+		Command: plugin, APIVersion: execVersion, InteractiveMode: "Never",
+	}}).Render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := valid(Existing)
+	cfg.Kubeconfig, cfg.Context = secret.New(text), "here"
+	needs := &survey.Needs{Storage: survey.Storage{ClassName: "fast"}, Database: survey.Database{Namespace: "iris", Deployment: "iris", Claim: "iris-pvc"}}
+	look := func(needs *survey.Needs) (*testkit.Recorder, error) {
+		recorder := &testkit.Recorder{}
+		return recorder, recorder.Run(func(ctx *pulumi.Context) error {
+			made, err := New(ctx, "cluster", &Args{Config: cfg, Needs: needs})
+			if err != nil {
+				return err
+			}
+			_, err = made.Live.Get(ctx.Context(), "/version", nil)
+			return err
+		}, testkit.Options{Preview: true})
+	}
+	recorder, err := look(needs)
+	if err == nil || !strings.Contains(err.Error(), `context "here"`) || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(err.Error(),
+		"this stack cannot run there as it is configured; nothing was changed:\n  - storage.className: got \"fast\", want a class that exists") {
+		t.Errorf("got %v", err)
+	}
+	if got := recorder.Find(componentType); len(got) > 0 {
+		t.Errorf("registered %v", got)
+	}
+	version, needs.Storage.Install = "28", true
+	if _, err := look(needs); err == nil || !strings.Contains(err.Error(), "got a cluster with Kubernetes v1.28.0") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := look(nil); err != nil {
+		t.Errorf("asked for nothing, and got %v", err)
+	}
+	version = "33"
+	if err := os.Remove(runs); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := look(needs); err != nil {
+		t.Errorf("a node list that may not be read: %v", err)
+	}
+	if content, err := os.ReadFile(runs); err != nil || string(content) != "run\n" {
+		t.Errorf("the plugin was run: %q, %v", content, err)
 	}
 }

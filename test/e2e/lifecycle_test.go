@@ -145,8 +145,12 @@ func checkDestroyRefused(t *testing.T, s *stack) {
 func checkEmpty(t *testing.T, on sandbox) {
 	t.Helper()
 	for _, kind := range []string{"namespace/iris", "namespace/longhorn-system", "storageclass/longhorn-iris", "csidriver/driver.longhorn.io"} {
-		if output, err := on.tryKubectl(t, "get", kind); err == nil {
+		output, err := on.tryKubectl(t, "get", kind)
+		switch {
+		case err == nil:
 			t.Errorf("%s is still there after destroy:\n%s", kind, output)
+		case !strings.Contains(output, "NotFound"):
+			t.Errorf("look for %s: %v\n%s", kind, err, output)
 		}
 	}
 }

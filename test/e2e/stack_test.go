@@ -331,7 +331,10 @@ func (s sandbox) kubectl(t *testing.T, args ...string) string {
 func (s sandbox) tryKubectl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	all := append([]string{"--kubeconfig", s.Kubeconfig, "--context", s.Context}, args...)
-	output, err := exec.CommandContext(t.Context(), "kubectl", all...).CombinedOutput()
+	// The test's own context is over when its clean-up looks what is left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), operationTimeout)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "kubectl", all...).CombinedOutput()
 	if err != nil {
 		return string(output), fmt.Errorf("run kubectl: %w", err)
 	}
