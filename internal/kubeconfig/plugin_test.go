@@ -242,12 +242,12 @@ func TestPluginsFailuresAreSaidAndItsOutputIsNot(t *testing.T) {
 
 func TestPluginWithoutEndIsEnded(t *testing.T) {
 	t.Parallel()
-	plugin, runs := script(t, "sleep 6 & sleep 6\n")
+	plugin, runs := script(t, "sleep 15 & sleep 15\n")
 	client := clientOf(t, kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, plugin)
 	for range 2 { // It is not the plugin's fault: another request runs it again.
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		start := time.Now()
-		if err := client.Login(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 20*time.Second {
+		if err := client.Login(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 10*time.Second {
 			t.Errorf("got %v after %s", err, time.Since(start))
 		}
 		cancel()
