@@ -165,7 +165,7 @@ func (s *Stack) beforeCreate(change *pulumi.ResourceHookArgs) error {
 	if s.found.err != nil {
 		return s.found.err
 	}
-	return s.found.refusal(change, s.name, first)
+	return s.found.refusal(change.Name, s.name, first)
 }
 
 // look waits until everything was declared and asks for all of it at once.

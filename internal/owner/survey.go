@@ -9,9 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"ha-iris/internal/guard"
 	"ha-iris/internal/live"
 )
 
@@ -139,29 +136,18 @@ func survey(cluster *live.Cluster, declared []declaration, stack identity) findi
 	return result
 }
 
-// refusal returns the error for a resource that is about to be created, or nil. The first one lists everything; the engine
-// may ask for others before it stops.
-func (f findings) refusal(change *pulumi.ResourceHookArgs, stack string, first bool) error {
-	inTheWay := slices.ContainsFunc(f.list, func(one finding) bool { return one.concerns(change) })
+// refusal returns the error for a resource that is about to be created, or nil. Whatever is in the way of one stops all: a
+// stack that is half there and half somebody else's helps nobody. The first one lists everything; the engine may ask for
+// others before it stops.
+func (f findings) refusal(name, stack string, first bool) error {
 	switch {
-	case !inTheWay:
+	case len(f.list) == 0:
 		return nil
 	case !first:
-		return fmt.Errorf("%s exists already and is not this stack's", change.Name)
+		return fmt.Errorf("%s is not created either", name)
 	default:
 		return errors.New(f.describe(stack))
 	}
-}
-
-// concerns reports whether a finding forbids to create a resource: the object itself, or what it is a sign of.
-func (f finding) concerns(change *pulumi.ResourceHookArgs) bool {
-	inputs := guard.InputsOf(change.NewInputs)
-	if f.isSign {
-		// The part's namespace comes first, so that nothing is made beside the other installation.
-		return change.Type == "kubernetes:helm.sh/v3:Release" ||
-			(inputs.Text("kind") == namespaceKind && inputs.Text("metadata", "name") == f.part.Namespace)
-	}
-	return inputs.Text("kind") == f.Kind && inputs.Text("metadata", "name") == f.Name
 }
 
 // describe lists every object that is in the way, whose it is and what to do.
@@ -177,10 +163,8 @@ func (f findings) describe(stack string) string {
 			advice = append(advice, line)
 		}
 	}
-	advice = append(advice,
-		"  - pulumi import, to take an object over as it is",
-		fmt.Sprintf("  - to give an object to this stack, which then changes it and on destroy deletes it: kubectl annotate "+
-			"--overwrite KIND NAME %s=%s %s-", StackAnnotation, stack, OwnerAnnotation))
+	advice = append(advice, fmt.Sprintf("  - to give an object to this stack, which then changes it and on destroy deletes it: kubectl annotate "+
+		"--overwrite KIND NAME %s=%s %s- (also after pulumi import)", StackAnnotation, stack, OwnerAnnotation))
 	return fmt.Sprintf("the cluster already has %d of the objects that this stack would create, and they are not this stack's; "+
 		"none of them was touched:\n%s\nwhat to do, one of:\n%s", len(lines), strings.Join(lines, "\n"), strings.Join(advice, "\n"))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,8 +32,8 @@ func TestOwnership_OthersObjectsAreLeftAlone(t *testing.T) {
 		t.Fatalf("only %d objects were made; the program has more", len(objects))
 	}
 	defer func() {
-		for _, o := range objects {
-			_, _ = shared.tryKubectl(t, o.args("delete", "--wait=true", "--ignore-not-found")...)
+		for _, o := range slices.Backward(objects) { // The namespaces last: they wait for what is in them.
+			shared.kubectl(t, o.args("delete", "--ignore-not-found", "--timeout=90s")...)
 		}
 	}()
 
