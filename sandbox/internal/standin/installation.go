@@ -41,7 +41,8 @@ func (c *standIn) findInstallation() (installation, error) {
 		if err != nil && !apierrors.IsNotFound(err) {
 			return installation{}, fmt.Errorf("look for %s: %w", driverDeployerName, err)
 		}
-		if err == nil && available(deployer) {
+		// One that ends again and again counts as available for a moment, and has deployed nothing.
+		if err == nil && available(deployer) && deployer.Spec.Template.Annotations[crashAnnotation] == "" {
 			found.deployer = deployer
 		}
 		return found, nil

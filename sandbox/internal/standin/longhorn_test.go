@@ -389,17 +389,30 @@ func TestUninstall_RemovesEverythingThatLonghornMade(t *testing.T) {
 	t.Parallel()
 	driver := &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: driverName}}
 	h := newHarness(t, world(installed(map[string]string{"deleting-confirmation-flag": "true"}),
-		boundClaim("a"), uninstaller(corev1.PodRunning), driver)...)
+		boundClaim("a"), uninstaller(corev1.PodRunning), driver,
+		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "longhorn-static"}})...)
 	h.call(h.syncUninstall, longhornNamespace+"/uninstall-1")
 	if got := h.uninstallerPhase(); got != corev1.PodSucceeded {
 		t.Errorf("pod is %s", got)
 	}
 	for plural, name := range map[string]string{
-		longhornVolumes: handle, longhornNodes: "a", settings: "deleting-confirmation-flag",
+		longhornVolumes: handle, longhornNodes: "a",
 	} {
 		if h.longhornObject(plural, name) != nil {
 			t.Errorf("%s %s is still there", plural, name)
 		}
+	}
+	if _, err := h.cache.volumes.Get(handle); !apierrors.IsNotFound(err) {
+		t.Errorf("the PersistentVolume is still there: %v", err)
+	}
+	if _, err := h.cache.claims.PersistentVolumeClaims("iris").Get("data"); !apierrors.IsNotFound(err) {
+		t.Errorf("the claim is still there: %v", err)
+	}
+	if h.longhornObject(settings, "deleting-confirmation-flag") == nil {
+		t.Error("the settings are gone, which the original leaves: a second run would be refused")
+	}
+	if _, err := h.cache.classes.Get("longhorn-static"); err != nil {
+		t.Errorf("the class that the original leaves: %v", err)
 	}
 	for _, name := range append(sidecars(), driverDeployerName) {
 		if _, err := h.cache.deployments.Deployments(longhornNamespace).Get(name); !apierrors.IsNotFound(err) {
@@ -434,5 +447,34 @@ func TestUninstall_WaitsUntilItsPodRuns(t *testing.T) {
 	h.call(h.syncUninstall, longhornNamespace+"/uninstall-1")
 	if h.longhornObject(longhornNodes, "a") == nil {
 		t.Error("uninstalled before the pod ran")
+	}
+}
+
+func TestUninstall_TakesTheTimeThatItsPodAsksFor(t *testing.T) {
+	t.Parallel()
+	pod := uninstaller(corev1.PodRunning)
+	pod.Annotations = map[string]string{workAnnotation: "20"}
+	h := newHarness(t, world(installed(map[string]string{"deleting-confirmation-flag": "true"}), pod)...)
+	if again := h.call(h.syncUninstall, longhornNamespace+"/uninstall-1"); again != 20*time.Second {
+		t.Errorf("looks again after %s", again)
+	}
+	h.clock.Step(20 * time.Second)
+	h.call(h.syncUninstall, longhornNamespace+"/uninstall-1")
+	if got := h.uninstallerPhase(); got != corev1.PodSucceeded {
+		t.Errorf("pod is %s", got)
+	}
+}
+
+func TestDriver_IsNotDeployedByADeployerThatCrashes(t *testing.T) {
+	t.Parallel()
+	crashing := deployment(driverDeployerName, 1)
+	crashing.Spec.Template.Annotations = map[string]string{crashAnnotation: "no kubelet"}
+	h := newHarness(t, world(&appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: longhornNamespace, Name: managerName, Labels: map[string]string{"app": managerName}},
+		Status:     appsv1.DaemonSetStatus{NumberReady: 3},
+	}, crashing)...)
+	h.call(h.syncLonghorn, "longhorn")
+	if _, err := h.cache.drivers.Get(driverName); !apierrors.IsNotFound(err) {
+		t.Errorf("CSIDriver: %v", err)
 	}
 }

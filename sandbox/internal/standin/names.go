@@ -33,6 +33,16 @@ const (
 	fakeNodeValue      = "fake"
 )
 
+// Annotations with which a pod asks for trouble. The chart's values under "sandbox" set them, for tests.
+const (
+	// startAnnotation is how many seconds the pod's containers take to start.
+	startAnnotation = "sandbox.ha-iris/start-seconds"
+	// workAnnotation is how many seconds the uninstaller takes before it begins.
+	workAnnotation = "sandbox.ha-iris/work-seconds"
+	// crashAnnotation is the message with which the pod's containers end, again and again.
+	crashAnnotation = "sandbox.ha-iris/crash"
+)
+
 // Times of the parts that are played here, with where each comes from.
 const (
 	// attachTick is how often Longhorn's CSI driver looks whether a volume is attached or detached

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -20,6 +21,11 @@ const (
 	workTime   = time.Second // of a Job's pod
 	stopTime   = time.Second // the grace period is an upper bound that only a hanging process would use up
 	removeTime = 200 * time.Millisecond
+	// crashTime is how long containers run that end again and again. The kubelet's growing pauses are left out: the time
+	// for them would be the tests'.
+	crashTime = 2 * time.Second
+	// maxRestarts ends the game: nobody reads more.
+	maxRestarts = 8
 )
 
 // step is what happens next to a pod, and how long that takes.
@@ -83,7 +89,12 @@ func (c *standIn) nextStep(pod *corev1.Pod) *step {
 	case pod.DeletionTimestamp != nil:
 		return &step{"remove", removeTime, c.removePod}
 	case pod.Status.Phase == corev1.PodPending && podCondition(pod, corev1.PodReadyToStartContainers):
-		return &step{"start", startTime, c.startPod}
+		return &step{"start", seconds(pod, startAnnotation, startTime), c.startPod}
+	case running && pod.Annotations[crashAnnotation] != "":
+		if restarts(pod) >= maxRestarts {
+			return nil
+		}
+		return &step{"crash", crashTime, c.crashPod}
 	case running && ofJob(pod) && pod.Labels[batchv1.JobNameLabel] != uninstallJobName:
 		return &step{"work", workTime, c.endWith(0)}
 	case running && !podCondition(pod, corev1.PodReady):
@@ -91,6 +102,41 @@ func (c *standIn) nextStep(pod *corev1.Pod) *step {
 		return &step{"report", 0, c.reportReady}
 	}
 	return nil
+}
+
+// seconds is a time that the pod asks for, or the usual one.
+func seconds(pod *corev1.Pod, annotation string, usual time.Duration) time.Duration {
+	if number, err := strconv.Atoi(pod.Annotations[annotation]); err == nil && number > 0 {
+		return time.Duration(number) * time.Second
+	}
+	return usual
+}
+
+func restarts(pod *corev1.Pod) int32 {
+	if len(pod.Status.ContainerStatuses) == 0 {
+		return 0
+	}
+	return pod.Status.ContainerStatuses[0].RestartCount
+}
+
+// crashPod lets the pod's containers end and wait for their next start, as a kubelet reports it.
+func (c *standIn) crashPod(ctx context.Context, pod *corev1.Pod) error {
+	now := metav1.NewTime(c.clock.Now())
+	status := corev1.PodStatus{
+		Phase:      corev1.PodRunning,
+		Conditions: c.conditions(pod, corev1.ConditionFalse, "ContainersNotReady"),
+	}
+	for _, container := range pod.Spec.Containers {
+		crashed := containerStatus(container, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
+			Reason: "CrashLoopBackOff", Message: "back-off restarting failed container " + container.Name,
+		}})
+		crashed.RestartCount = restarts(pod) + 1
+		crashed.LastTerminationState = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 1, Reason: "Error", Message: pod.Annotations[crashAnnotation], StartedAt: now, FinishedAt: now,
+		}}
+		status.ContainerStatuses = append(status.ContainerStatuses, crashed)
+	}
+	return c.patchPod(ctx, pod, status)
 }
 
 func ofJob(pod *corev1.Pod) bool {

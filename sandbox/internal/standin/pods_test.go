@@ -170,3 +170,31 @@ func TestPod_IsReadyAgainWhenItsNodeComesBack(t *testing.T) {
 		t.Errorf("got %+v", h.pod("iris").Status.Conditions)
 	}
 }
+
+func TestPod_ThatAsksForItCrashesAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	pod := runningPod("iris", "a")
+	pod.Spec.Containers = []corev1.Container{{Name: "main"}}
+	pod.Annotations = map[string]string{crashAnnotation: "no kubelet"}
+	h := newHarness(t, world(aliveNode("a"), pod)...)
+	for range 2 * maxRestarts {
+		h.call(h.syncPod, "iris/iris")
+		h.clock.Step(crashTime)
+	}
+	got := h.pod("iris")
+	last := got.Status.ContainerStatuses[0]
+	if podCondition(got, corev1.PodReady) || last.RestartCount != maxRestarts || last.LastTerminationState.Terminated.Message != "no kubelet" {
+		t.Errorf("got %+v", got.Status)
+	}
+}
+
+func TestPod_StartsAsSlowlyAsItAsksFor(t *testing.T) {
+	t.Parallel()
+	pod := pendingPod("iris", "a")
+	pod.Annotations = map[string]string{startAnnotation: "60"}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue}}
+	h := newHarness(t, world(aliveNode("a"), pod)...)
+	if again := h.call(h.syncPod, "iris/iris"); again != time.Minute {
+		t.Errorf("starts after %s", again)
+	}
+}

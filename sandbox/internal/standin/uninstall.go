@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // addUninstallLoop plays the container of Longhorn's uninstall job, which the pod loop leaves running.
@@ -30,6 +31,11 @@ func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration,
 	if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil {
 		return 0, nil
 	}
+	tick := "uninstall/" + string(pod.UID)
+	if elapsed, takes := c.ticks.elapsed(tick), seconds(pod, workAnnotation, 0); elapsed < takes {
+		return takes - elapsed, nil
+	}
+	c.ticks.forget(tick)
 	confirmed, err := c.longhorn.boolSetting(ctx, pod.Namespace, "deleting-confirmation-flag")
 	if err != nil {
 		return 0, err
@@ -45,12 +51,16 @@ func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration,
 }
 
 // uninstall removes what Longhorn made, in Longhorn's order: the volumes with their data, the nodes, the manager so that
-// nothing comes back, the driver, the storage classes, the settings. Attached volumes do not stop it (--force).
+// nothing comes back, the driver, the storage class. Attached volumes do not stop it (--force). What the original leaves
+// stays: the class longhorn-static and the settings (longhorn-manager uninstall_controller.go).
 func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	c.managing.Lock()
 	defer c.managing.Unlock()
 	if manager, err := c.cache.daemonSets.DaemonSets(namespace).Get(managerName); err == nil {
 		c.uninstalled.Store(manager.UID, true)
+	}
+	if err := c.removePersistentVolumes(ctx, namespace); err != nil {
+		return err
 	}
 	for _, kind := range []string{longhornVolumes, longhornNodes} {
 		if err := c.removeAll(ctx, namespace, kind); err != nil {
@@ -64,12 +74,43 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	err := errors.Join(
 		ignoreGone(storage.CSIDrivers().Delete(ctx, driverName, metav1.DeleteOptions{})),
 		ignoreGone(storage.StorageClasses().Delete(ctx, "longhorn", metav1.DeleteOptions{})),
-		ignoreGone(storage.StorageClasses().Delete(ctx, "longhorn-static", metav1.DeleteOptions{})),
 	)
 	if err != nil {
 		return fmt.Errorf("remove the driver: %w", err)
 	}
-	return c.removeAll(ctx, namespace, settings)
+	return nil
+}
+
+// removePersistentVolumes deletes the PersistentVolumes of Longhorn's volumes, whatever their reclaim policy, and the claims
+// that are bound to them (longhorn-manager volume_controller.go, the end of a volume).
+func (c *standIn) removePersistentVolumes(ctx context.Context, namespace string) error {
+	objects, err := c.longhorn.list(ctx, namespace, longhornVolumes)
+	if err != nil {
+		return err
+	}
+	handles := map[string]bool{}
+	for i := range objects {
+		handles[objects[i].GetName()] = true
+	}
+	volumes, err := c.cache.volumes.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list persistent volumes: %w", err)
+	}
+	core := c.client.CoreV1()
+	for _, volume := range volumes {
+		source := volume.Spec.CSI
+		if source == nil || source.Driver != driverName || !handles[source.VolumeHandle] {
+			continue
+		}
+		errs := []error{ignoreGone(core.PersistentVolumes().Delete(ctx, volume.Name, metav1.DeleteOptions{}))}
+		if claim := volume.Spec.ClaimRef; claim != nil && volume.Status.Phase != corev1.VolumeReleased {
+			errs = append(errs, ignoreGone(core.PersistentVolumeClaims(claim.Namespace).Delete(ctx, claim.Name, metav1.DeleteOptions{})))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return fmt.Errorf("remove persistent volume %s: %w", volume.Name, err)
+		}
+	}
+	return nil
 }
 
 func (c *standIn) removeWorkloads(ctx context.Context, namespace string) error {
