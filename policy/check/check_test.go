@@ -241,6 +241,33 @@ func TestCheck_ReportsAReplacementInPartsOnce(t *testing.T) {
 	}
 }
 
+func TestCheck_LetsAStorageClassBeMadeAnewUnderItsName(t *testing.T) {
+	t.Parallel()
+	class := func(name, provisioner string) string {
+		return fmt.Sprintf(`{"urn":"u","type":"kubernetes:storage.k8s.io/v1:StorageClass","inputs":{"metadata":{"name":%q},"provisioner":%q}}`,
+			name, provisioner)
+	}
+	before := class("fast", "a")
+	for after, want := range map[string]int{before: 0, class("other", "a"): 1, class("fast", "b"): 1, class("", "a"): 1} {
+		for _, steps := range []string{
+			`{"op":"replace","urn":"u","oldState":` + before + `,"newState":` + after + `}`,
+			`{"op":"delete-replaced","urn":"u","oldState":` + before + `},{"op":"create-replacement","urn":"u","oldState":` + before +
+				`,"newState":` + after + `}`,
+		} {
+			if found := check.Check(read(t, []byte(`{"steps":[`+steps+`]}`))); len(found) != want {
+				t.Errorf("%s: got %v, want %d violations", steps, found, want)
+			}
+		}
+	}
+	moved := `{"steps":[{"op":"replace","urn":"u","replaceReasons":["provider"],"oldState":` + before + `,"newState":` + before + `}]}`
+	if found := check.Check(read(t, []byte(moved))); len(found) != 1 {
+		t.Errorf("on another provider: got %v, want one violation", found)
+	}
+	if found := check.Check(read(t, []byte(`{"steps":[{"op":"delete","urn":"u","oldState":`+before+`}]}`))); len(found) != 1 {
+		t.Errorf("deleted: got %v, want one violation", found)
+	}
+}
+
 func TestRead_SaysWhatAPreviewLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]struct{ hidden, failures int }{

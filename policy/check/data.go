@@ -95,7 +95,7 @@ func checkLosses(s *Stack, report reporter) {
 			continue
 		}
 		what := whatItHolds(before, holding)
-		if what == "" {
+		if what == "" || how == "replaced" && s.sameClass(before) {
 			continue
 		}
 		reported[planned.URN] = true
@@ -107,6 +107,32 @@ func checkLosses(s *Stack, report reporter) {
 	}
 }
 
+// sameClass reports whether a StorageClass comes back under its name and for the same driver. Kubernetes changes no class;
+// only the making of a volume reads it, so that volumes and claims do not notice.
+func (s *Stack) sameClass(before *resource) bool {
+	// Another provider may be another cluster.
+	if slices.ContainsFunc(s.steps, func(planned step) bool {
+		return planned.URN == before.URN && slices.Contains(planned.ReplaceReasons, "provider")
+	}) {
+		return false
+	}
+	at := slices.IndexFunc(s.resources, func(r *resource) bool { return r.URN == before.URN })
+	if !before.isClass() || at < 0 {
+		return false
+	}
+	after := s.resources[at]
+	for _, path := range [][]string{{"metadata", "name"}, {"provisioner"}} {
+		if text := before.text(path...); text == "" || text != after.text(path...) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *resource) isClass() bool {
+	return strings.HasPrefix(r.Type, kubernetesPrefix+"storage.k8s.io/") && r.kind() == "StorageClass"
+}
+
 // whatItHolds says why a resource must stay, or "".
 func whatItHolds(r *resource, holding namespaces) string {
 	switch {
@@ -114,7 +140,7 @@ func whatItHolds(r *resource, holding namespaces) string {
 		return "kept: it is the data"
 	case holding.hold(r):
 		return "kept: Kubernetes deletes everything in it, the data included"
-	case strings.HasPrefix(r.Type, kubernetesPrefix+"storage.k8s.io/") && r.kind() == "StorageClass":
+	case r.isClass():
 		return "kept: volumes and claims name it, and a new claim of another class is another volume"
 	case r.isLonghorn():
 		return "kept: uninstalling Longhorn deletes its volumes"
