@@ -41,6 +41,8 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	volumes, err := storage.New(ctx, "storage", &storage.Args{
 		Config:   cfg.Storage,
 		Traits:   storage.Traits(kubernetes.Traits.Storage),
+		Live:     kubernetes.Live,
+		Stack:    ctx.Organization() + "/" + ctx.Project() + "/" + ctx.Stack(),
 		Provider: kubernetes.Provider,
 		Owner:    stack,
 		Protect:  cfg.IRIS.ProtectData,

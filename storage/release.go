@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -83,4 +84,15 @@ func valueInput(value any) pulumi.Input {
 	default:
 		return pulumi.Any(value)
 	}
+}
+
+// revision is Helm's number of the release's state, which rises with each upgrade; "" if it is not known.
+func (r *release) revision() pulumi.StringOutput {
+	return r.Status.ApplyT(func(status map[string]any) string {
+		number, ok := status["revision"].(float64)
+		if !ok {
+			return ""
+		}
+		return strconv.Itoa(int(number))
+	}).(pulumi.StringOutput)
 }

@@ -7,9 +7,9 @@ import (
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	storagev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/storage/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/live"
 	"ha-iris/internal/owner"
 )
 
@@ -45,6 +45,11 @@ type Args struct {
 	Provider pulumi.ProviderResource
 	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
 	Owner *owner.Stack
+	// Live asks the cluster what is there; nil asks nothing.
+	Live *live.Cluster
+	// Stack is the stack's full name. Helm's records carry it, so that what an interrupted run leaves can be told from
+	// a Longhorn of somebody else's.
+	Stack string
 	// Protect makes the engine refuse to delete or replace what the data depends on, and Longhorn refuse to be
 	// uninstalled.
 	Protect bool
@@ -77,7 +82,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := ctx.RegisterComponentResource(componentType, name, s, componentOpts...); err != nil {
 		return nil, fmt.Errorf("storage: register %q: %w", name, err)
 	}
-	if err := s.provision(ctx, args); err != nil {
+	if err := s.provision(ctx, name, args); err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
 	if err := ctx.RegisterResourceOutputs(s, pulumi.Map{"className": s.ClassName}); err != nil {
@@ -86,7 +91,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return s, nil
 }
 
-func (s *Storage) provision(ctx *pulumi.Context, args *Args) error {
+func (s *Storage) provision(ctx *pulumi.Context, name string, args *Args) error {
 	if !args.Config.Install {
 		s.Ready = args.After // Nothing of ours comes between the nodes and the database.
 		return nil
@@ -105,11 +110,20 @@ func (s *Storage) provision(ctx *pulumi.Context, args *Args) error {
 		}
 		prepared = append(prepared, daemon)
 	}
-	longhorn, err := s.longhorn(ctx, args, namespace, prepared)
+	keeper := s.keeper(ctx, args)
+	guardRelease, err := keeper.guardRelease(ctx, name)
 	if err != nil {
 		return err
 	}
-	class, err := s.class(ctx, args, longhorn)
+	longhorn, err := s.longhorn(ctx, args, namespace, prepared, guardRelease)
+	if err != nil {
+		return err
+	}
+	guardClass, err := keeper.guardClass(ctx, name)
+	if err != nil {
+		return err
+	}
+	class, err := s.class(ctx, args, longhorn, guardClass)
 	if err != nil {
 		return err
 	}
@@ -164,14 +178,16 @@ func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace,
 	return namespace, nil
 }
 
-func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource) (*release, error) {
+func (s *Storage) longhorn(
+	ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource, guard pulumi.ResourceOption,
+) (*release, error) {
 	cfg := args.Config
 	releaseArgs := releaseArgs{
 		Name:           releaseName,
 		Namespace:      namespace.Metadata.Name().Elem(),
 		Chart:          cfg.text(cfg.Chart),
 		Version:        cfg.text(cfg.Version),
-		Values:         chartValues(cfg, args.Traits, !args.Protect),
+		Values:         own(chartValues(cfg, args.Traits, !args.Protect), args.Stack, classOf(cfg)),
 		TimeoutSeconds: releaseTimeout,
 	}
 	switch cfg.chartKind() {
@@ -181,32 +197,11 @@ func (s *Storage) longhorn(ctx *pulumi.Context, args *Args, namespace *corev1.Na
 		releaseArgs.Version = nil // A local chart is the version that it is.
 	case chartOCI:
 	}
-	return newRelease(ctx, releaseName, releaseArgs, s.options(args,
+	return newRelease(ctx, releaseName, releaseArgs, s.options(args, guard,
 		// What Helm answers repeats the values.
 		pulumi.AdditionalSecretOutputs(secretOutputs(cfg)),
 		// A replaced release is an uninstalled one: its hook wipes every volume.
 		pulumi.Protect(args.Protect),
 		// Longhorn's manager exits on a node where `iscsiadm --version` fails.
 		pulumi.DependsOn(prepared))...)
-}
-
-func (s *Storage) class(ctx *pulumi.Context, args *Args, longhorn *release) (*storagev1.StorageClass, error) {
-	class, err := storagev1.NewStorageClass(ctx, args.Config.ClassName, &storagev1.StorageClassArgs{
-		Metadata: &metav1.ObjectMetaArgs{
-			Name:   pulumi.String(args.Config.ClassName),
-			Labels: labels(),
-		},
-		Provisioner: pulumi.String(provisioner),
-		Parameters:  pulumi.ToStringMap(classParameters(args.Config)),
-		// Deleting the claim, by whatever accident, keeps the volume.
-		ReclaimPolicy:        pulumi.String("Retain"),
-		AllowVolumeExpansion: pulumi.Bool(true),
-		// Longhorn's volumes can be attached to any node, so waiting for the first consumer would only delay.
-		VolumeBindingMode: pulumi.String("Immediate"),
-	}, s.options(args,
-		pulumi.DependsOn([]pulumi.Resource{longhorn}))...) // The class names the driver by a string; the release brings it.
-	if err != nil {
-		return nil, fmt.Errorf("create StorageClass %s: %w", args.Config.ClassName, err)
-	}
-	return class, nil
 }

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/testkit"
@@ -54,6 +56,53 @@ func TestNew_InstallsLonghornInItsNamespaceAndThenTheClass(t *testing.T) {
 		}
 		if !dependsOn(class, releaseType) {
 			t.Error("the class must wait for the release that brings its driver")
+		}
+	}
+}
+
+func TestNew_ClassIsMadeAnewWhereKubernetesCannotChangeIt(t *testing.T) {
+	t.Parallel()
+	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true}, false)
+	class := recorder.One(t, "kubernetes:storage.k8s.io/v1:StorageClass", storage.DefaultClassName).RegisterRPC
+	// The API server refuses changes of these; metadata and allowVolumeExpansion it takes (storage validation.go).
+	want := []string{"parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"}
+	if got := class.GetReplaceOnChanges(); !slices.Equal(got, want) || !class.GetDeleteBeforeReplace() {
+		t.Errorf("replaced on changes of %q, deleted first: %t", got, class.GetDeleteBeforeReplace())
+	}
+	// The release must change with the class (storage/class.go), whatever of it changes.
+	registered := recorder.One(t, "kubernetes:storage.k8s.io/v1:StorageClass", storage.DefaultClassName).Inputs
+	recorded := recorder.One(t, releaseType, "longhorn").Inputs["values"].ObjectValue()["haIris"].ObjectValue()["class"].ObjectValue()
+	for _, field := range want {
+		if !registered[resource.PropertyKey(field)].DeepEquals(recorded[resource.PropertyKey(field)]) {
+			t.Errorf("%s: the class has %v, the release's values %v", field, registered[resource.PropertyKey(field)], recorded[resource.PropertyKey(field)])
+		}
+	}
+}
+
+func TestNew_MarksTheReleaseAsThisStacks(t *testing.T) {
+	t.Parallel()
+	cfg := storage.DefaultConfig()
+	cfg.Values = map[string]any{"haIris": map[string]any{"stack": "somebody"}}
+	recorder := run(t, storage.Args{Config: cfg, Traits: dedicated(), Stack: "org/project/stack"}, false)
+	mark := recorder.One(t, releaseType, "longhorn").Inputs["values"].ObjectValue()["haIris"].ObjectValue()["stack"].StringValue()
+	if mark != "org/project/stack" {
+		t.Errorf("marked with %q", mark)
+	}
+}
+
+// TestHooks_AreBound: to creation too, and to no deletion, which would make every destroy fail that does not run the program.
+func TestHooks_AreBound(t *testing.T) {
+	t.Parallel()
+	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated()}, false)
+	for typeToken, want := range map[string]string{
+		releaseType: "storage-guard-release", "kubernetes:storage.k8s.io/v1:StorageClass": "storage-guard-class",
+	} {
+		hooks := recorder.Find(typeToken)[0].RegisterRPC.GetHooks()
+		if !slices.Equal(hooks.GetBeforeCreate(), []string{want}) || !slices.Equal(hooks.GetBeforeUpdate(), []string{want}) {
+			t.Errorf("%s has hooks %v, want %s", typeToken, hooks, want)
+		}
+		if len(hooks.GetBeforeDelete())+len(hooks.GetAfterDelete()) > 0 {
+			t.Errorf("%s has delete hooks", typeToken)
 		}
 	}
 }

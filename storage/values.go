@@ -1,7 +1,5 @@
 package storage
 
-import "strconv"
-
 // chartValues renders the values of Longhorn's chart. Every value stands here because the default would be wrong for a
 // single database that has to come back by itself; all else is left to Longhorn.
 func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any {
@@ -67,19 +65,13 @@ func settings(cfg Config, traits Traits, allowUninstall bool) map[string]any {
 	return all
 }
 
-// classParameters are the parameters of the StorageClass; the API wants strings. They act when a volume is created:
-// changing them later leaves existing volumes as they are.
-func classParameters(cfg Config) map[string]string {
-	return map[string]string{
-		"numberOfReplicas": strconv.Itoa(cfg.Replicas),
-		// Keeps a copy on the node where the database runs: reads stay local. strict-local would mean a single copy.
-		"dataLocality": "best-effort",
-		// Minutes after which a failed copy is deleted instead of reused. Longhorn's documents use two days: a node that
-		// is repaired over a weekend day rebuilds only what changed.
-		"staleReplicaTimeout": "2880",
-		// InterSystems supports ext4 and XFS for databases; ext4 is the one every node image can format.
-		"fsType": "ext4",
-	}
+// ownerKey is the key in the chart's values that is ours. Longhorn's chart has no such key, and Helm no objection.
+const ownerKey = "haIris"
+
+// own puts into the values what this program wants to find in Helm's record of the release: whose it is, and what the class
+// was like. Nobody may set it, so it is added last.
+func own(values map[string]any, owner string, class classSpec) map[string]any {
+	return merge(values, map[string]any{ownerKey: map[string]any{"stack": owner, "class": class.values()}})
 }
 
 // merge lays over on top of base, object by object. Neither is changed.

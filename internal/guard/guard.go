@@ -14,13 +14,32 @@ type Check func(before, after Inputs) error
 // BeforeUpdate returns a resource's option that calls check before each update, in previews too. name must be the stack's
 // only one of that name. A replacement is no update: the engine calls no hook for it.
 func BeforeUpdate(ctx *pulumi.Context, name string, check Check) (pulumi.ResourceOption, error) {
+	hook, err := register(ctx, name, check)
+	if err != nil {
+		return nil, err
+	}
+	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}), nil
+}
+
+// BeforeWrite returns a resource's option that calls check before the resource is created, then without recorded inputs, and
+// before each update, in previews too. The new half of a replacement is created. name must be the stack's only one of that name.
+func BeforeWrite(ctx *pulumi.Context, name string, check Check) (pulumi.ResourceOption, error) {
+	hook, err := register(ctx, name, check)
+	if err != nil {
+		return nil, err
+	}
+	both := []*pulumi.ResourceHook{hook}
+	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: both, BeforeUpdate: both}), nil
+}
+
+func register(ctx *pulumi.Context, name string, check Check) (*pulumi.ResourceHook, error) {
 	hook, err := ctx.RegisterResourceHook(name, func(change *pulumi.ResourceHookArgs) error {
 		return check(Inputs{change.OldInputs}, Inputs{change.NewInputs})
 	}, &pulumi.ResourceHookOptions{OnDryRun: true})
 	if err != nil {
 		return nil, fmt.Errorf("register hook %s: %w", name, err)
 	}
-	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}), nil
+	return hook, nil
 }
 
 // Inputs are a resource's.
@@ -28,6 +47,18 @@ type Inputs struct{ properties resource.PropertyMap }
 
 // InputsOf wraps properties, for checks that are called without an engine.
 func InputsOf(properties resource.PropertyMap) Inputs { return Inputs{properties} }
+
+// None reports whether there are no inputs, as before a resource's creation.
+func (i Inputs) None() bool { return len(i.properties) == 0 }
+
+// Flag returns the boolean at a path, and whether there is one that is known.
+func (i Inputs) Flag(path ...any) (value, found bool) {
+	property, found := i.at(path)
+	if !found || !property.IsBool() {
+		return false, false
+	}
+	return property.BoolValue(), true
+}
 
 // Text returns the string at a path; "" when it is missing, not known yet or something else.
 func (i Inputs) Text(path ...any) string {

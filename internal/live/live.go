@@ -98,8 +98,11 @@ type StatusError struct {
 // Error implements error.
 func (e *StatusError) Error() string { return e.Message }
 
-// Get reads the object or list at a path, such as /api/v1/namespaces/iris, into a pointer. It reports false when there is
-// none, which a missing kind is too.
+// Text is an answer that is no JSON, such as a container's log.
+type Text string
+
+// Get reads the object or list at a path, such as /api/v1/namespaces/iris, into a pointer, or a *Text as it is. It
+// reports false when there is none, which a missing kind is too.
 func (c *Cluster) Get(ctx context.Context, path string, into any) (found bool, err error) {
 	return c.do(ctx, http.MethodGet, path, "", nil, into)
 }
@@ -154,6 +157,10 @@ func (c *Cluster) do(ctx context.Context, method, path, contentType string, body
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return false, fmt.Errorf("%s %s: %w", method, path, &StatusError{response.StatusCode, statusMessage(response, content)})
 	case into == nil:
+		return true, nil
+	}
+	if text, ok := into.(*Text); ok {
+		*text = Text(content)
 		return true, nil
 	}
 	if err := json.NewDecoder(bytes.NewReader(content)).Decode(into); err != nil {

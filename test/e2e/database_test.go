@@ -37,6 +37,7 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 		{"grows with the pod running", life.grow},
 		{"does not shrink", life.shrink},
 		{"does not move to another class, mode or namespace", life.move},
+		{"takes another number of copies for new volumes", life.changeReplicas},
 		{"takes a new password with a new pod", life.rotatePassword},
 		{"takes back what kubectl has set", life.takeBackFromKubectl},
 		{"takes back what another tool applies", life.takeBackFromAnotherTool},
@@ -86,6 +87,37 @@ func (l *databaseLife) move(t *testing.T) {
 	refused(t, l.s, l.c.set("storage.className", "other"), "storage.className", "restore a backup")
 	refused(t, l.s, l.c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
 	refused(t, l.s, l.c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
+}
+
+// changeReplicas changes what Kubernetes lets nobody change of a StorageClass.
+func (l *databaseLife) changeReplicas(t *testing.T) {
+	t.Helper()
+	volume := jsonpath(t, "pvc", "iris-pvc", "{.spec.volumeName}")
+	class := shared.kubectl(t, "get", "storageclass", "longhorn-iris", "-o", "jsonpath={.metadata.uid}")
+	l.s.configure(l.c.set("storage.replicas", 2))
+	planned, err := l.s.preview()
+	if err != nil || planned["replace"] != 1 || planned["delete"] > 0 {
+		t.Errorf("the preview plans %v, %v; want the class replaced and nothing else", planned, err)
+	}
+	output, err := l.s.cli("up", "--yes")
+	if err != nil {
+		t.Fatalf("up: %v", err)
+	}
+	if want := "patch volumes.longhorn.io " + volume + " --type merge"; !strings.Contains(output, want) {
+		t.Errorf("the output lacks %q, so that nobody learns that the volume keeps its copies", want)
+	}
+	now := shared.kubectl(t, "get", "storageclass", "longhorn-iris", "-o", "jsonpath={.metadata.uid} {.parameters.numberOfReplicas}")
+	if uid, replicas, _ := strings.Cut(now, " "); uid == class || replicas != "2" {
+		t.Errorf("the class has %s copies; another object: %t", replicas, uid != class)
+	}
+	if phase := jsonpath(t, "pvc", "iris-pvc", "{.status.phase} {.spec.volumeName}"); phase != "Bound "+volume {
+		t.Errorf("the claim is %s, want it bound to %s", phase, volume)
+	}
+	l.s.configure(l.c)
+	l.s.up()
+	if _, again := l.s.up(); !again.onlySame() {
+		t.Errorf("a second up changed something: %v", again)
+	}
 }
 
 func (l *databaseLife) rotatePassword(t *testing.T) {

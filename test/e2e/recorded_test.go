@@ -57,6 +57,14 @@ func TestRecordedStates_AreUpdatedInPlace(t *testing.T) {
 				t.Errorf("an update from this version would lose data:\n%s", strings.Join(losses, "\n"))
 			}
 		})
+		t.Run(filepath.Base(file)+", with another class", func(t *testing.T) {
+			// Kubernetes changes no parameter of a class; its replacement must take nothing along.
+			found := planOn(t, c.set("storage.replicas", 2), state)
+			found = slices.DeleteFunc(found, func(loss string) bool { return strings.HasSuffix(loss, "StorageClass::longhorn-iris") })
+			if len(found) > 0 {
+				t.Errorf("another number of copies would lose data:\n%s", strings.Join(found, "\n"))
+			}
+		})
 		t.Run(filepath.Base(file)+", after a rename", func(t *testing.T) {
 			for _, rename := range [][2]string{{"ha-iris:iris:IRIS", "ha-iris:iris:Database"}, {"::iris-pvc", "::data"}} {
 				renamed := bytes.ReplaceAll(state, []byte(rename[0]), []byte(rename[1]))

@@ -259,17 +259,22 @@ func (s *stack) runCLI(run func(*exec.Cmd) ([]byte, error), args ...string) (str
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), operationTimeout)
 	defer cancel()
+	output, err := run(s.command(ctx, args...))
+	if err != nil {
+		return string(output), fmt.Errorf("pulumi %s: %w\n%s", strings.Join(args, " "), err, output)
+	}
+	return string(output), nil
+}
+
+// command is the Pulumi CLI on the stack.
+func (s *stack) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "pulumi", append(args, "--stack", s.Name(), "--non-interactive")...)
 	command.Dir = s.dir
 	command.Env = os.Environ()
 	for key, value := range s.Workspace().GetEnvVars() {
 		command.Env = append(command.Env, key+"="+value)
 	}
-	output, err := run(command)
-	if err != nil {
-		return string(output), fmt.Errorf("pulumi %s: %w\n%s", strings.Join(args, " "), err, output)
-	}
-	return string(output), nil
+	return command
 }
 
 // check logs an operation's output and fails the test when the password is in it.

@@ -21,11 +21,11 @@ const (
 	workTime   = time.Second // of a Job's pod
 	stopTime   = time.Second // the grace period is an upper bound that only a hanging process would use up
 	removeTime = 200 * time.Millisecond
-	// crashTime is how long containers run that end again and again. The kubelet's growing pauses are left out: the time
-	// for them would be the tests'.
+	// crashTime is how long containers run that end again and again, and how long they wait then. The kubelet's growing
+	// pauses are left out: the time for them would be the tests'.
 	crashTime = 2 * time.Second
 	// maxRestarts ends the game: nobody reads more.
-	maxRestarts = 8
+	maxRestarts = 5
 )
 
 // step is what happens next to a pod, and how long that takes.
@@ -91,10 +91,13 @@ func (c *standIn) nextStep(pod *corev1.Pod) *step {
 	case pod.Status.Phase == corev1.PodPending && podCondition(pod, corev1.PodReadyToStartContainers):
 		return &step{"start", seconds(pod, startAnnotation, startTime), c.startPod}
 	case running && pod.Annotations[crashAnnotation] != "":
-		if restarts(pod) >= maxRestarts {
-			return nil
+		switch {
+		case podCondition(pod, corev1.PodReady):
+			return &step{"crash", crashTime, c.crashPod}
+		case restarts(pod) < maxRestarts:
+			return &step{"restart", crashTime, c.restartPod}
 		}
-		return &step{"crash", crashTime, c.crashPod}
+		return nil
 	case running && ofJob(pod) && pod.Labels[batchv1.JobNameLabel] != uninstallJobName:
 		return &step{"work", workTime, c.endWith(0)}
 	case running && !podCondition(pod, corev1.PodReady):
@@ -135,6 +138,18 @@ func (c *standIn) crashPod(ctx context.Context, pod *corev1.Pod) error {
 			ExitCode: 1, Reason: "Error", Message: pod.Annotations[crashAnnotation], StartedAt: now, FinishedAt: now,
 		}}
 		status.ContainerStatuses = append(status.ContainerStatuses, crashed)
+	}
+	return c.patchPod(ctx, pod, status)
+}
+
+// restartPod lets the pod's containers run again, which makes it ready for a moment.
+func (c *standIn) restartPod(ctx context.Context, pod *corev1.Pod) error {
+	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.clock.Now())}}
+	status := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: c.conditions(pod, corev1.ConditionTrue, "")}
+	for i, container := range pod.Spec.Containers {
+		again := containerStatus(container, running)
+		again.RestartCount, again.LastTerminationState = restarts(pod), pod.Status.ContainerStatuses[i].LastTerminationState
+		status.ContainerStatuses = append(status.ContainerStatuses, again)
 	}
 	return c.patchPod(ctx, pod, status)
 }

@@ -1,0 +1,202 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ha-iris/internal/guard"
+)
+
+const (
+	uninstallJobPath = "/apis/batch/v1/namespaces/" + namespaceName + "/jobs/longhorn-uninstall"
+	managerPath      = "/apis/apps/v1/namespaces/" + namespaceName + "/daemonsets/longhorn-manager"
+	// maxNamed bounds a list of volumes in a message.
+	maxNamed = 10
+)
+
+// checkRemoval refuses to go on with a Longhorn that is half removed. The engine cannot see that: for it the release is
+// there until Helm has finished.
+func (k *keeper) checkRemoval(ctx context.Context) error {
+	records, err := k.records(ctx)
+	if err != nil {
+		return k.unknown("Helm's records", err)
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	if last := records[len(records)-1]; last.status == statusUninstalling {
+		// Helm writes that after the chart's uninstall job has succeeded; what the job ran with may be gone already, so it
+		// would not succeed a second time.
+		return fmt.Errorf("longhorn is half removed: an uninstall was interrupted (%s). Its volumes are gone. Finish the removal, "+
+			"then pulumi up installs it again: %s && pulumi destroy --refresh", last.label(), forgetCommand)
+	}
+	removed, err := k.removing(ctx)
+	if err != nil {
+		return k.unknown("Longhorn's uninstall job", err)
+	}
+	if removed != "" {
+		return fmt.Errorf("longhorn is half removed: an uninstall was interrupted (%s). Its volumes are gone or going. Finish the "+
+			"removal, then pulumi up installs it again: pulumi destroy", removed)
+	}
+	return nil
+}
+
+// removing says by what one can see that Longhorn's uninstaller was or is at work; a job that has failed was refused by
+// Longhorn, which then still has its manager.
+func (k *keeper) removing(ctx context.Context) (string, error) {
+	var job struct {
+		Status struct {
+			Active    int `json:"active"`
+			Succeeded int `json:"succeeded"`
+		} `json:"status"`
+	}
+	if _, err := k.live.Get(ctx, uninstallJobPath, &job); err != nil {
+		return "", err
+	}
+	switch {
+	case job.Status.Active > 0:
+		return "its job longhorn-uninstall is at work", nil
+	case job.Status.Succeeded > 0:
+		return "its job longhorn-uninstall has succeeded", nil
+	}
+	found, err := k.live.Get(ctx, managerPath, nil)
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return "the DaemonSet longhorn-manager is gone", nil
+	}
+	return "", nil
+}
+
+// volume is a Longhorn volume with the claim that it serves.
+type volume struct {
+	name, claim, class string
+	replicas           int
+}
+
+func (v volume) String() string {
+	switch {
+	case v.claim == "":
+		return v.name + " (no claim)"
+	case v.class == "":
+		return v.name + " (" + v.claim + ")"
+	default:
+		return v.name + " (" + v.claim + ", StorageClass " + v.class + ")"
+	}
+}
+
+// volumes lists Longhorn's volumes, and finds out about their claims from their PersistentVolumes.
+func (k *keeper) volumes(ctx context.Context) ([]volume, error) {
+	var own struct {
+		Items []struct {
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+			Spec struct {
+				NumberOfReplicas int `json:"numberOfReplicas"`
+			} `json:"spec"`
+		} `json:"items"`
+	}
+	if _, err := k.live.Get(ctx, "/apis/longhorn.io/v1beta2/namespaces/"+namespaceName+"/volumes", &own); err != nil {
+		return nil, fmt.Errorf("list Longhorn's volumes: %w", err)
+	}
+	var persistent struct {
+		Items []struct {
+			Spec struct {
+				StorageClassName string `json:"storageClassName"`
+				ClaimRef         struct {
+					Namespace string `json:"namespace"`
+					Name      string `json:"name"`
+				} `json:"claimRef"`
+				CSI struct {
+					Driver       string `json:"driver"`
+					VolumeHandle string `json:"volumeHandle"`
+				} `json:"csi"`
+			} `json:"spec"`
+		} `json:"items"`
+	}
+	if _, err := k.live.Get(ctx, "/api/v1/persistentvolumes", &persistent); err != nil {
+		return nil, fmt.Errorf("list persistent volumes: %w", err)
+	}
+	found := make([]volume, 0, len(own.Items))
+	for _, item := range own.Items {
+		v := volume{name: item.Metadata.Name, replicas: item.Spec.NumberOfReplicas}
+		for _, p := range persistent.Items {
+			if p.Spec.CSI.Driver == provisioner && p.Spec.CSI.VolumeHandle == v.name && p.Spec.ClaimRef.Name != "" {
+				v.claim, v.class = p.Spec.ClaimRef.Namespace+"/"+p.Spec.ClaimRef.Name, p.Spec.StorageClassName
+			}
+		}
+		found = append(found, v)
+	}
+	return found, nil
+}
+
+func listed(volumes []volume) string {
+	names := make([]string, 0, maxNamed+1)
+	for i, v := range volumes {
+		if i == maxNamed {
+			names = append(names, fmt.Sprintf("and %d more", len(volumes)-maxNamed))
+			break
+		}
+		names = append(names, v.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// warnOfUninstall says what a destroy may delete once Longhorn no longer refuses to be uninstalled.
+func (k *keeper) warnOfUninstall(ctx context.Context, before, after guard.Inputs) {
+	const settings, flag = "defaultSettings", "deletingConfirmationFlag"
+	was, _ := before.Flag("values", settings, flag)
+	will, _ := after.Flag("values", settings, flag)
+	if was || !will {
+		return
+	}
+	warning := "This update lets Longhorn be uninstalled. A pulumi destroy after it deletes every Longhorn volume of the cluster " +
+		"with its data, its PersistentVolume (although the class says Retain) and its claim, whoever they belong to"
+	volumes, err := k.volumes(ctx)
+	switch {
+	case err != nil:
+		warning += fmt.Sprintf("; which ones there are could not be read: %v", err)
+	case len(volumes) == 0:
+		warning += "; there is none now."
+	default:
+		warning += fmt.Sprintf(". There are %d: %s.", len(volumes), listed(volumes))
+	}
+	k.log.warn(warning)
+}
+
+// warnOfReplicas says that another number of copies is that of new volumes, and how to change those that are there.
+func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs) {
+	was, wasKnown := copies(before)
+	will, willKnown := copies(after)
+	if !wasKnown || !willKnown || was == will {
+		return
+	}
+	command := func(name string) string {
+		return fmt.Sprintf(`kubectl -n %s patch volumes.longhorn.io %s --type merge -p '{"spec":{"numberOfReplicas":%d}}'`,
+			namespaceName, name, int(will))
+	}
+	warning := fmt.Sprintf("storage.replicas: %d instead of %d is for new volumes; those that are there keep their copies.", int(will), int(was))
+	volumes, err := k.volumes(ctx)
+	others := slices.DeleteFunc(volumes, func(v volume) bool { return v.class != k.class || v.replicas == int(will) })
+	switch {
+	case err != nil || len(others) > maxNamed:
+		warning += " To change one: " + command("NAME")
+	default:
+		for _, v := range others {
+			warning += " To change that of " + v.claim + ": " + command(v.name)
+		}
+	}
+	k.log.warn(warning)
+}
+
+// copies is the number of copies that a release's values ask for, also in those from before the class was among them.
+func copies(inputs guard.Inputs) (float64, bool) {
+	if count, found := inputs.Number("values", ownerKey, "class", "replicas"); found {
+		return count, true
+	}
+	return inputs.Number("values", "defaultSettings", "defaultReplicaCount")
+}
