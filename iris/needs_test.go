@@ -28,7 +28,7 @@ func sample(t *testing.T, pod map[string]any) corev1.Pod {
 }
 
 // bare takes away what refers to other objects.
-func bare(template corev1.PodTemplateSpec) corev1.PodSpec {
+func bareTemplate(template corev1.PodTemplateSpec) corev1.PodSpec {
 	spec := template.Spec
 	spec.Volumes, spec.PriorityClassName, spec.ImagePullSecrets = nil, "", nil
 	return spec
@@ -45,7 +45,7 @@ func TestNeeds_AreTheRealPods(t *testing.T) {
 			t.Parallel()
 			needs, objects := cfg.Needs(), manifests(t, mustRun(t, cfg))
 			deployment := decode[appsv1.Deployment](t, objects, "Deployment", needs.Deployment)
-			pod, want := sample(t, needs.Pod), bare(deployment.Spec.Template)
+			pod, want := sample(t, needs.Pod), bareTemplate(deployment.Spec.Template)
 			if !reflect.DeepEqual(pod.Labels, deployment.Spec.Template.Labels) {
 				t.Errorf("labels %v", pod.Labels)
 			}
@@ -69,7 +69,7 @@ func TestNeeds_AreTheRealPods(t *testing.T) {
 			}
 			if cfg.PrePullImage {
 				beside := decode[appsv1.DaemonSet](t, objects, "DaemonSet", prePullName)
-				sameJSON(t, sample(t, needs.PerNode).Spec, bare(beside.Spec.Template))
+				sameJSON(t, sample(t, needs.PerNode).Spec, bareTemplate(beside.Spec.Template))
 			}
 		})
 	}
