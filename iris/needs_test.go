@@ -27,7 +27,7 @@ func sample(t *testing.T, pod map[string]any) corev1.Pod {
 	return read
 }
 
-// bare takes away what refers to other objects.
+// bareTemplate takes away what refers to other objects.
 func bareTemplate(template corev1.PodTemplateSpec) corev1.PodSpec {
 	spec := template.Spec
 	spec.Volumes, spec.PriorityClassName, spec.ImagePullSecrets = nil, "", nil

@@ -11,7 +11,7 @@ import (
 // scratch installs storage that does not exist.
 func (s *Storage) scratch(ctx *pulumi.Context, args *Args) error {
 	installed, err := newRelease(ctx, "scratch", releaseArgs{
-		Name: "scratch", Namespace: pulumi.String("kube-system"), Chart: "oci://registry.example.com/scratch", Version: "1.0.0",
+		Name: "scratch", Namespace: pulumi.String("kube-system"), Chart: pulumi.String("oci://registry.example.com/scratch"), Version: pulumi.String("1.0.0"),
 		Values: map[string]any{"pool": args.Traits.ScratchPool}, TimeoutSeconds: releaseTimeout,
 	}, s.options(args, pulumi.Protect(args.Protect), pulumi.DependsOn(args.After))...)
 	if err != nil {
