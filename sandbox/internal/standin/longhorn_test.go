@@ -478,3 +478,24 @@ func TestDriver_IsNotDeployedByADeployerThatCrashes(t *testing.T) {
 		t.Errorf("CSIDriver: %v", err)
 	}
 }
+
+func TestUninstall_LetsTheAttacherFinishBeforeItGoes(t *testing.T) {
+	t.Parallel()
+	objects := world(installed(map[string]string{"deleting-confirmation-flag": "true"}), boundClaim(""), uninstaller(corev1.PodRunning))
+	for _, object := range objects {
+		if volume, ok := object.(*corev1.PersistentVolume); ok {
+			volume.Finalizers = []string{attachFinalizer}
+			volume.DeletionTimestamp = ptr(metav1.Now()) // The in-memory API server would not wait for finalizers.
+		}
+	}
+	h := newHarness(t, objects...)
+	if again := h.longhornUninstall(); again != retryTick || h.longhornObject(longhornVolumes, handle) == nil {
+		t.Errorf("goes on while the attacher holds a volume: looks again after %s", again)
+	}
+}
+
+// longhornUninstall runs the uninstaller once.
+func (h *harness) longhornUninstall() time.Duration {
+	h.t.Helper()
+	return h.call(h.syncUninstall, longhornNamespace+"/uninstall-1")
+}

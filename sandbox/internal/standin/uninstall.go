@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -44,6 +45,10 @@ func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration,
 		c.log.Warn("uninstall refused: deleting-confirmation-flag is not true", "pod", key)
 		return 0, c.endPod(ctx, pod, 1)
 	}
+	// The attacher goes with the rest, so it has to let go of what is attached nowhere before.
+	if held, err := c.removePersistentVolumes(ctx, pod.Namespace); err != nil || held {
+		return retryTick, err
+	}
 	if err := c.uninstall(ctx, pod.Namespace); err != nil {
 		return 0, err
 	}
@@ -58,9 +63,6 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	defer c.managing.Unlock()
 	if manager, err := c.cache.daemonSets.DaemonSets(namespace).Get(managerName); err == nil {
 		c.uninstalled.Store(manager.UID, true)
-	}
-	if err := c.removePersistentVolumes(ctx, namespace); err != nil {
-		return err
 	}
 	for _, kind := range []string{longhornVolumes, longhornNodes} {
 		if err := c.removeAll(ctx, namespace, kind); err != nil {
@@ -82,11 +84,12 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 }
 
 // removePersistentVolumes deletes the PersistentVolumes of Longhorn's volumes, whatever their reclaim policy, and the claims
-// that are bound to them (longhorn-manager volume_controller.go, the end of a volume).
-func (c *standIn) removePersistentVolumes(ctx context.Context, namespace string) error {
+// that are bound to them (longhorn-manager volume_controller.go, the end of a volume). It reports whether one is attached
+// nowhere and still held by the attacher.
+func (c *standIn) removePersistentVolumes(ctx context.Context, namespace string) (held bool, err error) {
 	objects, err := c.longhorn.list(ctx, namespace, longhornVolumes)
 	if err != nil {
-		return err
+		return false, err
 	}
 	handles := map[string]bool{}
 	for i := range objects {
@@ -94,7 +97,7 @@ func (c *standIn) removePersistentVolumes(ctx context.Context, namespace string)
 	}
 	volumes, err := c.cache.volumes.List(labels.Everything())
 	if err != nil {
-		return fmt.Errorf("list persistent volumes: %w", err)
+		return false, fmt.Errorf("list persistent volumes: %w", err)
 	}
 	core := c.client.CoreV1()
 	for _, volume := range volumes {
@@ -107,10 +110,15 @@ func (c *standIn) removePersistentVolumes(ctx context.Context, namespace string)
 			errs = append(errs, ignoreGone(core.PersistentVolumeClaims(claim.Namespace).Delete(ctx, claim.Name, metav1.DeleteOptions{})))
 		}
 		if err := errors.Join(errs...); err != nil {
-			return fmt.Errorf("remove persistent volume %s: %w", volume.Name, err)
+			return false, fmt.Errorf("remove persistent volume %s: %w", volume.Name, err)
 		}
+		attachments, err := c.cache.attachmentsOf(volume.Name)
+		if err != nil {
+			return false, err
+		}
+		held = held || len(attachments) == 0 && slices.Contains(volume.Finalizers, attachFinalizer)
 	}
-	return nil
+	return held, nil
 }
 
 func (c *standIn) removeWorkloads(ctx context.Context, namespace string) error {
