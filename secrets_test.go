@@ -34,7 +34,9 @@ func holding(text string, kind reflect.Type) []any {
 		return []any{[]any{text}, text}
 	case reflect.Map:
 		return []any{
-			map[string]any{"a": text}, map[string]any{"a": map[string]any{"b": text}}, text,
+			map[string]any{"a": text},
+			map[string]any{"a": map[string]any{"b": text}},
+			text,
 			map[string]any{"a": []any{map[string]any{"b": []any{text}}}},
 		}
 	default:

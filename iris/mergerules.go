@@ -163,8 +163,10 @@ func accountRules() []mergeRule {
 		{object: "user", property: "passwordneverexpires", of: managed, want: only("PasswordNeverExpires 1, or none: "+
 			"irisPassword is set at every start", "1")},
 		{object: "user", property: "enabled", of: gateway, want: enabled(gatewayWhy)},
-		{object: "user", property: propertyDeleted, of: gateway, got: "DeleteUser for " + gatewayUser,
-			want: never("this account left alone: " + gatewayWhy)},
+		{
+			object: "user", property: propertyDeleted, of: gateway, got: "DeleteUser for " + gatewayUser,
+			want: never("this account left alone: " + gatewayWhy),
+		},
 	}
 }
 
@@ -335,15 +337,19 @@ func secretRules() []mergeRule {
 	} {
 		rules = append(rules, mergeRule{object: "*", property: harmless, want: anything})
 	}
-	rules = append(rules, mergeRule{object: "user", property: "*password*", got: "a password in clear",
-		want: never("PasswordHash=, from the vendor's passwordhash tool")})
+	rules = append(rules, mergeRule{
+		object: "user", property: "*password*", got: "a password in clear",
+		want: never("PasswordHash=, from the vendor's passwordhash tool"),
+	})
 	for _, property := range []string{"*password*", "clientsecret", "secret", "secret64", "privatekey", "initialaccesstoken"} {
 		got := "a secret in clear"
 		if property == "*password*" {
 			got = "a password in clear"
 		}
-		rules = append(rules, mergeRule{object: "*", property: property, got: got,
-			want: never("none here: set it in IRIS, once; a merge leaves alone what it does not name")})
+		rules = append(rules, mergeRule{
+			object: "*", property: property, got: got,
+			want: never("none here: set it in IRIS, once; a merge leaves alone what it does not name"),
+		})
 	}
 	return rules
 }

@@ -23,7 +23,7 @@ func (c Config) MaxCores() int {
 // Needs is what the database asks of a cluster that exists already. The configuration is valid.
 func (c Config) Needs() survey.Database {
 	b := &builder{cfg: c}
-	size, _ := c.VolumeBytes() //nolint:errcheck // Validated.
+	size, _ := c.VolumeBytes() // Validated.
 	needs := survey.Database{
 		Namespace: c.Namespace, Deployment: deploymentName, Claim: claimName, PriorityClass: c.priorityClassName(),
 		Pod:         withoutObjects(podLabels(), b.barePod()),

@@ -79,13 +79,13 @@ func (k *keeper) records(ctx context.Context) ([]record, error) {
 		r := record{name: item.Metadata.Name, uid: item.Metadata.UID, status: labels["status"], touched: item.Metadata.CreationTimestamp}
 		var err error
 		if r.revision, err = strconv.Atoi(labels["version"]); err != nil {
-			return nil, fmt.Errorf("Helm's record %s: its label version is %q, not a number", r.name, labels["version"])
+			return nil, fmt.Errorf("record of Helm %s: its label version is %q, not a number", r.name, labels["version"])
 		}
 		if seconds, err := strconv.ParseInt(labels["modifiedAt"], 10, 64); err == nil {
 			r.touched = time.Unix(seconds, 0)
 		}
 		if err := r.unpack(item.Data["release"]); err != nil {
-			return nil, fmt.Errorf("Helm's record %s: %w", r.name, err)
+			return nil, fmt.Errorf("record of Helm %s: %w", r.name, err)
 		}
 		found = append(found, r)
 	}

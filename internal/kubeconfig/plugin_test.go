@@ -85,7 +85,8 @@ func TestPluginIsAskedAsByClientGo(t *testing.T) {
 		"token":       {cluster, token, func(*kubeconfig.Exec) {}},
 		"certificate": {cluster, map[string]string{"clientCertificateData": string(certificate), "clientKeyData": string(key)}, func(*kubeconfig.Exec) {}},
 		"both": {
-			cluster, map[string]string{"token": "t", "clientCertificateData": string(certificate), "clientKeyData": string(key)},
+			cluster,
+			map[string]string{"token": "t", "clientCertificateData": string(certificate), "clientKeyData": string(key)},
 			func(*kubeconfig.Exec) {},
 		},
 		"if available":   {cluster, token, func(e *kubeconfig.Exec) { e.InteractiveMode = "IfAvailable" }},

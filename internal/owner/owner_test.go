@@ -54,7 +54,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.status != 0:
 		w.WriteHeader(s.status)
-		fmt.Fprint(w, `{"message": "not for you"}`)
+		_, _ = w.Write([]byte(`{"message": "not for you"}`))
 	case !found:
 		w.WriteHeader(http.StatusNotFound)
 	default:

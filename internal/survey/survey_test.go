@@ -46,7 +46,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodPost && r.URL.RawQuery != "dryRun=All" {
-		panic("something was made: " + key)
+		http.Error(w, "something was made: "+key, http.StatusTeapot)
+		return
 	}
 	if r.Method == http.MethodPost {
 		_ = json.Unmarshal(body, &a.posted)

@@ -12,7 +12,7 @@ import (
 
 func TestOfShowsWhatTheAPIGets(t *testing.T) {
 	t.Parallel()
-	unknown, _, _ := pulumi.NewOutput()
+	unknown, _, _ := pulumi.NewOutput() //nolint:staticcheck // There is no context here.
 	var none *corev1.ProbeArgs
 	for want, arguments := range map[string]any{
 		`null`:               nil,
