@@ -85,14 +85,19 @@ func readFacts(ctx context.Context, cluster *live.Cluster, needs Needs) *facts {
 		func() { f.nodes = read[list[node]](ctx, cluster, fmt.Sprintf("/api/v1/nodes?limit=%d", maxNodes)) },
 		func() { f.autoscaler = read[object](ctx, cluster, autoscalerStatus) },
 		func() { f.classes = read[list[class]](ctx, cluster, "/apis/storage.k8s.io/v1/storageclasses") },
-		func() { f.namespace = read[object](ctx, cluster, within) },
+		func() {
+			// Without the namespace there is nobody who would refuse the pod, and the API server waits 50 ms for one to appear
+			// (missingNamespaceWait in its admission of namespaces).
+			if f.namespace = read[object](ctx, cluster, within); f.namespace.found {
+				f.pod.err = tryPod(ctx, cluster, needs.Database)
+			}
+		},
 		func() {
 			f.deployment = read[object](ctx, cluster, "/apis/apps/v1/namespaces/"+needs.Database.Namespace+"/deployments/"+needs.Database.Deployment)
 		},
 		func() { f.claim = read[claim](ctx, cluster, within+"/persistentvolumeclaims/"+needs.Database.Claim) },
 		func() { f.quotas = read[list[quota]](ctx, cluster, within+"/resourcequotas") },
 		func() { f.limits = read[list[limitRange]](ctx, cluster, within+"/limitranges") },
-		func() { f.pod.err = tryPod(ctx, cluster, needs.Database) },
 		func() { f.missing.value, f.missing.err = missingRights(ctx, cluster, needs) },
 	} {
 		asked.Go(ask)
@@ -146,8 +151,7 @@ func (f *facts) unread() error {
 	return nil
 }
 
-// tryPod asks for the database's pod without making it, and returns why it is refused. Without the namespace there is nobody who
-// would refuse it.
+// tryPod asks for the database's pod without making it, and returns why it is refused.
 func tryPod(ctx context.Context, cluster *live.Cluster, needs Database) error {
 	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "spec": needs.Pod["spec"]}
 	meta := map[string]any{"name": podName, "namespace": needs.Namespace}
