@@ -128,7 +128,11 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 // identify reads what tells this cluster from every other, a later one of the same name included. Kubernetes itself has no
 // identity for a cluster; the uid of kube-system is what everybody uses (kubernetes/kubernetes#77487).
 func (c *Cluster) identify(ctx *pulumi.Context) error {
-	system, err := corev1.GetNamespace(ctx, "kube-system", pulumi.ID("kube-system"), nil, pulumi.Parent(c), pulumi.Provider(c.Provider))
+	// The name under which the provider would write it. It draws one at each read otherwise, and each run would count a change.
+	known := pulumi.Map{"__fieldManager": pulumi.String("ha-iris")}
+	var system corev1.Namespace
+	err := ctx.ReadResource("kubernetes:core/v1:Namespace", "kube-system", pulumi.ID("kube-system"), known, &system,
+		pulumi.Parent(c), pulumi.Provider(c.Provider))
 	if err != nil {
 		return fmt.Errorf("read namespace kube-system: %w", err)
 	}
