@@ -352,7 +352,7 @@ func TestMakefile_RefusesWhatItCannotWorkWith(t *testing.T) {
 			exported: []string{"MAKEFLAGS=--no-print-directory --ignore-errors"}, target: "down", want: "errors must count",
 		},
 		"the environment first":  {exported: []string{"MAKEFLAGS=-e"}, target: "up", want: "the environment must not"},
-		"a shell's file for ENV": {exported: []string{"ENV=/root/.shrc"}, target: "ci-preview", want: "from the environment"},
+		"a shell's file for ENV": {exported: []string{"ENV=/home/me/.shrc"}, target: "ci-preview", want: "from the environment"},
 		"no temporary directory": {exported: []string{"TMPDIR=/nonexistent"}, target: "tools", want: "TMPDIR is '/nonexistent'"},
 		"no Go": {target: "up", want: "this needs Go 1.26 or later: there is no go command on PATH", change: func(m *made) {
 			m.onlyOnPath("make", "sh", "mkdir", "env", "cp", "mktemp", "awk")
