@@ -42,7 +42,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		Config:   cfg.Storage,
 		Traits:   storage.Traits(kubernetes.Traits.Storage),
 		Live:     kubernetes.Live,
-		Stack:    ctx.Organization() + "/" + ctx.Project() + "/" + ctx.Stack(),
+		Stack:    stack.Name(),
 		Provider: kubernetes.Provider,
 		Owner:    stack,
 		Protect:  cfg.IRIS.ProtectData,

@@ -2,6 +2,7 @@ package owner
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -56,7 +57,7 @@ func plural(kind string) string {
 const namespaceKind = "Namespace"
 
 // mark adds the annotations to an object's metadata and returns which object it is. What has no metadata, such as a Helm
-// release, is not marked. (A name that is no plain value is not either; a test of the program finds what is not marked.)
+// release, is not marked. Nor is what has a name or annotations that are no plain values; a test of the program finds it.
 func (s *Stack) mark(typeToken string, props pulumi.Input, part Part) (Object, bool) {
 	metadata := metadataOf(props)
 	if metadata == nil {
@@ -66,18 +67,20 @@ func (s *Stack) mark(typeToken string, props pulumi.Input, part Part) (Object, b
 	if object.Name == "" {
 		return Object{}, false
 	}
-	annotations := pulumi.StringMap{
+	own, isMap := metadata.Annotations.(pulumi.StringMap)
+	if !isMap && metadata.Annotations != nil {
+		return Object{}, false
+	}
+	annotations := pulumi.StringMap{}
+	maps.Copy(annotations, own)
+	// Last, so that none of the user's can stand in their place.
+	maps.Copy(annotations, pulumi.StringMap{
 		StackAnnotation: pulumi.String(s.name),
 		OwnerAnnotation: s.number,
 		forceAnnotation: pulumi.String("true"),
-	}
+	})
 	if object.Kind == namespaceKind {
 		annotations[ClusterAnnotation] = s.clusterUID
-	}
-	if own, isMap := metadata.Annotations.(pulumi.StringMap); isMap {
-		for key, value := range own {
-			annotations[key] = value
-		}
 	}
 	metadata.Annotations = annotations
 	return object, true

@@ -135,13 +135,8 @@ func (s *Stack) Of(part Part) pulumi.ResourceOption {
 	}})
 }
 
-// Number returns the stack's own number, as it stands in OwnerAnnotation; an empty output for a nil stack.
-func (s *Stack) Number() pulumi.StringOutput {
-	if s == nil {
-		return pulumi.String("").ToStringOutput()
-	}
-	return s.number
-}
+// Name is the stack's full name, as it stands in StackAnnotation.
+func (s *Stack) Name() string { return s.name }
 
 // Complete says that every object was declared.
 func (s *Stack) Complete() { close(s.complete) }

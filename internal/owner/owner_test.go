@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -207,6 +209,22 @@ func TestOtherClusterIsRefused(t *testing.T) {
 		if err := refuseOtherCluster(&pulumi.ResourceHookArgs{OldInputs: test.before, NewInputs: test.after}); (err != nil) != test.refused {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+func TestMarksCannotBeSetByTheUser(t *testing.T) {
+	t.Parallel()
+	metadata := &metav1.ObjectMetaArgs{
+		Name: pulumi.String("iris-svc"), Namespace: pulumi.String("iris"),
+		Annotations: pulumi.StringMap{StackAnnotation: pulumi.String("theirs"), "example.com/own": pulumi.String("kept")},
+	}
+	object, marked := (&Stack{name: us.name}).mark("kubernetes:core/v1:Service", &corev1.ServiceArgs{Metadata: metadata}, Part{Namespace: "iris"})
+	annotations, _ := metadata.Annotations.(pulumi.StringMap)
+	if !marked || object != (Object{APIVersion: "v1", Kind: "Service", Namespace: "iris", Name: "iris-svc"}) {
+		t.Errorf("marked %t: %v", marked, object)
+	}
+	if annotations[StackAnnotation] != pulumi.String(us.name) || annotations["example.com/own"] != pulumi.String("kept") {
+		t.Errorf("got %v", annotations)
 	}
 }
 

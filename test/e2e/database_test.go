@@ -176,15 +176,10 @@ func (l *databaseLife) comeBack(t *testing.T) {
 	podName(t, shared)
 }
 
-// refused fails unless both preview and up refuse the configuration with a message that has all the words, and leave the
-// stack as it is.
-func refused(t *testing.T, s *stack, c config, words ...string) {
+// checkRefusals wants every operation to have failed with a message that has all the words.
+func checkRefusals(t *testing.T, refusals map[string]error, words []string) {
 	t.Helper()
-	before := len(s.state())
-	s.configure(c)
-	_, previewErr := s.preview()
-	_, upErr := s.cli("up", "--yes")
-	for operation, err := range map[string]error{"preview": previewErr, "up": upErr} {
+	for operation, err := range refusals {
 		if err == nil {
 			t.Errorf("%s accepted it", operation)
 			continue
@@ -195,6 +190,17 @@ func refused(t *testing.T, s *stack, c config, words ...string) {
 			}
 		}
 	}
+}
+
+// refused fails unless both preview and up refuse the configuration with a message that has all the words, and leave the
+// stack as it is.
+func refused(t *testing.T, s *stack, c config, words ...string) {
+	t.Helper()
+	before := len(s.state())
+	s.configure(c)
+	_, previewErr := s.preview()
+	_, upErr := s.cli("up", "--yes")
+	checkRefusals(t, map[string]error{"preview": previewErr, "up": upErr}, words)
 	if after := len(s.state()); after != before {
 		t.Errorf("a refused change left %d resources of %d", after, before)
 	}

@@ -57,17 +57,7 @@ func refusedOutright(t *testing.T, s *stack, c config, words ...string) {
 	s.configure(c)
 	_, previewErr := s.preview()
 	_, upErr := s.cli("up", "--yes", "--skip-preview")
-	for operation, err := range map[string]error{"preview": previewErr, "up": upErr} {
-		if err == nil {
-			t.Errorf("%s accepted it", operation)
-			continue
-		}
-		for _, word := range words {
-			if !strings.Contains(err.Error(), word) {
-				t.Errorf("the message of %s lacks %q:\n%v", operation, word, err)
-			}
-		}
-	}
+	checkRefusals(t, map[string]error{"preview": previewErr, "up": upErr}, words)
 }
 
 // plannedObjects returns the objects of the Kubernetes API that an up would create, as a preview has them.
