@@ -126,8 +126,23 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 }
 
 // identify reads what tells this cluster from every other, a later one of the same name included. Kubernetes itself has no
-// identity for a cluster; the uid of kube-system is what everybody uses (kubernetes/kubernetes#77487).
+// identity for a cluster; the uid of kube-system is what everybody uses (kubernetes/kubernetes#77487). A cluster that was looked
+// at already is asked directly: the provider would fetch the API's whole schema first, a tenth of a warm preview (make bench).
+// Where that does not work (a cloud's cluster, whose credentials a plugin brings; a token that kubectl has to renew) the
+// provider reads.
 func (c *Cluster) identify(ctx *pulumi.Context) error {
+	var found struct {
+		Metadata struct {
+			UID string `json:"uid"`
+		} `json:"metadata"`
+	}
+	if c.Live.Known() {
+		there, err := c.Live.Get(ctx.Context(), "/api/v1/namespaces/kube-system", &found)
+		if err == nil && there && found.Metadata.UID != "" {
+			c.UID = pulumi.String(found.Metadata.UID).ToStringOutput()
+			return nil
+		}
+	}
 	// The name under which the provider would write it. It draws one at each read otherwise, and each run would count a change.
 	known := pulumi.Map{"__fieldManager": pulumi.String("ha-iris")}
 	var system corev1.Namespace
