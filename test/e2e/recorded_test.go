@@ -85,7 +85,9 @@ func TestRecordedStates_AreUpdatedInPlace(t *testing.T) {
 func giveToEverybody(t *testing.T) {
 	t.Helper()
 	for _, objects := range [][]string{
-		{"namespace", "iris", "longhorn-system"}, {"storageclass", "longhorn-iris"}, {"priorityclass", "ha-iris-iris"},
+		{"namespace", "iris", "longhorn-system"},
+		{"storageclass", "longhorn-iris"},
+		{"priorityclass", "ha-iris-iris"},
 		{"-n", "iris", "pvc,configmap,secret,service,deployment,daemonset,networkpolicy", "--all"},
 	} {
 		shared.kubectl(t, append(append([]string{"annotate"}, objects...), "ha-iris/owner-")...)
