@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -21,12 +21,12 @@ const (
 )
 
 var (
-	azureLocation = regexp.MustCompile(`^[a-z]+[a-z0-9]*$`)
-	azureVersion  = regexp.MustCompile(`^1\.\d+(\.\d+)?$`)
-	azureSubnetID = regexp.MustCompile(
+	azureLocation = pattern.Lazy(`^[a-z]+[a-z0-9]*$`)
+	azureVersion  = pattern.Lazy(`^1\.\d+(\.\d+)?$`)
+	azureSubnetID = pattern.Lazy(
 		`(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+$`)
-	azureTagsKey   = regexp.MustCompile(`^[^<>%&\\?/]+$`)
-	azureTagsValue = regexp.MustCompile(`^.*$`)
+	azureTagsKey   = pattern.Lazy(`^[^<>%&\\?/]+$`)
+	azureTagsValue = pattern.Lazy(`^.*$`)
 )
 
 // azureTags are Azure's rules: up to 512 characters in a name, none of them of <>%&\?/, and 256 in a value.

@@ -1,8 +1,9 @@
 package cluster
 
 import (
-	"regexp"
 	"strings"
+
+	"ha-iris/internal/pattern"
 )
 
 // awsPart is one of AWS' partitions: a part with accounts, regions and names of its own.
@@ -52,7 +53,7 @@ func awsPartOf(region string) awsPart {
 
 // awsForeignRegions are those of partitions that are not in the table: the isolated ones and Europe's sovereign cloud. Their
 // principals and policies are not known here.
-var awsForeignRegions = regexp.MustCompile(`^(eusc|[a-z]+-iso[a-z]*)-`)
+var awsForeignRegions = pattern.Lazy(`^(eusc|[a-z]+-iso[a-z]*)-`)
 
 // managedPolicy returns the ARN of a policy that AWS keeps.
 func (p awsPart) managedPolicy(name string) string {
@@ -65,7 +66,7 @@ func (p awsPart) roleExample() string { return "arn:" + p.name + ":iam::ACCOUNT:
 // isRole says whether text is the ARN of a role of this partition. One of another cannot be assumed from here.
 func (p awsPart) isRole(text string) bool {
 	rest, ours := strings.CutPrefix(text, "arn:"+p.name+":iam::")
-	return ours && awsAccountRole.MatchString(rest)
+	return ours && awsAccountRole().MatchString(rest)
 }
 
-var awsAccountRole = regexp.MustCompile(`^\d{12}:role/[\w+=,.@/-]{1,576}$`) // IAM: a path of up to 512, a name of up to 64.
+var awsAccountRole = pattern.Lazy(`^\d{12}:role/[\w+=,.@/-]{1,576}$`) // IAM: a path of up to 512, a name of up to 64.

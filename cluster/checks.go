@@ -3,15 +3,15 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
-var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+var namePattern = pattern.Lazy(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
 // maxNameLength leaves room for what is appended: a Google service account id has 30 characters (NAME-nodes), a GKE
 // cluster's name 40 (NAME-XXXXXXX).
@@ -21,7 +21,7 @@ func (c Config) checkName(found *problems.List) {
 	if c.Name == "" {
 		return // Reported already.
 	}
-	if len(c.Name) > maxNameLength || !namePattern.MatchString(c.Name) {
+	if len(c.Name) > maxNameLength || !namePattern().MatchString(c.Name) {
 		found.Add("cluster.name", c.Name, fmt.Sprintf(
 			"up to %d lower-case letters, digits and hyphens, starting with a letter (the default is PROJECT-STACK)",
 			maxNameLength))
@@ -29,17 +29,17 @@ func (c Config) checkName(found *problems.List) {
 }
 
 // checkRegion reports a missing or misspelt region. key is the provider's own key.
-func (c Config) checkRegion(found *problems.List, key string, valid *regexp.Regexp, example string) {
+func (c Config) checkRegion(found *problems.List, key string, valid pattern.Pattern, example string) {
 	switch {
 	case c.Region == "":
 		found.AddMissing(key, fmt.Sprintf("a region: pulumi config set %s %s", key, example))
-	case !valid.MatchString(c.Region):
+	case !valid().MatchString(c.Region):
 		found.Add(key, c.Region, "the name of a region, such as "+example)
 	}
 }
 
-func (c Config) checkPattern(found *problems.List, key, value string, valid *regexp.Regexp, want string) {
-	if value != "" && !valid.MatchString(value) {
+func (c Config) checkPattern(found *problems.List, key, value string, valid pattern.Pattern, want string) {
+	if value != "" && !valid().MatchString(value) {
 		found.Add("cluster."+key, value, want)
 	}
 }
@@ -83,14 +83,14 @@ func (c Config) checkSourceRanges(found *problems.List) {
 }
 
 // checkSubnets reports a list of the wrong length, wrong ids and doubles. No subnets are fine.
-func (c Config) checkSubnets(found *problems.List, count int, valid *regexp.Regexp, want string) {
+func (c Config) checkSubnets(found *problems.List, count int, valid pattern.Pattern, want string) {
 	if len(c.SubnetIDs) == 0 {
 		return
 	}
 	if len(c.SubnetIDs) != count {
 		found.Add("cluster.subnetIds", c.SubnetIDs, fmt.Sprintf("a list of %d: %s", count, want))
 	}
-	checkItems(found, "cluster.subnetIds", c.SubnetIDs, valid.MatchString, "a subnet that is not listed twice", want)
+	checkItems(found, "cluster.subnetIds", c.SubnetIDs, valid().MatchString, "a subnet that is not listed twice", want)
 }
 
 // checkItems reports the items of a list that occur a second time, wanting once, and those that are not valid.
@@ -106,9 +106,9 @@ func checkItems(found *problems.List, path string, items []string, valid func(st
 }
 
 // tagRules are what a cloud accepts as a tag. The lengths stand beside the patterns, because a counted repetition of all
-// letters of all languages takes 12 ms to compile, a third of the program's start.
+// letters of all languages takes 12 ms to compile.
 type tagRules struct {
-	key, value             *regexp.Regexp
+	key, value             pattern.Pattern
 	keyLength, valueLength int // at most, in characters
 	want                   string
 	// reserved are prefixes of keys that belong to the cloud.
@@ -122,7 +122,7 @@ func (c Config) checkTags(found *problems.List, rules tagRules) {
 			return strings.HasPrefix(strings.ToLower(key), prefix)
 		})
 		tooLong := utf8.RuneCountInString(key) > rules.keyLength || utf8.RuneCountInString(c.Tags[key]) > rules.valueLength
-		if reserved || tooLong || !rules.key.MatchString(key) || !rules.value.MatchString(c.Tags[key]) {
+		if reserved || tooLong || !rules.key().MatchString(key) || !rules.value().MatchString(c.Tags[key]) {
 			found.Add(path, c.Tags[key], rules.want)
 		}
 	}

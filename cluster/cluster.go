@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -40,6 +41,9 @@ type Cluster struct {
 	// outlives this stack. Never for a LoadBalancer Service: what the cloud made for it lies outside the cluster, stays
 	// behind and blocks the network's deletion. Nor for what must refuse to be deleted.
 	Lifetime pulumi.Resource
+
+	// surveyed waits for the look at a cluster that exists already and returns why the stack cannot run there.
+	surveyed func() error
 }
 
 // Args is what New needs.
@@ -62,9 +66,12 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	c := &Cluster{Traits: traits[cfg.Cloud], Live: &live.Cluster{}}
 	if preflight := platforms[cfg.Cloud].preflight; preflight != nil {
-		if err := preflight(cfg, ctx, c.Live, args.Needs); err != nil {
+		if err := preflight(cfg, ctx, c.Live); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.survey(ctx, cfg, args.Needs); err != nil {
+		return nil, err
 	}
 	guarded, err := guardName(ctx, name, args.Protect)
 	if err != nil {
@@ -81,6 +88,22 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, fmt.Errorf("cluster: register outputs of %q: %w", name, err)
 	}
 	return c, nil
+}
+
+// survey looks whether an existing cluster can carry the stack. An up registers nothing before that is known; a preview, which
+// creates nothing, looks while the Kubernetes provider starts, and has the answer before anything in the cluster is registered.
+func (c *Cluster) survey(ctx *pulumi.Context, cfg Config, needs *survey.Needs) error {
+	c.surveyed = func() error { return nil }
+	look := platforms[cfg.Cloud].survey
+	if look == nil {
+		return nil
+	}
+	c.surveyed = sync.OnceValue(func() error { return look(cfg, ctx, c.Live, needs) })
+	if !ctx.DryRun() {
+		return c.surveyed()
+	}
+	go func() { _ = c.surveyed() }() // connect has the same answer.
+	return nil
 }
 
 // provision is the only place where the kind of cluster is chosen.
@@ -122,6 +145,9 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 	}
 	c.Provider = provider
 	c.Ready = append(c.Ready, provider)
+	if err := c.surveyed(); err != nil {
+		return err
+	}
 	return c.identify(ctx)
 }
 

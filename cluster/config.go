@@ -127,7 +127,9 @@ type platform struct {
 	// validate reports what is wrong for this kind.
 	validate func(c Config, found *problems.List)
 	// preflight checks what only the network knows, before anything is registered. Nil: nothing.
-	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error
+	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster) error
+	// survey looks whether a cluster that is there can carry the stack. Nil: the program makes one that can.
+	survey func(c Config, ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error
 }
 
 // platforms holds the rules of every kind of cluster.
@@ -153,7 +155,7 @@ var platforms = map[Cloud]platform{
 		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
 		validate: Config.validateGKE,
 	},
-	Existing: {validate: Config.validateExisting, preflight: Config.preflightExisting},
+	Existing: {validate: Config.validateExisting, preflight: Config.preflightExisting, survey: Config.surveyExisting},
 }
 
 // WithDefaults returns the configuration with the cloud's defaults in place of what is not set. Zones stay as they are:

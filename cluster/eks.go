@@ -3,7 +3,6 @@ package cluster
 import (
 	"encoding/base64"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -24,12 +24,12 @@ const (
 )
 
 var (
-	awsRegion    = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
-	awsVersion   = regexp.MustCompile(`^1\.\d+$`)
-	awsSubnetID  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
-	awsZoneID    = regexp.MustCompile(`^[a-z]+\d+-az\d+$`)
-	awsTagsKey   = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]+$`)
-	awsTagsValue = regexp.MustCompile(`^[\pL\pN\pZ_.:/=+\-@]*$`)
+	awsRegion    = pattern.Lazy(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
+	awsVersion   = pattern.Lazy(`^1\.\d+$`)
+	awsSubnetID  = pattern.Lazy(`^subnet-[0-9a-f]{8,17}$`)
+	awsZoneID    = pattern.Lazy(`^[a-z]+\d+-az\d+$`)
+	awsTagsKey   = pattern.Lazy(`^[\pL\pN\pZ_.:/=+\-@]+$`)
+	awsTagsValue = pattern.Lazy(`^[\pL\pN\pZ_.:/=+\-@]*$`)
 )
 
 // awsTags are AWS's rules: 128 and 256 letters, digits, spaces and _.:/=+-@.
@@ -45,7 +45,7 @@ func awsTags() tagRules {
 func (c Config) validateEKS(found *problems.List) {
 	c.checkName(found)
 	c.checkRegion(found, awsRegionKey, awsRegion, "eu-west-1")
-	if awsForeignRegions.MatchString(c.Region) {
+	if awsForeignRegions().MatchString(c.Region) {
 		found.Add(awsRegionKey, c.Region, "a region of one of AWS' partitions "+strings.Join(awsPartNames(), ", ")+
 			": what the others call things is not known here")
 	}
@@ -365,7 +365,7 @@ func (e *eks) nodeGroup(
 
 // amiType is the Amazon Linux 2023 image for the instance type's processor.
 func amiType(instanceType string) string {
-	if awsGraviton.MatchString(instanceType) {
+	if awsGraviton().MatchString(instanceType) {
 		return "AL2023_ARM_64_STANDARD"
 	}
 	return "AL2023_x86_64_STANDARD"

@@ -26,7 +26,7 @@ func refusedZoneIDs() []string { return []string{"use1-az3", "usw1-az2", "cac1-a
 
 // validAWSZone accepts names of the region's zones and zone ids. Whether they exist is for AWS to say.
 func (c Config) validAWSZone(zone string) bool {
-	if awsZoneID.MatchString(zone) {
+	if awsZoneID().MatchString(zone) {
 		return !slices.Contains(refusedZoneIDs(), zone)
 	}
 	letter, ok := strings.CutPrefix(zone, c.Region)

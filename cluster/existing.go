@@ -64,9 +64,8 @@ func (c Config) existingKubeconfig() (*kubeconfig.Config, error) {
 	}
 }
 
-// preflightExisting reaches for the cluster, so that a wrong VPN or a kubeconfig that has expired is no half-made update, and looks
-// whether it can carry what is asked of it, so that nothing waits for what never comes.
-func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error {
+// preflightExisting reaches for the cluster, so that a wrong VPN or a kubeconfig that has expired is no half-made update.
+func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster) error {
 	config, err := c.existingKubeconfig()
 	if err != nil {
 		return err
@@ -80,8 +79,14 @@ func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster, ne
 		return err
 	}
 	cluster.Use(text, client)
-	if needs == nil {
-		return nil
+	return nil
+}
+
+// surveyExisting looks whether the cluster can carry what is asked of it, so that nothing waits for what never comes.
+func (c Config) surveyExisting(ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error {
+	config, err := c.existingKubeconfig()
+	if err != nil || needs == nil {
+		return err
 	}
 	found, err := survey.Look(ctx.Context(), cluster, *needs)
 	if err != nil {

@@ -166,8 +166,8 @@ func TestCheckReachableTakesEveryKindOfUser(t *testing.T) {
 	}
 }
 
-// The findings come before anything is registered, the warnings and the reasons at once, and a plugin is run once for all that
-// the program asks.
+// The findings come before anything is registered, in a preview before anything in the cluster is, the warnings and the reasons at
+// once, and a plugin is run once for all that the program asks.
 func TestNewLooksAtAnExistingCluster(t *testing.T) {
 	t.Parallel()
 	version := "33"
@@ -202,7 +202,7 @@ func TestNewLooksAtAnExistingCluster(t *testing.T) {
 	cfg := valid(Existing)
 	cfg.Kubeconfig, cfg.Context = secret.New(text), "here"
 	needs := &survey.Needs{Storage: survey.Storage{ClassName: "fast"}, Database: survey.Database{Namespace: "iris", Deployment: "iris", Claim: "iris-pvc"}}
-	look := func(needs *survey.Needs) (*testkit.Recorder, error) {
+	look := func(needs *survey.Needs, preview bool) (*testkit.Recorder, error) {
 		recorder := &testkit.Recorder{}
 		return recorder, recorder.Run(func(ctx *pulumi.Context) error {
 			made, err := New(ctx, "cluster", &Args{Config: cfg, Needs: needs})
@@ -211,28 +211,30 @@ func TestNewLooksAtAnExistingCluster(t *testing.T) {
 			}
 			_, err = made.Live.Get(ctx.Context(), "/version", nil)
 			return err
-		}, testkit.Options{Preview: true})
+		}, testkit.Options{Preview: preview})
 	}
-	recorder, err := look(needs)
-	if err == nil || !strings.Contains(err.Error(), `context "here"`) || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(err.Error(),
-		"this stack cannot run there as it is configured; nothing was changed:\n  - storage.className: got \"fast\", want a class that exists") {
-		t.Errorf("got %v", err)
-	}
-	if got := recorder.Find(componentType); len(got) > 0 {
-		t.Errorf("registered %v", got)
+	for preview, registered := range map[bool]int{false: 0, true: 2} { // In a preview the component and the Kubernetes provider.
+		recorder, err := look(needs, preview)
+		if err == nil || !strings.Contains(err.Error(), `context "here"`) || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(err.Error(),
+			"this stack cannot run there as it is configured; nothing was changed:\n  - storage.className: got \"fast\", want a class that exists") {
+			t.Errorf("preview %t: got %v", preview, err)
+		}
+		if got := len(recorder.Registrations()) - 1; got > registered { // Without the stack itself.
+			t.Errorf("preview %t: registered\n%s", preview, recorder.Golden())
+		}
 	}
 	version, needs.Storage.Install = "28", true
-	if _, err := look(needs); err == nil || !strings.Contains(err.Error(), "got a cluster with Kubernetes v1.28.0") {
+	if _, err := look(needs, true); err == nil || !strings.Contains(err.Error(), "got a cluster with Kubernetes v1.28.0") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := look(nil); err != nil {
+	if _, err := look(nil, true); err != nil {
 		t.Errorf("asked for nothing, and got %v", err)
 	}
 	version = "33"
 	if err := os.Remove(runs); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := look(needs); err != nil {
+	if _, err := look(needs, true); err != nil {
 		t.Errorf("a node list that may not be read: %v", err)
 	}
 	if content, err := os.ReadFile(runs); err != nil || string(content) != "run\n" {

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -24,13 +24,13 @@ const (
 )
 
 var (
-	gcpRegion         = regexp.MustCompile(`^[a-z]+-[a-z]+\d+$`)
-	gcpProject        = regexp.MustCompile(`^([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$`)
-	gcpVersion        = regexp.MustCompile(`^1\.\d+(\.\d+(-gke\.\d+)?)?$`)
-	gcpServiceAccount = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.gserviceaccount\.com$`)
-	gcpNotInLabel     = regexp.MustCompile(`[^a-z0-9_-]`)
-	gcpLabelsKey      = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-	gcpLabelsValue    = regexp.MustCompile(`^[a-z0-9_-]*$`)
+	gcpRegion         = pattern.Lazy(`^[a-z]+-[a-z]+\d+$`)
+	gcpProject        = pattern.Lazy(`^([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$`)
+	gcpVersion        = pattern.Lazy(`^1\.\d+(\.\d+(-gke\.\d+)?)?$`)
+	gcpServiceAccount = pattern.Lazy(`^[^@\s]+@[^@\s]+\.gserviceaccount\.com$`)
+	gcpNotInLabel     = pattern.Lazy(`[^a-z0-9_-]`)
+	gcpLabelsKey      = pattern.Lazy(`^[a-z][a-z0-9_-]*$`)
+	gcpLabelsValue    = pattern.Lazy(`^[a-z0-9_-]*$`)
 )
 
 // gcpLabels are Google's rules: 63 lower-case letters, digits, _ and -.
@@ -49,7 +49,7 @@ func (c Config) validateGKE(found *problems.List) {
 	switch {
 	case c.Project == "":
 		found.AddMissing(gcpProjectKey, "the project's id: pulumi config set "+gcpProjectKey+" ID")
-	case !gcpProject.MatchString(c.Project):
+	case !gcpProject().MatchString(c.Project):
 		found.Add(gcpProjectKey, c.Project, "a project's id: 6 to 30 lower-case letters, digits and hyphens")
 	}
 	if c.Nodes >= MinNodes && c.Nodes%zoneCount != 0 {
@@ -148,7 +148,7 @@ func newGKE(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 func (g *gke) labels() pulumi.StringMap {
 	labels := pulumi.StringMap{}
 	for key, value := range g.tags() {
-		labels[key] = pulumi.String(gcpNotInLabel.ReplaceAllString(strings.ToLower(value), "-"))
+		labels[key] = pulumi.String(gcpNotInLabel().ReplaceAllString(strings.ToLower(value), "-"))
 	}
 	return labels
 }

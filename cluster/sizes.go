@@ -1,22 +1,23 @@
 package cluster
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"ha-iris/internal/pattern"
 )
 
 var (
-	awsInstanceType = regexp.MustCompile(`^([a-z]+[a-z0-9-]*)\.([a-z0-9-]+)$`)
-	awsXlarge       = regexp.MustCompile(`^(\d*)xlarge$`)
+	awsInstanceType = pattern.Lazy(`^([a-z]+[a-z0-9-]*)\.([a-z0-9-]+)$`)
+	awsXlarge       = pattern.Lazy(`^(\d*)xlarge$`)
 	// awsGraviton matches the families with Amazon's ARM processors: a g behind the generation's number.
-	awsGraviton = regexp.MustCompile(`^(a1|[a-z]+\d+[a-z]*g[a-z0-9-]*)\.`)
+	awsGraviton = pattern.Lazy(`^(a1|[a-z]+\d+[a-z]*g[a-z0-9-]*)\.`)
 	// azureVMSize has the groups family, number, number that is left of it, and version.
-	azureVMSize       = regexp.MustCompile(`^Standard_([A-Z]+)(\d+)(?:-(\d+))?[a-z]*(?:_[A-Z][A-Za-z0-9]*)*(?:_v(\d+))?$`)
-	googleMachineType = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
-	googleMemory      = regexp.MustCompile(`^(?:n2|n2d|n4|e2|c3|c3d|c4|t2d|t2a|n1)-(standard|highmem|highcpu)-`)
-	awsMemory         = regexp.MustCompile(`^([cmr])\d`)
-	googleCores       = regexp.MustCompile(`^[a-z][a-z0-9]*-(?:standard|high[a-z]+|ultramem|megamem|hypermem|custom)-(\d+)(?:-[a-z0-9]+)*$`)
+	azureVMSize       = pattern.Lazy(`^Standard_([A-Z]+)(\d+)(?:-(\d+))?[a-z]*(?:_[A-Z][A-Za-z0-9]*)*(?:_v(\d+))?$`)
+	googleMachineType = pattern.Lazy(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
+	googleMemory      = pattern.Lazy(`^(?:n2|n2d|n4|e2|c3|c3d|c4|t2d|t2a|n1)-(standard|highmem|highcpu)-`)
+	awsMemory         = pattern.Lazy(`^([cmr])\d`)
+	googleCores       = pattern.Lazy(`^[a-z][a-z0-9]*-(?:standard|high[a-z]+|ultramem|megamem|hypermem|custom)-(\d+)(?:-[a-z0-9]+)*$`)
 )
 
 // VisibleCores returns how many cores a process on a node sees, as far as the instance type's name tells; false when it
@@ -33,14 +34,14 @@ func (c Config) VisibleCores() (cores int, known bool) {
 // awsCores reads sizes: large has 2 cores, xlarge 4, Nxlarge 4N. Bare metal, Macs and the HPC families, which run without
 // hyper-threading, do not follow the rule.
 func awsCores(instanceType string) (int, bool) {
-	parts := awsInstanceType.FindStringSubmatch(instanceType)
+	parts := awsInstanceType().FindStringSubmatch(instanceType)
 	if parts == nil || strings.HasPrefix(parts[1], "hpc") || strings.HasPrefix(parts[1], "mac") {
 		return 0, false
 	}
 	if parts[2] == "large" {
 		return 2, true
 	}
-	size := awsXlarge.FindStringSubmatch(parts[2])
+	size := awsXlarge().FindStringSubmatch(parts[2])
 	if size == nil {
 		return 0, false
 	}
@@ -54,7 +55,7 @@ func awsCores(instanceType string) (int, bool) {
 // azureCores reads the number after the family; a second one (E16-4s_v5) is what is left of it. Sizes without a version,
 // and D and DS sizes of version 2, are numbered and not counted: a DS3_v2 has 4 cores.
 func azureCores(instanceType string) (int, bool) {
-	parts := azureVMSize.FindStringSubmatch(instanceType)
+	parts := azureVMSize().FindStringSubmatch(instanceType)
 	if parts == nil {
 		return 0, false
 	}
@@ -71,7 +72,7 @@ func azureCores(instanceType string) (int, bool) {
 
 // gcpCores reads the number after the kind of machine. The names of shared-core and accelerator types carry none.
 func gcpCores(instanceType string) (int, bool) {
-	parts := googleCores.FindStringSubmatch(instanceType)
+	parts := googleCores().FindStringSubmatch(instanceType)
 	if parts == nil {
 		return 0, false
 	}
@@ -96,17 +97,17 @@ func memoryPerCore(instanceType string) int {
 		"F": 2, "FS": 2, "D": 4, "DS": 4, "DC": 4, "E": 8, "EC": 8, // Azure.
 		"highcpu": 2, "standard": 4, "highmem": 8, // Google.
 	}
-	if parts := awsMemory.FindStringSubmatch(instanceType); parts != nil && awsInstanceType.MatchString(instanceType) {
+	if parts := awsMemory().FindStringSubmatch(instanceType); parts != nil && awsInstanceType().MatchString(instanceType) {
 		return kinds[parts[1]]
 	}
 	// A second number (E16-4s_v5) takes cores away and leaves the memory; lower-case l and m stand for less and more of it.
-	if parts := azureVMSize.FindStringSubmatch(instanceType); parts != nil {
-		if parts[3] != "" || azureUnusualMemory.MatchString(instanceType) {
+	if parts := azureVMSize().FindStringSubmatch(instanceType); parts != nil {
+		if parts[3] != "" || azureUnusualMemory().MatchString(instanceType) {
 			return 0
 		}
 		return kinds[parts[1]]
 	}
-	if parts := googleMemory.FindStringSubmatch(instanceType); parts != nil {
+	if parts := googleMemory().FindStringSubmatch(instanceType); parts != nil {
 		return kinds[parts[1]]
 	}
 	return 0
@@ -114,4 +115,4 @@ func memoryPerCore(instanceType string) int {
 
 // azureUnusualMemory matches sizes whose letters behind the number say that they have more or less memory than their
 // family, and F sizes of version 6 and later, which have up to 8 GiB per core.
-var azureUnusualMemory = regexp.MustCompile(`^Standard_[A-Z]+\d+[a-z]*[lmi]|^Standard_F\d+[a-z]*_v([6-9]|\d\d)$`)
+var azureUnusualMemory = pattern.Lazy(`^Standard_[A-Z]+\d+[a-z]*[lmi]|^Standard_F\d+[a-z]*_v([6-9]|\d\d)$`)

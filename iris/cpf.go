@@ -3,10 +3,11 @@ package iris
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"ha-iris/internal/pattern"
 )
 
 // The CPF merge file reaches IRIS in two halves that the pod's init container joins (workload.go): this one, from a
@@ -124,11 +125,11 @@ func compareBool(a, b bool) int {
 	}
 }
 
-var cpfSectionPattern = regexp.MustCompile(`^[A-Za-z%][A-Za-z0-9 ._%-]*$`)
+var cpfSectionPattern = pattern.Lazy(`^[A-Za-z%][A-Za-z0-9 ._%-]*$`)
 
 // checkCPFSection returns what is valid when a name is not a section name, or "".
 func checkCPFSection(name string) string {
-	if !cpfSectionPattern.MatchString(name) || strings.HasSuffix(name, " ") {
+	if !cpfSectionPattern().MatchString(name) || strings.HasSuffix(name, " ") {
 		return "a section name without brackets: letters, digits, space and ._%-"
 	}
 	return ""

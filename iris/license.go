@@ -1,8 +1,7 @@
 package iris
 
 import (
-	"regexp"
-
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/secret"
 )
 
@@ -15,8 +14,8 @@ const (
 // What every iris.key has: sections, and keys with values. Which ones they are depends on the release and the kind of
 // licence, so nothing more is asked for.
 var (
-	licenseSection = regexp.MustCompile(`(?m)^[ \t\x{FEFF}]*\[[^\]\r\n]+\]`)
-	licenseSetting = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z][^=\r\n]*=[ \t]*[^ \t\r\n]`)
+	licenseSection = pattern.Lazy(`(?m)^[ \t\x{FEFF}]*\[[^\]\r\n]+\]`)
+	licenseSetting = pattern.Lazy(`(?m)^[ \t]*[A-Za-z][^=\r\n]*=[ \t]*[^ \t\r\n]`)
 )
 
 // checkLicenseKey returns what is wrong with a licence key, without showing it, or "".
@@ -27,7 +26,7 @@ func checkLicenseKey(key secret.Value) string {
 		return got
 	case len(text) > maxLicenseBytes:
 		return "more than fits into a Secret"
-	case !licenseSection.MatchString(text) || !licenseSetting.MatchString(text):
+	case !licenseSection().MatchString(text) || !licenseSetting().MatchString(text):
 		return "a text that has not a section in brackets and settings below it, as every iris.key has"
 	default:
 		return ""

@@ -2,8 +2,8 @@ package iris
 
 import (
 	"fmt"
-	"regexp"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -26,7 +26,7 @@ const (
 
 // vendorsLicensedImage matches the vendor's names of images that need a licence: iris, irishealth, with -ml, -arm64, -lockeddown,
 // wherever a copy of them lies. The Community edition's end in -community or have it in the middle.
-var vendorsLicensedImage = regexp.MustCompile(`(^|/)intersystems/iris(health)?(-(ml|arm64|lockeddown))*([:@]|$)`)
+var vendorsLicensedImage = pattern.Lazy(`(^|/)intersystems/iris(health)?(-(ml|arm64|lockeddown))*([:@]|$)`)
 
 func (c Config) validateLimits(found *problems.List) {
 	if size, err := parseSize(c.Size); err == nil && size > maxSize {
@@ -76,7 +76,7 @@ func atMost(found *problems.List, path string, got, most int, what string) {
 // checkEdition reports a licensed image that is to run as the Community edition: it would ask for a key and for a web
 // server that nobody gave. Images of unknown names pass.
 func (c Config) checkEdition(found *problems.List) {
-	if c.Edition == Community && vendorsLicensedImage.MatchString(c.Image) {
+	if c.Edition == Community && vendorsLicensedImage().MatchString(c.Image) {
 		found.Add("iris.image", c.Image, "an image of the Community edition (intersystems/iris-community), or iris.edition licensed "+
 			"with irisLicenseKey")
 	}

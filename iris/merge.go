@@ -3,10 +3,10 @@ package iris
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -50,13 +50,13 @@ func (m mergeChange) values(name string) []string {
 // remote says whether a database's directory is on another machine: then it is a name only (RACS CreateDatabase).
 func (m mergeChange) remote() bool {
 	servers, logical := m.values(propertyServer), m.values(propertyLogicalOnly)
-	isNone := func(value string) bool { return !serverPattern.MatchString(value) }
+	isNone := func(value string) bool { return !serverPattern().MatchString(value) }
 	isPhysical := func(value string) bool { return value != "1" }
 	return m.object == "database" && len(servers) > 0 && !slices.ContainsFunc(servers, isNone) &&
 		len(logical) > 0 && !slices.ContainsFunc(logical, isPhysical)
 }
 
-var serverPattern = regexp.MustCompile(`^[A-Za-z0-9%][A-Za-z0-9 ._%-]*$`)
+var serverPattern = pattern.Lazy(`^[A-Za-z0-9%][A-Za-z0-9 ._%-]*$`)
 
 // mergeChanges returns everything that the configuration adds to the merge file, and reports what IRIS could read as
 // something else than one key, one value or one action.
@@ -96,22 +96,22 @@ func (c Config) mergeChanges(found *problems.List) []mergeChange {
 // addMergeText reports a text that is not well-formed. It quotes it, unless the text or what stands beside it speaks of
 // something secret: then nobody can tell where in it the secret is.
 func addMergeText(found *problems.List, path, text, want string, beside ...string) {
-	if secretPattern.MatchString(strings.Join(append(beside, text), " ")) {
+	if secretPattern().MatchString(strings.Join(append(beside, text), " ")) {
 		found.AddSecret(path, "a text that is not shown, because it may hold a password", want)
 		return
 	}
 	found.Add(path, text, want)
 }
 
-var secretPattern = regexp.MustCompile(`(?i)pass|secret|token|privatekey`)
+var secretPattern = pattern.Lazy(`(?i)pass|secret|token|privatekey`)
 
 // actionPattern knows the one action without properties, too (RACS).
-var actionPattern = regexp.MustCompile(`^([A-Z][A-Za-z0-9]+ *:.+|DeleteOAuth2Server)$`)
+var actionPattern = pattern.Lazy(`^([A-Z][A-Za-z0-9]+ *:.+|DeleteOAuth2Server)$`)
 
 // checkActionLine returns what is valid when a line is not one action, or "".
 func checkActionLine(action string) string {
 	switch {
-	case checkCPFValue(action) != "" || !actionPattern.MatchString(action):
+	case checkCPFValue(action) != "" || !actionPattern().MatchString(action):
 		return `one line such as "CreateNamespace:Name=APP,Globals=APP"`
 	case strings.Count(action, `"`)%2 != 0:
 		return "a line whose quotes are closed; a quote inside of quotes is written twice"
@@ -187,7 +187,7 @@ func actionChange(path, action string) mergeChange {
 	return change
 }
 
-var propertyPattern = regexp.MustCompile(`^[a-z%_][a-z0-9_%.]*$`)
+var propertyPattern = pattern.Lazy(`^[a-z%_][a-z0-9_%.]*$`)
 
 // actionProperties reads NAME=VALUE,NAME=VALUE. A part without a name goes on with the value before it, as in the
 // unquoted lists of public merge files (Roles=%All,%SQL); the first part alone may be a value, the object's name (RACS
@@ -197,7 +197,7 @@ func actionProperties(text string) []mergeProperty {
 	for _, part := range commaParts(text) {
 		written, value, found := strings.Cut(part, "=")
 		switch name := bare(written); {
-		case found && propertyPattern.MatchString(name):
+		case found && propertyPattern().MatchString(name):
 			properties = append(properties, mergeProperty{name, strings.TrimSpace(written), value})
 		case len(properties) == 0:
 			properties = append(properties, mergeProperty{propertyName, "Name", part})
@@ -211,7 +211,7 @@ func actionProperties(text string) []mergeProperty {
 	return properties
 }
 
-var wholeText = regexp.MustCompile(`^\s*("([^"]|"")*"|[^"]*)\s*$`)
+var wholeText = pattern.Lazy(`^\s*("([^"]|"")*"|[^"]*)\s*$`)
 
 // commaParts splits at commas outside of quotes. Where quotes stand in the middle of a value it is unclear whether IRIS
 // takes them for quotes, so then every comma counts: no property may hide.
@@ -219,7 +219,7 @@ func commaParts(text string) []string {
 	parts := splitOutsideQuotes(text)
 	for _, part := range parts {
 		name, value, _ := strings.Cut(part, "=")
-		if !wholeText.MatchString(name) || !wholeText.MatchString(value) {
+		if !wholeText().MatchString(name) || !wholeText().MatchString(value) {
 			return strings.Split(text, ",")
 		}
 	}

@@ -65,12 +65,12 @@ func FuzzMergeActions(f *testing.F) {
 		if _, text, _ := strings.Cut(line, ":"); !strings.Contains(text, `"`) {
 			for _, part := range strings.Split(text, ",") {
 				name, _, found := strings.Cut(part, "=")
-				if found && propertyPattern.MatchString(bare(name)) && !names[bare(name)] {
+				if found && propertyPattern().MatchString(bare(name)) && !names[bare(name)] {
 					t.Errorf("%q loses %q", line, name)
 				}
 			}
 		}
-		if change.delete || len(change.properties) == 0 || !propertyPattern.MatchString(change.object) {
+		if change.delete || len(change.properties) == 0 || !propertyPattern().MatchString(change.object) {
 			return
 		}
 		for _, property := range change.properties {

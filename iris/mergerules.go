@@ -3,11 +3,11 @@ package iris
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -287,12 +287,12 @@ func onVolume(value string) string {
 	return ""
 }
 
-var directoryName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var directoryName = pattern.Lazy(`^[A-Za-z0-9_-]+$`)
 
 // wantOnVolume says where on the volume the same thing would be.
 func wantOnVolume(value string) string {
 	name := path.Base(path.Clean(strings.ReplaceAll(value, `\`, "/")))
-	if !directoryName.MatchString(name) || name == path.Base(dataMount) {
+	if !directoryName().MatchString(name) || name == path.Base(dataMount) {
 		name = "NAME"
 	}
 	return fmt.Sprintf("a full path on the data volume, without '..' and '//', such as %s/mgr/%s or %s/%s: what is "+

@@ -1,16 +1,17 @@
 package iris
 
 import (
-	"regexp"
 	"strings"
+
+	"ha-iris/internal/pattern"
 )
 
 // The names that Kubernetes takes: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and, for
 // annotations, .../working-with-objects/annotations/. Like the numbers in size.go, compared with its own code in the tests.
 var (
-	labelPattern         = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-	subdomainPattern     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-	qualifiedNamePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$`)
+	labelPattern         = pattern.Lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	subdomainPattern     = pattern.Lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	qualifiedNamePattern = pattern.Lazy(`^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$`)
 )
 
 const (
@@ -18,10 +19,10 @@ const (
 	maxSubdomain = 253
 )
 
-func isLabel(name string) bool { return len(name) <= maxLabel && labelPattern.MatchString(name) }
+func isLabel(name string) bool { return len(name) <= maxLabel && labelPattern().MatchString(name) }
 
 func isSubdomain(name string) bool {
-	return len(name) <= maxSubdomain && subdomainPattern.MatchString(name)
+	return len(name) <= maxSubdomain && subdomainPattern().MatchString(name)
 }
 
 // isAnnotationKey accepts capitals everywhere, as Kubernetes does in annotations.
@@ -30,5 +31,5 @@ func isAnnotationKey(key string) bool {
 	if !hasPrefix {
 		prefix, name = "", prefix
 	}
-	return (!hasPrefix || isSubdomain(prefix)) && len(name) <= maxLabel && qualifiedNamePattern.MatchString(name)
+	return (!hasPrefix || isSubdomain(prefix)) && len(name) <= maxLabel && qualifiedNamePattern().MatchString(name)
 }

@@ -3,7 +3,8 @@ package iris
 import (
 	"fmt"
 	"math/big"
-	"regexp"
+
+	"ha-iris/internal/pattern"
 )
 
 const (
@@ -20,13 +21,13 @@ const (
 // k8s.io/apimachinery, with which the tests compare, for the reason given in internal/kubeconfig.
 var (
 	// sizePattern asks for a unit. Without one, "20" would be a volume of 20 bytes.
-	sizePattern  = regexp.MustCompile(`^([0-9]{1,18}(?:\.[0-9]{1,9})?)(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)$`)
-	coresPattern = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,3})?)(m?)$`)
+	sizePattern  = pattern.Lazy(`^([0-9]{1,18}(?:\.[0-9]{1,9})?)(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)$`)
+	coresPattern = pattern.Lazy(`^([0-9]{1,9}(?:\.[0-9]{1,3})?)(m?)$`)
 )
 
 // parseSize returns the number of bytes of a size such as "20Gi" or "4.5G", rounded up.
 func parseSize(text string) (int64, error) {
-	match := sizePattern.FindStringSubmatch(text)
+	match := sizePattern().FindStringSubmatch(text)
 	if match == nil {
 		return 0, fmt.Errorf("size %q: not a number followed by a unit such as Mi, Gi or Ti", text)
 	}
@@ -45,7 +46,7 @@ func parseSize(text string) (int64, error) {
 
 // parseCores returns the thousandths of a core in a number such as "2", "1.5" or "500m". It is an error if that is none.
 func parseCores(text string) (int64, error) {
-	match := coresPattern.FindStringSubmatch(text)
+	match := coresPattern().FindStringSubmatch(text)
 	if match == nil {
 		return 0, fmt.Errorf("cores %q: not a number such as 2, 1.5 or 500m", text)
 	}

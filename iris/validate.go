@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -144,13 +144,13 @@ func (c Config) validateTimes(found *problems.List) {
 	between(found, "iris.terminationGracePeriodSeconds", c.TerminationGracePeriodSeconds, minGrace, maxGrace)
 	between(found, "iris.tolerationSeconds", c.TolerationSeconds, 0, maxToleration)
 	between(found, "iris.recoveryBudgetSeconds", c.RecoveryBudgetSeconds, minBudget, maxBudget)
-	if c.TimeZone != "" && !timeZonePattern.MatchString(c.TimeZone) {
+	if c.TimeZone != "" && !timeZonePattern().MatchString(c.TimeZone) {
 		found.Add("iris.timeZone", c.TimeZone, "a time zone such as Europe/Madrid or JST-9")
 	}
 }
 
 // timeZonePattern takes names and the POSIX form that the vendor's samples use. Which names exist is up to the image.
-var timeZonePattern = regexp.MustCompile(`^[A-Za-z]+[A-Za-z0-9_+/-]*$`)
+var timeZonePattern = pattern.Lazy(`^[A-Za-z]+[A-Za-z0-9_+/-]*$`)
 
 func (c Config) validateSecrets(found *problems.List) {
 	if !c.Password.IsSet() {
@@ -296,12 +296,12 @@ func checkRange(found *problems.List, path, text string) {
 	}
 }
 
-var imagePattern = regexp.MustCompile(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+var imagePattern = pattern.Lazy(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 
 // checkImage asks for something that does not move: a digest, or a build tag.
 func checkImage(found *problems.List, path, image string) {
 	const want = "an image at a digest (NAME:TAG@sha256:...) or at a full build tag; README: \"Another image\""
-	match := imagePattern.FindStringSubmatch(image)
+	match := imagePattern().FindStringSubmatch(image)
 	if match == nil {
 		found.Add(path, image, want)
 		return

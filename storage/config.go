@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -66,9 +66,9 @@ func DefaultConfig() Config {
 }
 
 var (
-	versionPattern = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+	versionPattern = pattern.Lazy(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 	// An RFC 1123 subdomain, which Kubernetes asks of object names.
-	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	namePattern = pattern.Lazy(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 )
 
 // Validate returns every problem of the configuration, or nil. It looks for a local chart but calls no network.
@@ -82,7 +82,7 @@ func (c Config) Validate() error {
 func (c Config) validate() error {
 	var found problems.List
 	c.validateSecret(&found)
-	if !namePattern.MatchString(c.ClassName) {
+	if !namePattern().MatchString(c.ClassName) {
 		found.Add("storage.className", c.ClassName, "the name of a StorageClass: lower-case letters, digits, '-' and '.'")
 	}
 	if !c.Install {
@@ -156,7 +156,7 @@ func (c Config) validateChart(found *problems.List) {
 			found.Add("storage.chart", c.Chart, fmt.Sprintf("%s (%s %v)", want, what, err))
 		}
 	case chartRepository, chartOCI:
-		if !versionPattern.MatchString(c.Version) {
+		if !versionPattern().MatchString(c.Version) {
 			found.Add("storage.version", c.Version, "the version of Longhorn's chart, such as "+DefaultVersion+" (without v)")
 		}
 	}

@@ -2,8 +2,9 @@ package secret
 
 import (
 	"encoding/base64"
-	"regexp"
 	"strings"
+
+	"ha-iris/internal/pattern"
 )
 
 // NotContent describes what a value is when it is not the content of a file, or "": nothing but blanks, the file's path,
@@ -13,7 +14,7 @@ func (v Value) NotContent() string {
 	switch {
 	case text == "":
 		return "nothing but blanks"
-	case !strings.Contains(text, "\n") && pathPattern.MatchString(text):
+	case !strings.Contains(text, "\n") && pathPattern().MatchString(text):
 		return "a path instead of the file's content"
 	case isBase64(text):
 		return "something in base64 instead of the file's content"
@@ -35,7 +36,7 @@ func (v Value) NotLogin() string {
 		return "a blank or an end of line at its beginning or end"
 	case !isDocument && strings.ContainsAny(text, "\r\n\t"):
 		return "several lines"
-	case credentialFile.MatchString(text):
+	case credentialFile().MatchString(text):
 		return "a path instead of what is in the file"
 	default:
 		return ""
@@ -44,18 +45,18 @@ func (v Value) NotLogin() string {
 
 var (
 	// pathPattern matches what begins like a path, or is one name with at most a few directories before it, as in iris.key.
-	pathPattern = regexp.MustCompile(`^(@|file:|~|\.{0,2}/|[A-Za-z]:[\\/])|^[\w.\\/ -]+\.(key|ya?ml|json|conf|config|txt|lic)$|` +
+	pathPattern = pattern.Lazy(`^(@|file:|~|\.{0,2}/|[A-Za-z]:[\\/])|^[\w.\\/ -]+\.(key|ya?ml|json|conf|config|txt|lic)$|` +
 		`^([\w.-]+[\\/])*(kube)?config$`)
 	// credentialFile is narrower: a token may contain slashes, and may begin with one.
-	credentialFile = regexp.MustCompile(
+	credentialFile = pattern.Lazy(
 		`^(@|~/|\.{1,2}/|/(home|root|Users|etc|tmp|run|var|mnt)/|[A-Za-z]:\\)|^[\w./\\-]+\.(json|txt|ya?ml)$`)
-	base64Text = regexp.MustCompile(`^[A-Za-z0-9+/\s]+={0,2}$`)
+	base64Text = pattern.Lazy(`^[A-Za-z0-9+/\s]+={0,2}$`)
 )
 
 // isBase64 says whether a text decodes as a whole. Short words do so by chance.
 func isBase64(text string) bool {
 	const tooShort = 24
-	if len(text) < tooShort || !base64Text.MatchString(text) {
+	if len(text) < tooShort || !base64Text().MatchString(text) {
 		return false
 	}
 	_, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))

@@ -7,11 +7,11 @@ import (
 	"math"
 	"math/big"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -26,7 +26,7 @@ const (
 )
 
 // rewrittenDate matches the text in which the CLI hands over what YAML takes for a date (time.Time's String).
-var rewrittenDate = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} \S+$`)
+var rewrittenDate = pattern.Lazy(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} \S+$`)
 
 // fillStruct sets the fields that object has keys for. Keys without a field are for reportUnknown.
 func fillStruct(found *problems.List, path string, object map[string]any, target reflect.Value) {
@@ -106,7 +106,7 @@ func (p place) fillString(given any, target reflect.Value) bool {
 	case bool:
 		return p.refuse(given, notBoolean)
 	case string:
-		if rewrittenDate.MatchString(typed) {
+		if rewrittenDate().MatchString(typed) {
 			return p.refuse(given, notDate)
 		}
 	}
@@ -180,7 +180,7 @@ func (p place) plain(given any) (any, bool) {
 		}
 		return value, true
 	case string:
-		if rewrittenDate.MatchString(typed) {
+		if rewrittenDate().MatchString(typed) {
 			return nil, p.refuse(given, notDate)
 		}
 		return typed, true
