@@ -129,7 +129,7 @@ func (c Config) validateIRIS() error {
 	if !slices.Contains(cluster.Clouds(), c.Cluster.Cloud) {
 		return c.IRIS.Validate()
 	}
-	return c.IRIS.ValidateOn(iris.ServiceTraits(c.Cluster.Traits().Service))
+	return c.IRIS.ValidateOn(c.Cluster.Traits().Service)
 }
 
 // validateDisk checks that a node's disk has room for its copy of the volume.
@@ -179,7 +179,7 @@ func (c Config) validateCores(found *problems.List) {
 
 // needs is what an existing cluster is looked at for.
 func (c Config) needs() *survey.Needs {
-	return &survey.Needs{Storage: c.Storage.Needs(storage.Traits(c.Cluster.Traits().Storage)), Database: c.IRIS.Needs()}
+	return &survey.Needs{Storage: c.Storage.Needs(c.Cluster.Traits().Storage), Database: c.IRIS.Needs()}
 }
 
 func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {

@@ -40,7 +40,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	defer stack.Complete()
 	volumes, err := storage.New(ctx, "storage", &storage.Args{
 		Config:   cfg.Storage,
-		Traits:   storage.Traits(kubernetes.Traits.Storage),
+		Traits:   kubernetes.Traits.Storage,
 		Live:     kubernetes.Live,
 		Stack:    stack.Name(),
 		Provider: kubernetes.Provider,
@@ -55,7 +55,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	database, err := iris.New(ctx, "iris", &iris.Args{
 		Config:       cfg.IRIS,
 		StorageClass: volumes.ClassName,
-		Service:      iris.ServiceTraits(kubernetes.Traits.Service),
+		Service:      kubernetes.Traits.Service,
 		Provider:     kubernetes.Provider,
 		Owner:        stack,
 		Lifetime:     kubernetes.Lifetime,

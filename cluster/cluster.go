@@ -12,6 +12,7 @@ import (
 
 	"ha-iris/internal/live"
 	"ha-iris/internal/survey"
+	"ha-iris/internal/traits"
 )
 
 const componentType = "ha-iris:cluster:Cluster"
@@ -27,7 +28,7 @@ type Cluster struct {
 	// Provider is the one Kubernetes provider for this cluster.
 	Provider pulumi.ProviderResource
 	// Traits are the differences between clusters that matter downstream. Plain values, known in every preview.
-	Traits Traits
+	Traits traits.Traits
 	// Ready are concrete resources that must exist before anything is installed. Depend on these, never on the
 	// component: in the Go SDK a child joins its component in the goroutine that registers it, so DependsOn(component)
 	// misses some at random (as in pulumi/pulumi#7833).
@@ -64,7 +65,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{Traits: traits[cfg.Cloud], Live: &live.Cluster{}}
+	c := &Cluster{Traits: traitsOf[cfg.Cloud], Live: &live.Cluster{}}
 	if preflight := platforms[cfg.Cloud].preflight; preflight != nil {
 		if err := preflight(cfg, ctx, c.Live); err != nil {
 			return nil, err

@@ -499,7 +499,7 @@ func TestClusterHandsOnWhatTheRestNeeds(t *testing.T) {
 		if c.Lifetime != nil && !slices.Contains(c.Ready, c.Lifetime) {
 			t.Error("the cluster itself is not among what must be ready")
 		}
-		if c.Traits.Storage != traits[target.cfg.Cloud].Storage || c.Traits.Storage != target.cfg.Traits().Storage {
+		if c.Traits.Storage != traitsOf[target.cfg.Cloud].Storage || c.Traits.Storage != target.cfg.Traits().Storage {
 			t.Errorf("traits %+v", c.Traits)
 		}
 	})
@@ -508,7 +508,7 @@ func TestClusterHandsOnWhatTheRestNeeds(t *testing.T) {
 func TestEveryCloudHasTraits(t *testing.T) {
 	t.Parallel()
 	for _, cloud := range Clouds() {
-		if traits[cloud].Storage.DataPath == "" {
+		if traitsOf[cloud].Storage.DataPath == "" {
 			t.Errorf("%s has none", cloud)
 		}
 	}

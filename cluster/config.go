@@ -12,6 +12,7 @@ import (
 	"ha-iris/internal/problems"
 	"ha-iris/internal/secret"
 	"ha-iris/internal/survey"
+	"ha-iris/internal/traits"
 )
 
 // Cloud is where the cluster comes from.
@@ -175,7 +176,7 @@ func (c Config) WithDefaults() Config {
 }
 
 // Traits returns what is particular about the configured kind of cluster, known before it exists.
-func (c Config) Traits() Traits { return traits[c.Cloud] }
+func (c Config) Traits() traits.Traits { return traitsOf[c.Cloud] }
 
 // DataDisk returns the size in GiB of the disk that holds a node's replicas; false where that is not ours to know.
 // Whether it holds nothing else is Traits().Storage.DedicatedDisk.

@@ -1,41 +1,13 @@
 package cluster
 
-// Traits are the differences between clusters that other packages need, as facts about the cluster rather than as its
-// maker's name.
-type Traits struct {
-	Storage StorageTraits
-	Service ServiceTraits
-}
+import "ha-iris/internal/traits"
 
-// StorageTraits is what the storage layer needs to know of the nodes. Its fields mirror storage.Traits, to which main
-// converts it.
-type StorageTraits struct {
-	// KubeletRootDir is where the kubelet keeps pod directories. Empty lets Longhorn detect it with a probe pod.
-	KubeletRootDir string
-	// DataPath is the directory on each node that holds the replicas.
-	DataPath string
-	// LabelledDisksOnly keeps replicas off nodes without the label node.longhorn.io/create-default-disk=true.
-	LabelledDisksOnly bool
-	// DedicatedDisk says that DataPath is a disk of its own, so that little of it has to be kept free for the system.
-	DedicatedDisk bool
-	// PrepareNodes asks for a DaemonSet that makes iSCSI ready on every node; false where nodes boot prepared.
-	PrepareNodes bool
-}
-
-// ServiceTraits is what a LoadBalancer Service needs to know of the platform. Its fields mirror iris.ServiceTraits.
-type ServiceTraits struct {
-	// Annotations go on every LoadBalancer Service.
-	Annotations map[string]string
-	// InternalAnnotations go on a LoadBalancer Service that must not be reachable from outside the network.
-	InternalAnnotations map[string]string
-}
-
-// traits is the one table of differences, with the reason beside each value.
+// traitsOf is the one table of differences, with the reason beside each value.
 //
 //nolint:gochecknoglobals // A literal table that nothing writes to; a function returning it would hide that.
-var traits = map[Cloud]Traits{
+var traitsOf = map[Cloud]traits.Traits{
 	AKS: {
-		Storage: StorageTraits{
+		Storage: traits.Storage{
 			// The same on every Linux node of AKS, EKS and GKE; given, so that Longhorn need not find it with a probe pod.
 			KubeletRootDir: "/var/lib/kubelet",
 			// On the OS disk: pools have no data disks (Azure/AKS#401).
@@ -47,7 +19,7 @@ var traits = map[Cloud]Traits{
 			// There is no hook for user data, and multipathd runs on AKS's Ubuntu.
 			PrepareNodes: true,
 		},
-		Service: ServiceTraits{
+		Service: traits.Service{
 			Annotations: map[string]string{
 				// Minutes. Azure drops idle connections after 4; 30 is the most that the annotation takes. Clients of the
 				// superserver keep connections open and idle.
@@ -59,7 +31,7 @@ var traits = map[Cloud]Traits{
 		},
 	},
 	EKS: {
-		Storage: StorageTraits{
+		Storage: traits.Storage{
 			KubeletRootDir: "/var/lib/kubelet",
 			// Where userdata/eks-node.sh mounts the second EBS volume; immutable underneath, so never the root disk.
 			DataPath:          "/var/lib/longhorn/",
@@ -68,7 +40,7 @@ var traits = map[Cloud]Traits{
 			// User data runs before the kubelet, so a node that joins is prepared.
 			PrepareNodes: false,
 		},
-		Service: ServiceTraits{
+		Service: traits.Service{
 			Annotations: map[string]string{
 				// Not the Classic Load Balancer, which is what one gets unasked: that one drops idle connections after 60 s,
 				// the network load balancer after 350 s. Does not need the AWS Load Balancer Controller.
@@ -88,7 +60,7 @@ var traits = map[Cloud]Traits{
 		},
 	},
 	GKE: {
-		Storage: StorageTraits{
+		Storage: traits.Storage{
 			KubeletRootDir: "/var/lib/kubelet",
 			// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Google's own system would need
 			// another path: its /var/lib is mounted without the right to execute.)
@@ -98,7 +70,7 @@ var traits = map[Cloud]Traits{
 			// There is no hook for user data, and nobody promises that the image starts iscsid.
 			PrepareNodes: true,
 		},
-		Service: ServiceTraits{
+		Service: traits.Service{
 			// Nothing: the load balancer passes packets through and has no idle timeout to set.
 			Annotations: nil,
 			InternalAnnotations: map[string]string{
@@ -107,7 +79,7 @@ var traits = map[Cloud]Traits{
 		},
 	},
 	Existing: {
-		Storage: StorageTraits{
+		Storage: traits.Storage{
 			// Unknown distribution: k3s, kind and kubeadm differ, so Longhorn's own detection decides.
 			KubeletRootDir: "",
 			// Longhorn's default.

@@ -12,17 +12,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/owner"
+	"ha-iris/internal/traits"
 )
 
 const componentType = "ha-iris:iris:IRIS"
-
-// ServiceTraits is what a LoadBalancer Service needs to know of the platform.
-type ServiceTraits struct {
-	// Annotations go on every LoadBalancer Service.
-	Annotations map[string]string
-	// InternalAnnotations go on a LoadBalancer Service that must not be reachable from outside the network.
-	InternalAnnotations map[string]string
-}
 
 // Args is what New needs.
 type Args struct {
@@ -33,7 +26,7 @@ type Args struct {
 	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
 	// the class is replaced, makes Pulumi plan to replace the volume.
 	StorageClass pulumi.StringInput
-	Service      ServiceTraits
+	Service      traits.Service
 	// Lifetime is nil, or the resource whose deletion takes in-cluster objects with it, so that they need not be deleted
 	// one by one. Not used for the LoadBalancer, which lives outside the cluster, nor for protected data.
 	Lifetime pulumi.Resource

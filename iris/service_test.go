@@ -7,6 +7,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	corev1 "k8s.io/api/core/v1"
+
+	"ha-iris/internal/traits"
 )
 
 // published lets a cluster answer for the Service: its status, and the ports that it chose on the nodes.
@@ -156,7 +158,7 @@ func TestService_LoadBalancerIsClosedUnlessOpened(t *testing.T) {
 				Annotations: map[string]string{"example.com/class": "user"},
 			}
 		}),
-		Service: ServiceTraits{
+		Service: traits.Service{
 			Annotations:         map[string]string{"example.com/class": "platform", "example.com/kind": "passthrough"},
 			InternalAnnotations: map[string]string{"example.com/internal": "true"},
 		},
@@ -200,7 +202,7 @@ func TestService_InternalNeedsAnAnnotationThatMeansIt(t *testing.T) {
 // TestService_PlatformAnnotationsAreForLoadBalancers: on another Service they could make a cloud build something.
 func TestService_PlatformAnnotationsAreForLoadBalancers(t *testing.T) {
 	t.Parallel()
-	args := Args{Config: community(), Service: ServiceTraits{Annotations: map[string]string{"example.com/class": "platform"}}}
+	args := Args{Config: community(), Service: traits.Service{Annotations: map[string]string{"example.com/class": "platform"}}}
 	result := scenario{args: args}.run(t)
 	if result.err != nil {
 		t.Fatal(result.err)

@@ -9,6 +9,7 @@ import (
 
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/traits"
 )
 
 const (
@@ -48,7 +49,7 @@ func (c Config) Validate() error {
 }
 
 // ValidateOn returns every problem that the configuration has on a platform, those of Validate included, or nil.
-func (c Config) ValidateOn(platform ServiceTraits) error {
+func (c Config) ValidateOn(platform traits.Service) error {
 	var found problems.List
 	found.Merge(c.Validate())
 	if c.Service.Type == LoadBalancer && c.Service.Internal &&

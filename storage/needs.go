@@ -1,10 +1,13 @@
 package storage
 
-import "ha-iris/internal/survey"
+import (
+	"ha-iris/internal/survey"
+	"ha-iris/internal/traits"
+)
 
 // Needs is what this storage asks of a cluster that exists already.
-func (c Config) Needs(traits Traits) survey.Storage {
-	values := chartValues(c, traits, false)
+func (c Config) Needs(nodes traits.Storage) survey.Storage {
+	values := chartValues(c, nodes, false)
 	return survey.Storage{
 		Install:   c.Install,
 		ClassName: c.ClassName,

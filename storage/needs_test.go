@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ha-iris/internal/survey"
+	"ha-iris/internal/traits"
 	"ha-iris/storage"
 )
 
@@ -24,20 +25,20 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 	tolerations := map[string]any{"tolerations": []any{map[string]any{"operator": "Exists"}}}
 	for name, test := range map[string]struct {
 		values map[string]any
-		traits storage.Traits
+		traits traits.Storage
 		want   survey.Storage
 	}{
-		"nothing":              {nil, storage.Traits{}, plain},
+		"nothing":              {nil, traits.Storage{}, plain},
 		"labelled disks":       {nil, dedicated(), labelled},
-		"labelled by value":    {settings("createDefaultDiskLabeledNodes", "true"), storage.Traits{}, labelled},
+		"labelled by value":    {settings("createDefaultDiskLabeledNodes", "true"), traits.Storage{}, labelled},
 		"labels not asked for": {settings("createDefaultDiskLabeledNodes", false), dedicated(), plain},
-		"copies together":      {settings("replicaSoftAntiAffinity", "true"), storage.Traits{}, fewer},
-		"copies apart":         {settings("replicaSoftAntiAffinity", "false"), storage.Traits{}, plain},
-		"fewer copies":         {settings("allowVolumeCreationWithDegradedAvailability", true), storage.Traits{}, fewer},
-		"taints":               {settings("taintToleration", "dedicated=db:NoSchedule"), storage.Traits{}, tainted},
-		"manager's taints":     {map[string]any{"longhornManager": tolerations}, storage.Traits{}, tainted},
-		"everybody's taints":   {map[string]any{"global": tolerations}, storage.Traits{}, tainted},
-		"no object":            {map[string]any{"global": "x"}, storage.Traits{}, plain},
+		"copies together":      {settings("replicaSoftAntiAffinity", "true"), traits.Storage{}, fewer},
+		"copies apart":         {settings("replicaSoftAntiAffinity", "false"), traits.Storage{}, plain},
+		"fewer copies":         {settings("allowVolumeCreationWithDegradedAvailability", true), traits.Storage{}, fewer},
+		"taints":               {settings("taintToleration", "dedicated=db:NoSchedule"), traits.Storage{}, tainted},
+		"manager's taints":     {map[string]any{"longhornManager": tolerations}, traits.Storage{}, tainted},
+		"everybody's taints":   {map[string]any{"global": tolerations}, traits.Storage{}, tainted},
+		"no object":            {map[string]any{"global": "x"}, traits.Storage{}, plain},
 	} {
 		cfg := storage.DefaultConfig()
 		cfg.Values = test.values
@@ -47,7 +48,7 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 	}
 	own := storage.DefaultConfig()
 	own.Install, own.ClassName = false, "fast"
-	if got := own.Needs(storage.Traits{}); got.Install || got.ClassName != "fast" {
+	if got := own.Needs(traits.Storage{}); got.Install || got.ClassName != "fast" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"ha-iris/internal/live"
 	"ha-iris/internal/owner"
+	"ha-iris/internal/traits"
 )
 
 const (
@@ -24,24 +25,10 @@ const (
 	releaseTimeout = 20 * 60
 )
 
-// Traits is what Longhorn needs to know of the nodes.
-type Traits struct {
-	// KubeletRootDir is where the kubelet keeps pod directories. Empty lets Longhorn detect it with a probe pod.
-	KubeletRootDir string
-	// DataPath is the directory on each node that holds the replicas.
-	DataPath string
-	// LabelledDisksOnly keeps replicas off nodes without the label node.longhorn.io/create-default-disk=true.
-	LabelledDisksOnly bool
-	// DedicatedDisk says that DataPath is a disk of its own, so that little of it has to be kept free for the system.
-	DedicatedDisk bool
-	// PrepareNodes asks for a DaemonSet that makes iSCSI ready on every node; false where nodes boot prepared.
-	PrepareNodes bool
-}
-
 // Args is what New needs.
 type Args struct {
 	Config   Config
-	Traits   Traits
+	Traits   traits.Storage
 	Provider pulumi.ProviderResource
 	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
 	Owner *owner.Stack

@@ -13,13 +13,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/testkit"
+	"ha-iris/internal/traits"
 	"ha-iris/storage"
 )
 
 const releaseType = "kubernetes:helm.sh/v3:Release"
 
-func dedicated() storage.Traits {
-	return storage.Traits{
+func dedicated() traits.Storage {
+	return traits.Storage{
 		KubeletRootDir: "/var/lib/kubelet", DataPath: "/var/lib/longhorn/", LabelledDisksOnly: true, DedicatedDisk: true,
 	}
 }
@@ -109,9 +110,9 @@ func TestHooks_AreBound(t *testing.T) {
 
 func TestNew_PreparesTheNodesBeforeLonghorn(t *testing.T) {
 	t.Parallel()
-	traits := dedicated()
-	traits.PrepareNodes = true
-	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: traits}, false)
+	prepared := dedicated()
+	prepared.PrepareNodes = true
+	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: prepared}, false)
 	if !dependsOn(recorder.One(t, releaseType, "longhorn"), "kubernetes:apps/v1:DaemonSet") {
 		t.Error("Longhorn's manager would start on nodes without iSCSI and crash")
 	}
@@ -187,7 +188,7 @@ func TestNew_ChartValues(t *testing.T) {
 	}
 	cases := map[string]storage.Args{
 		"dedicated-disk": {Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true},
-		"root-disk":      {Config: storage.DefaultConfig(), Traits: storage.Traits{DataPath: "/var/lib/longhorn/"}, Protect: true},
+		"root-disk":      {Config: storage.DefaultConfig(), Traits: traits.Storage{DataPath: "/var/lib/longhorn/"}, Protect: true},
 		"overridden":     {Config: overridden, Traits: dedicated()},
 	}
 	for name, args := range cases {

@@ -1,8 +1,10 @@
 package storage
 
+import "ha-iris/internal/traits"
+
 // chartValues renders the values of Longhorn's chart. Every value stands here because the default would be wrong for a
 // single database that has to come back by itself; all else is left to Longhorn.
-func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any {
+func chartValues(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]any {
 	values := map[string]any{
 		"persistence": map[string]any{
 			// Our own class serves the database; a second default class next to the cluster's own would be a trap for
@@ -14,11 +16,11 @@ func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any 
 			// never attach (longhorn#13802). Remove with 1.12.2.
 			"restrictInternalTraffic": false,
 		},
-		"defaultSettings": settings(cfg, traits, allowUninstall),
+		"defaultSettings": settings(cfg, nodes, allowUninstall),
 	}
-	if traits.KubeletRootDir != "" {
+	if nodes.KubeletRootDir != "" {
 		// Skips the probe pod with which Longhorn would look for it.
-		values["csi"] = map[string]any{"kubeletRootDir": traits.KubeletRootDir}
+		values["csi"] = map[string]any{"kubeletRootDir": nodes.KubeletRootDir}
 	}
 	if cfg.Secret {
 		return merge(values, secretValues(cfg.Values))
@@ -26,7 +28,7 @@ func chartValues(cfg Config, traits Traits, allowUninstall bool) map[string]any 
 	return merge(values, cfg.Values)
 }
 
-func settings(cfg Config, traits Traits, allowUninstall bool) map[string]any {
+func settings(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]any {
 	all := map[string]any{
 		// Longhorn's default is do-nothing: the pod of a dead node stays Terminating and its replacement waits for the
 		// volume for ever (longhorn-manager kubernetes_pod_controller.go).
@@ -43,9 +45,9 @@ func settings(cfg Config, traits Traits, allowUninstall bool) map[string]any {
 		"allowVolumeCreationWithDegradedAvailability": false,
 		// For volumes made in Longhorn's UI; the class decides for claims.
 		"defaultReplicaCount": cfg.Replicas,
-		"defaultDataPath":     traits.DataPath,
+		"defaultDataPath":     nodes.DataPath,
 		// Only nodes that were given a data disk; otherwise replicas would silently land on a root disk.
-		"createDefaultDiskLabeledNodes": traits.LabelledDisksOnly,
+		"createDefaultDiskLabeledNodes": nodes.LabelledDisksOnly,
 		// No promise of more space than there is: a full disk stops the database.
 		"storageOverProvisioningPercentage": 100,
 		// Longhorn's recommendation of 3; the default 0 leaves volumes on the old engine after an upgrade.
@@ -56,7 +58,7 @@ func settings(cfg Config, traits Traits, allowUninstall bool) map[string]any {
 		// iris.protectData, so that a stray uninstall loses nothing and an announced destroy works.
 		"deletingConfirmationFlag": allowUninstall,
 	}
-	if traits.DedicatedDisk {
+	if nodes.DedicatedDisk {
 		// Nothing else lives on the disk, so the 25 % and 30 % that Longhorn keeps free for a root disk are too much;
 		// 10 % is what its best practices advise for a dedicated one; below it no new replica is placed.
 		all["storageMinimalAvailablePercentage"] = 10

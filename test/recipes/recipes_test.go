@@ -43,7 +43,7 @@ func TestRecipe_AddACloud(t *testing.T) {
 	c.edit("cluster/cluster.go", "\tcase Existing:\n", "\tcase Scratch:\n\t\treturn c.scratch(ctx, name, cfg)\n\tcase Existing:\n")
 	c.edit("config.go", "\tcase cluster.Existing:\n",
 		"\tcase cluster.Scratch:\n\t\tc.Region = pulumiconfig.Get(ctx, \"scratch:region\")\n\tcase cluster.Existing:\n")
-	c.edit("cluster/traits.go", "\tExisting: {\n", "\tScratch: {Storage: StorageTraits{DataPath: \"/data\", DedicatedDisk: true}},\n\tExisting: {\n")
+	c.edit("cluster/traits.go", "\tExisting: {\n", "\tScratch: {Storage: traits.Storage{DataPath: \"/data\", DedicatedDisk: true}},\n\tExisting: {\n")
 	c.edit("internal/testkit/cloudmocks.go", "\t\t\t\"aws:iam/role:Role\":",
 		"\t\t\t\"scratch:index:Cluster\": {\"name\": name, \"kubeconfig\": \"kind: Config\"},\n\t\t\t\"aws:iam/role:Role\":")
 	c.edit("cluster/config_test.go", "\tcase Existing:\n", "\tcase Scratch:\n\t\tcfg.Region = \"north\"\n\tcase Existing:\n")
@@ -75,13 +75,11 @@ func TestRecipe_AddAStorageDriver(t *testing.T) {
 	c.edit("storage/storage.go", "\tnamespace, err := s.namespace(ctx, args)\n",
 		"\tif args.Config.Driver == \"scratch\" {\n\t\treturn s.scratch(ctx, args)\n\t}\n\tnamespace, err := s.namespace(ctx, args)\n")
 	const trait = "\tPrepareNodes bool\n}"
-	for _, file := range []string{"storage/storage.go", "cluster/traits.go"} {
-		c.edit(file, trait, strings.Replace(trait, "}", "\t// ScratchPool is made up.\n\tScratchPool string\n}", 1))
-	}
+	c.edit("internal/traits/traits.go", trait, strings.Replace(trait, "}", "\t// ScratchPool is made up.\n\tScratchPool string\n}", 1))
 	c.add("testdata/driver")
 
 	c.passesAfterUpdate(c.compileTests("storage"))
-	c.vet(".") // That main.go still turns the one kind of traits into the other.
+	c.vet(".")
 	c.didWhatTheRecipeSays("Add a storage driver", "storage/nodeprep.go", "policy/check/data.go", "sandbox", "README.md")
 }
 

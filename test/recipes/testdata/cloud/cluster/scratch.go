@@ -2,10 +2,10 @@ package cluster
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
 )
 
@@ -13,7 +13,7 @@ import (
 
 const scratchRegionKey = "scratch:region"
 
-var scratchRegion = regexp.MustCompile(`^[a-z]+$`)
+var scratchRegion = pattern.Lazy(`^[a-z]+$`)
 
 func (c Config) validateScratch(found *problems.List) {
 	c.checkName(found)

@@ -1,0 +1,31 @@
+// Package traits has the differences between clusters that the storage and the database need, as facts about a cluster rather than
+// as its maker's name. It imports nothing, so that both sides can.
+package traits
+
+// Traits are those of one kind of cluster.
+type Traits struct {
+	Storage Storage
+	Service Service
+}
+
+// Storage is what a storage driver needs to know of the nodes.
+type Storage struct {
+	// KubeletRootDir is where the kubelet keeps pod directories. Empty: not known, so that the driver has to find it.
+	KubeletRootDir string
+	// DataPath is the directory on each node that holds the replicas.
+	DataPath string
+	// LabelledDisksOnly keeps replicas off nodes without the driver's label.
+	LabelledDisksOnly bool
+	// DedicatedDisk says that DataPath is a disk of its own, so that little of it has to be kept free for the system.
+	DedicatedDisk bool
+	// PrepareNodes asks for a DaemonSet that makes every node ready for the driver; false where nodes boot prepared.
+	PrepareNodes bool
+}
+
+// Service is what a LoadBalancer Service needs to know of the platform.
+type Service struct {
+	// Annotations go on every LoadBalancer Service.
+	Annotations map[string]string
+	// InternalAnnotations go on a LoadBalancer Service that must not be reachable from outside the network.
+	InternalAnnotations map[string]string
+}
