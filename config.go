@@ -66,26 +66,10 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	if cfg.Cluster.Name == "" {
 		cfg.Cluster.Name = ctx.Project() + "-" + ctx.Stack()
 	}
-	readCloud(ctx, &cfg.Cluster)
-	cfg.Cluster = cfg.Cluster.WithDefaults()
+	cfg.Cluster = cfg.Cluster.Resolve(func(key string) string { return pulumiconfig.Get(ctx, key) })
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.
 	found.Merge(cfg.validateWithout(refused))
 	return cfg, summarize(found.All())
-}
-
-// readCloud takes over what the clouds' own namespaces hold, so that nobody has to write a region twice.
-func readCloud(ctx *pulumi.Context, c *cluster.Config) {
-	switch c.Cloud {
-	case cluster.AKS:
-		azure := pulumiconfig.New(ctx, "azure-native")
-		c.Region, c.Subscription = azure.Get("location"), azure.Get("subscriptionId")
-	case cluster.EKS:
-		c.Region = pulumiconfig.Get(ctx, "aws:region")
-	case cluster.GKE:
-		google := pulumiconfig.New(ctx, "gcp")
-		c.Region, c.Project = google.Get("region"), google.Get("project")
-	case cluster.Existing:
-	}
 }
 
 // Validate returns every problem of the configuration, those between its parts included, or nil.

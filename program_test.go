@@ -15,6 +15,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"ha-iris/cluster"
 	"ha-iris/internal/owner"
 	"ha-iris/internal/testkit"
 )
@@ -56,7 +57,11 @@ func existing(t *testing.T, changes map[string]string) testkit.Options {
 func clouds(t *testing.T) map[string]testkit.Options {
 	t.Helper()
 	targets := map[string]testkit.Options{}
-	for _, name := range []string{"aks", "eks", "gke"} {
+	for _, cloud := range cluster.Clouds() {
+		if cloud == cluster.Existing {
+			continue
+		}
+		name := string(cloud)
 		content, err := os.ReadFile("Pulumi." + name + ".yaml")
 		if err != nil {
 			t.Fatalf("read stack file: %v", err)

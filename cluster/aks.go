@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,9 +13,61 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/traits"
 )
+
+// AKS is Azure Kubernetes Service.
+const AKS Cloud = "aks"
+
+func aksKind() kind {
+	return kind{
+		cloud: AKS,
+		defaults: Config{
+			// Given even though Azure has a default of its own: with it unset, setting it later is an upgrade unasked.
+			KubernetesVersion: "1.35",
+			InstanceType:      "Standard_D4as_v5",
+			// 256 GiB is a full tier of Azure's managed disks (P15); anything between two tiers is paid but not used.
+			DataDiskGiB: 256,
+		},
+		keys: createdKeys("subnetIds"),
+		own: map[string]func(*Config) *string{
+			azureLocationKey:              func(c *Config) *string { return &c.Region },
+			"azure-native:subscriptionId": func(c *Config) *string { return &c.Subscription },
+		},
+		validate:      Config.validateAKS,
+		limits:        limits{nodes: 1000, sourceRanges: 200, tags: 50 - 4, why: "AKS' limit per node pool"},
+		cores:         azureCores,
+		memoryPerCore: azureMemoryPerCore,
+		traits: traits.Traits{
+			Storage: traits.Storage{
+				// The same on every Linux node of AKS, EKS and GKE; given, so that Longhorn need not find it with a probe pod.
+				KubeletRootDir: "/var/lib/kubelet",
+				// On the OS disk: pools have no data disks (Azure/AKS#401).
+				DataPath: "/var/lib/longhorn/",
+				// Our pool is labelled; a pool that somebody adds later must not lend its small disks unasked.
+				LabelledDisksOnly: true,
+				// The OS disk holds the system and the images as well.
+				DedicatedDisk: false,
+				// There is no hook for user data, and multipathd runs on AKS's Ubuntu.
+				PrepareNodes: true,
+			},
+			Service: traits.Service{
+				Annotations: map[string]string{
+					// Minutes. Azure drops idle connections after 4; 30 is the most that the annotation takes. Clients of the
+					// superserver keep connections open and idle.
+					"service.beta.kubernetes.io/azure-load-balancer-tcp-idle-timeout": "30",
+				},
+				InternalAnnotations: map[string]string{
+					"service.beta.kubernetes.io/azure-load-balancer-internal": "true",
+				},
+			},
+		},
+		provision: (*Cluster).aks,
+	}
+}
 
 const (
 	azureLocationKey = "azure-native:location"
@@ -76,7 +130,7 @@ func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	group, err := a.network()
+	group, err := a.resourceGroup()
 	if err != nil {
 		return err
 	}
@@ -110,8 +164,8 @@ func newAKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 	return &aks{scope{ctx: ctx, component: component, cfg: cfg, provider: provider}}, nil
 }
 
-// network creates the group that everything lies in. The network itself is Azure's or cluster.subnetIds.
-func (a *aks) network() (*resources.ResourceGroup, error) {
+// resourceGroup creates the group that everything lies in. The network in it is Azure's or cluster.subnetIds.
+func (a *aks) resourceGroup() (*resources.ResourceGroup, error) {
 	group, err := resources.NewResourceGroup(a.ctx, a.name(""), &resources.ResourceGroupArgs{
 		Location: pulumi.String(a.cfg.Region),
 		Tags:     pulumi.ToStringMap(a.tags()),
@@ -128,7 +182,7 @@ func (a *aks) identity() *containerservice.ManagedClusterIdentityArgs {
 }
 
 func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.ManagedCluster, error) {
-	guarded, err := a.guardNodes(poolCount)
+	guarded, err := a.guardNodes(poolCount, oneNodeLess)
 	if err != nil {
 		return nil, err
 	}
@@ -245,4 +299,19 @@ func (a *aks) kubeconfig(group *resources.ResourceGroup, managed *containerservi
 			ResourceName:      managed.Name,
 		}, pulumi.Parent(a.component), pulumi.Provider(a.provider))
 	return credentials.Kubeconfigs().ApplyT(adminKubeconfig).(pulumi.StringOutput)
+}
+
+// adminKubeconfig takes the kubeconfig out of Azure's answer. Errors never quote it: it holds a key.
+func adminKubeconfig(credentials []containerservice.CredentialResultResponse) (string, error) {
+	if len(credentials) == 0 {
+		return "", errors.New("no admin credentials from Azure; are local accounts disabled on the cluster?")
+	}
+	content, err := base64.StdEncoding.DecodeString(credentials[0].Value)
+	if err != nil {
+		return "", errors.New("admin credentials from Azure are not base64")
+	}
+	if _, err := kubeconfig.Parse(content); err != nil {
+		return "", errors.New("admin credentials from Azure are not a kubeconfig")
+	}
+	return string(content), nil
 }

@@ -58,20 +58,22 @@ type Args struct {
 
 // New provides the cluster that args.Config asks for.
 //
-// It returns an error, before anything is created, when the configuration is invalid, a cloud's credentials are missing,
-// a region has not the zones that are asked for, or an existing cluster cannot be reached or can never carry what args.Needs says.
+// It returns an error, before anything is created, when a cloud's credentials are missing, a region has not the zones that are
+// asked for, or an existing cluster cannot be reached or can never carry what args.Needs says. The configuration was validated
+// (Config.Validate).
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Cluster, error) {
 	cfg := args.Config.WithDefaults()
-	if err := cfg.Validate(); err != nil {
-		return nil, err
+	kind, known := cfg.kind()
+	if !known {
+		return nil, fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
-	c := &Cluster{Traits: traitsOf[cfg.Cloud], Live: &live.Cluster{}}
-	if preflight := platforms[cfg.Cloud].preflight; preflight != nil {
-		if err := preflight(cfg, ctx, c.Live); err != nil {
+	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}}
+	if kind.preflight != nil {
+		if err := kind.preflight(cfg, ctx, c.Live); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.survey(ctx, cfg, args.Needs); err != nil {
+	if err := c.survey(ctx, kind, cfg, args.Needs); err != nil {
 		return nil, err
 	}
 	guarded, err := guardName(ctx, name, args.Protect)
@@ -82,7 +84,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := ctx.RegisterComponentResourceV2(componentType, name, recorded, c, append([]pulumi.ResourceOption{guarded}, opts...)...); err != nil {
 		return nil, fmt.Errorf("cluster: register %q: %w", name, err)
 	}
-	if err := c.provision(ctx, name, cfg); err != nil {
+	if err := kind.provision(c, ctx, name, cfg); err != nil {
 		return nil, fmt.Errorf("cluster: %s %q: %w", cfg.Cloud, cfg.Name, err)
 	}
 	if err := ctx.RegisterResourceOutputs(c, pulumi.Map{"name": c.Name, "kubeconfig": c.Kubeconfig}); err != nil {
@@ -93,34 +95,17 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 // survey looks whether an existing cluster can carry the stack. An up registers nothing before that is known; a preview, which
 // creates nothing, looks while the Kubernetes provider starts, and has the answer before anything in the cluster is registered.
-func (c *Cluster) survey(ctx *pulumi.Context, cfg Config, needs *survey.Needs) error {
+func (c *Cluster) survey(ctx *pulumi.Context, kind kind, cfg Config, needs *survey.Needs) error {
 	c.surveyed = func() error { return nil }
-	look := platforms[cfg.Cloud].survey
-	if look == nil {
+	if kind.survey == nil {
 		return nil
 	}
-	c.surveyed = sync.OnceValue(func() error { return look(cfg, ctx, c.Live, needs) })
+	c.surveyed = sync.OnceValue(func() error { return kind.survey(cfg, ctx, c.Live, needs) })
 	if !ctx.DryRun() {
 		return c.surveyed()
 	}
 	go func() { _ = c.surveyed() }() // connect has the same answer.
 	return nil
-}
-
-// provision is the only place where the kind of cluster is chosen.
-func (c *Cluster) provision(ctx *pulumi.Context, name string, cfg Config) error {
-	switch cfg.Cloud {
-	case AKS:
-		return c.aks(ctx, name, cfg)
-	case EKS:
-		return c.eks(ctx, name, cfg)
-	case GKE:
-		return c.gke(ctx, name, cfg)
-	case Existing:
-		return c.existing(ctx, name, cfg)
-	default:
-		return fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
-	}
 }
 
 // connect creates the Kubernetes provider. Every variant ends here, so that the rules about the kubeconfig hold for all.

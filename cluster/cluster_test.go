@@ -499,7 +499,7 @@ func TestClusterHandsOnWhatTheRestNeeds(t *testing.T) {
 		if c.Lifetime != nil && !slices.Contains(c.Ready, c.Lifetime) {
 			t.Error("the cluster itself is not among what must be ready")
 		}
-		if c.Traits.Storage != traitsOf[target.cfg.Cloud].Storage || c.Traits.Storage != target.cfg.Traits().Storage {
+		if c.Traits.Storage != target.cfg.Traits().Storage {
 			t.Errorf("traits %+v", c.Traits)
 		}
 	})
@@ -507,22 +507,19 @@ func TestClusterHandsOnWhatTheRestNeeds(t *testing.T) {
 
 func TestEveryCloudHasTraits(t *testing.T) {
 	t.Parallel()
-	for _, cloud := range Clouds() {
-		if traitsOf[cloud].Storage.DataPath == "" {
-			t.Errorf("%s has none", cloud)
+	for _, cloud := range clouds() {
+		if cloud.traits.Storage.DataPath == "" {
+			t.Errorf("%s has none", cloud.cloud)
 		}
 	}
 }
 
-func TestWrongConfigurationRegistersNothing(t *testing.T) {
+func TestNew_RegistersNothingOfACloudThatThereIsNot(t *testing.T) {
 	t.Parallel()
-	for _, cloud := range Clouds() {
-		cfg := valid(cloud)
-		cfg.Nodes = 1
-		r := provide(cfg, false)
-		if r.err == nil || strings.TrimSpace(r.Golden()) != "" {
-			t.Errorf("%s: %v; registered\n%s", cloud, r.err, r.Golden())
-		}
+	r := provide(Config{Cloud: "eksctl", Name: "c", Nodes: MinNodes}, false)
+	want := `cluster.cloud: got "eksctl", want one of aks, eks, gke, existing`
+	if r.err == nil || !strings.Contains(r.err.Error(), want) || strings.TrimSpace(r.Golden()) != "" {
+		t.Errorf("got %v, want %s; registered\n%s", r.err, want, r.Golden())
 	}
 }
 

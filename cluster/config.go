@@ -4,43 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/secret"
-	"ha-iris/internal/survey"
 	"ha-iris/internal/traits"
 )
-
-// Cloud is where the cluster comes from.
-type Cloud string
-
-const (
-	// Existing is a cluster that this program did not create and does not change outside its own namespaces.
-	Existing Cloud = "existing"
-	// AKS is Azure Kubernetes Service.
-	AKS Cloud = "aks"
-	// EKS is Amazon Elastic Kubernetes Service.
-	EKS Cloud = "eks"
-	// GKE is Google Kubernetes Engine, in its Standard mode: Autopilot allows no privileged pods, Longhorn needs them.
-	GKE Cloud = "gke"
-)
-
-// Clouds lists the valid values of cluster.cloud, in the order in which messages show them.
-func Clouds() []Cloud { return []Cloud{AKS, EKS, GKE, Existing} }
-
-func cloudNames() string { return joinClouds(Clouds()) }
-
-func joinClouds(clouds []Cloud) string {
-	names := make([]string, 0, len(clouds))
-	for _, c := range clouds {
-		names = append(names, string(c))
-	}
-	return strings.Join(names, ", ")
-}
 
 // MinNodes is how many nodes a replicated volume needs to survive the loss of one and still have a majority of healthy
 // copies. Longhorn's best practices ask for as many.
@@ -115,54 +83,35 @@ type Config struct {
 	Project string `json:"-"`
 	// Subscription is the Azure subscription's id: azure-native:subscriptionId. Default: the one of your credentials.
 	Subscription string `json:"-"`
+
+	// access is the existing cluster's kubeconfig, once Resolve has read it.
+	access *access
 }
 
 // DefaultConfig returns the configuration of a stack that sets nothing. What depends on the cloud is added by
 // WithDefaults.
 func DefaultConfig() Config { return Config{Nodes: MinNodes} }
 
-// platform is how one kind of cluster is configured.
-type platform struct {
-	// defaults fill what is not set.
-	defaults Config
-	// validate reports what is wrong for this kind.
-	validate func(c Config, found *problems.List)
-	// preflight checks what only the network knows, before anything is registered. Nil: nothing.
-	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster) error
-	// survey looks whether a cluster that is there can carry the stack. Nil: the program makes one that can.
-	survey func(c Config, ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error
-}
-
-// platforms holds the rules of every kind of cluster.
-//
-//nolint:gochecknoglobals // A literal table that nothing writes to; a function returning it would hide that.
-var platforms = map[Cloud]platform{
-	AKS: {
-		defaults: Config{
-			// Given even though Azure has a default of its own: with it unset, setting it later is an upgrade unasked.
-			KubernetesVersion: "1.35",
-			InstanceType:      "Standard_D4as_v5",
-			// 256 GiB is a full tier of Azure's managed disks (P15); anything between two tiers is paid but not used.
-			DataDiskGiB: 256,
-		},
-		validate: Config.validateAKS,
-	},
-	EKS: {
-		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200},
-		validate: Config.validateEKS,
-	},
-	GKE: {
-		// No version: the release channel picks one and keeps it supported; a pinned one ages until Google refuses it.
-		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
-		validate: Config.validateGKE,
-	},
-	Existing: {validate: Config.validateExisting, preflight: Config.preflightExisting, survey: Config.surveyExisting},
+// Resolve returns the configuration with what it leaves to others: what the cloud's own namespace of the stack's configuration
+// holds, such as aws:region, so that nobody has to write it twice; the defaults; and the kubeconfig of an existing cluster, which is
+// read here and no more. get returns the value of a key, or "". What is wrong with any of it is for Validate to say.
+func (c Config) Resolve(get func(key string) string) Config {
+	kind, _ := c.kind()
+	for key, field := range kind.own {
+		*field(&c) = get(key)
+	}
+	c = c.WithDefaults()
+	if kind.resolve != nil {
+		kind.resolve(&c)
+	}
+	return c
 }
 
 // WithDefaults returns the configuration with the cloud's defaults in place of what is not set. Zones stay as they are:
 // only the cloud knows the region's.
 func (c Config) WithDefaults() Config {
-	defaults := platforms[c.Cloud].defaults
+	kind, _ := c.kind()
+	defaults := kind.defaults
 	if c.KubernetesVersion == "" {
 		c.KubernetesVersion = defaults.KubernetesVersion
 	}
@@ -176,7 +125,10 @@ func (c Config) WithDefaults() Config {
 }
 
 // Traits returns what is particular about the configured kind of cluster, known before it exists.
-func (c Config) Traits() traits.Traits { return traitsOf[c.Cloud] }
+func (c Config) Traits() traits.Traits {
+	kind, _ := c.kind()
+	return kind.traits
+}
 
 // DataDisk returns the size in GiB of the disk that holds a node's replicas; false where that is not ours to know.
 // Whether it holds nothing else is Traits().Storage.DedicatedDisk.
@@ -195,62 +147,18 @@ func (c Config) Validate() error {
 		found.Add("cluster.nodes", c.Nodes, fmt.Sprintf(
 			"at least %d: with fewer, losing one leaves no majority of healthy replicas", MinNodes))
 	}
-	kind, known := platforms[c.Cloud]
+	kind, known := c.kind()
 	switch {
 	case known:
 		c.refuseForeign(&found)
 		kind.validate(c, &found)
-		c.checkLimits(&found)
+		c.checkLimits(&found, kind.limits)
 	case c.Cloud == "":
 		found.AddMissing("cluster.cloud", "one of "+cloudNames())
 	default:
 		found.Add("cluster.cloud", string(c.Cloud), "one of "+cloudNames())
 	}
 	return found.Err()
-}
-
-// setting is a key that only some kinds of cluster know.
-type setting struct {
-	key    string
-	clouds []Cloud
-	isSet  bool
-}
-
-func (c Config) settings() []setting {
-	created := []Cloud{AKS, EKS, GKE}
-	return []setting{
-		{"kubernetesVersion", created, c.KubernetesVersion != ""},
-		{"instanceType", created, c.InstanceType != ""},
-		{"dataDiskGiB", created, c.DataDiskGiB != 0},
-		{"zones", created, len(c.Zones) > 0},
-		{"tags", created, len(c.Tags) > 0},
-		{"apiServerSourceRanges", created, len(c.APIServerSourceRanges) > 0},
-		{"subnetIds", []Cloud{AKS, EKS}, len(c.SubnetIDs) > 0},
-		{"privateNodes", []Cloud{EKS}, c.PrivateNodes},
-		{"assumeRoleArn", []Cloud{EKS}, c.AssumeRoleARN != ""},
-		{"network", []Cloud{GKE}, c.Network != ""},
-		{"subnetwork", []Cloud{GKE}, c.Subnetwork != ""},
-		{"nodeServiceAccount", []Cloud{GKE}, c.NodeServiceAccount != ""},
-		{"maintenanceExclusions", []Cloud{GKE}, len(c.MaintenanceExclusions) > 0},
-		{"deletionProtection", []Cloud{GKE}, c.DeletionProtection},
-		{"kubeconfigPath", []Cloud{Existing}, c.KubeconfigPath != ""},
-		{"context", []Cloud{Existing}, c.Context != ""},
-	}
-}
-
-// refuseForeign reports settings of another kind of cluster: they would have no effect, and whoever set them believes
-// otherwise.
-func (c Config) refuseForeign(found *problems.List) {
-	for _, s := range c.settings() {
-		if s.isSet && !slices.Contains(s.clouds, c.Cloud) {
-			found.AddSecret("cluster."+s.key, "a value", fmt.Sprintf(
-				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(s.clouds)))
-		}
-	}
-	if c.Kubeconfig.IsSet() && c.Cloud != Existing {
-		found.AddSecret("kubeconfig", "a value", fmt.Sprintf(
-			"nothing with cloud %s: it is a setting of %s; run: pulumi config rm kubeconfig", c.Cloud, Existing))
-	}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

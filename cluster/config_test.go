@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,15 +13,16 @@ import (
 func valid(cloud Cloud) Config {
 	cfg := DefaultConfig()
 	cfg.Cloud, cfg.Name = cloud, "ha-iris-test"
-	switch cloud {
-	case AKS:
-		cfg.Region = "westeurope"
-	case EKS:
-		cfg.Region = "eu-west-1"
-	case GKE:
-		cfg.Region, cfg.Project = "europe-west1", "acme-databases"
-	case Existing:
+	if cloud == Existing {
 		cfg.Kubeconfig = secret.New(plainKubeconfig)
+		return cfg
+	}
+	// Where it is, and nothing else, comes from the file that users copy.
+	kind, _ := cfg.kind()
+	for key, value := range stackFile(cloud) {
+		if field, ours := kind.own[key]; ours {
+			*field(&cfg), _ = value.(string)
+		}
 	}
 	return cfg
 }
@@ -65,7 +67,7 @@ func assertMistakes(t *testing.T, mistakes []mistake) {
 		t.Run(string(test.cloud)+" "+test.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := valid(EKS)
-			if _, known := platforms[test.cloud]; known {
+			if slices.Contains(Clouds(), test.cloud) {
 				cfg = valid(test.cloud)
 			}
 			cfg.Cloud = test.cloud
@@ -214,25 +216,32 @@ func TestValidateRefusesSettingsOfAnotherCloud(t *testing.T) {
 
 func TestEverySettingBelongsToSomeCloud(t *testing.T) {
 	t.Parallel()
-	common := []string{"cloud", "name", "nodes"}
-	known := map[string]bool{}
-	for _, key := range common {
-		known[key] = true
-	}
-	for _, s := range (Config{}).settings() {
-		known[s.key] = true
-		if s.isSet {
-			t.Errorf("%s: set in an empty configuration", s.key)
+	keys := strict.Keys(&Config{})
+	for _, key := range keys {
+		common := slices.Contains([]string{"cloud", "name", "nodes"}, key)
+		if known := len(cloudsWith(key)) > 0; known == common {
+			t.Errorf("%s: common to all kinds of cluster: %t, among the keys of some: %t", key, common, known)
 		}
 	}
-	for _, key := range strict.Keys(&Config{}) {
-		if !known[key] {
-			t.Errorf("%s is neither common to all clouds nor in settings()", key)
+	for _, kind := range clouds() {
+		for i, key := range kind.keys {
+			if !slices.Contains(keys, key) || slices.Contains(kind.keys[:i], key) {
+				t.Errorf("%s: %s is listed twice or is no key of the configuration", kind.cloud, key)
+			}
 		}
-		delete(known, key)
 	}
-	for key := range known {
-		t.Errorf("settings() has %s, the configuration has not", key)
+}
+
+// A kind of cluster that leaves something out would fail, or would be forgotten, only when somebody uses it.
+func TestEveryKindIsComplete(t *testing.T) {
+	t.Parallel()
+	for _, kind := range clouds() {
+		if kind.validate == nil || kind.provision == nil || kind.limits.nodes == 0 || kind.limits.why == "" {
+			t.Errorf("%s: %+v", kind.cloud, kind)
+		}
+		if (kind.cores == nil) != (kind.memoryPerCore == nil) || (kind.cores == nil) != (kind.defaults.InstanceType == "") {
+			t.Errorf("%s: what its machines' names tell", kind.cloud)
+		}
 	}
 }
 
@@ -256,10 +265,22 @@ func TestVisibleCoresComeFromTheName(t *testing.T) {
 		"m6i.metal": 0, "hpc7a.12xlarge": 0, "mac2.metal": 0, "t3.medium": 0, "Standard_DS3_v2": 0, "Standard_NC6": 0,
 		"e2-medium": 0, "a2-highgpu-1g": 0, "": 0,
 	} {
-		got, known := Config{InstanceType: instanceType}.VisibleCores()
+		got, known := Config{Cloud: cloudOf(instanceType), InstanceType: instanceType}.VisibleCores()
 		if got != want || known != (want > 0) {
 			t.Errorf("%q: got %d, %t; want %d", instanceType, got, known, want)
 		}
+	}
+}
+
+// cloudOf returns the cloud that calls a machine so.
+func cloudOf(instanceType string) Cloud {
+	switch {
+	case strings.HasPrefix(instanceType, "Standard_"):
+		return AKS
+	case strings.Contains(instanceType, "."):
+		return EKS
+	default:
+		return GKE
 	}
 }
 

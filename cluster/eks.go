@@ -14,9 +14,59 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/traits"
 )
+
+// EKS is Amazon Elastic Kubernetes Service.
+const EKS Cloud = "eks"
+
+func eksKind() kind {
+	return kind{
+		cloud:    EKS,
+		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200},
+		keys:     createdKeys("subnetIds", "privateNodes", "assumeRoleArn"),
+		own: map[string]func(*Config) *string{
+			awsRegionKey: func(c *Config) *string { return &c.Region },
+		},
+		validate:      Config.validateEKS,
+		limits:        limits{nodes: 450, sourceRanges: 40, tags: 50 - 6, why: "EKS' quota per managed node group"},
+		cores:         awsCores,
+		memoryPerCore: awsMemoryPerCore,
+		traits: traits.Traits{
+			Storage: traits.Storage{
+				KubeletRootDir: "/var/lib/kubelet",
+				// Where userdata/eks-node.sh mounts the second EBS volume; immutable underneath, so never the root disk.
+				DataPath:          "/var/lib/longhorn/",
+				LabelledDisksOnly: true, // As on AKS.
+				DedicatedDisk:     true,
+				// User data runs before the kubelet, so a node that joins is prepared.
+				PrepareNodes: false,
+			},
+			Service: traits.Service{
+				Annotations: map[string]string{
+					// Not the Classic Load Balancer, which is what one gets unasked: that one drops idle connections after 60 s,
+					// the network load balancer after 350 s. Does not need the AWS Load Balancer Controller.
+					"service.beta.kubernetes.io/aws-load-balancer-type": "nlb",
+					// Each zone of a network load balancer sends to its own zone's node only. When that node is dead, the other
+					// zones must take over.
+					"service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled": "true",
+					// A dead node gets no more connections after 2 checks of 10 s (the only other interval is 30), not 90 s.
+					// Network load balancers want both thresholds equal.
+					"service.beta.kubernetes.io/aws-load-balancer-healthcheck-interval":            "10",
+					"service.beta.kubernetes.io/aws-load-balancer-healthcheck-healthy-threshold":   "2",
+					"service.beta.kubernetes.io/aws-load-balancer-healthcheck-unhealthy-threshold": "2",
+				},
+				InternalAnnotations: map[string]string{
+					"service.beta.kubernetes.io/aws-load-balancer-internal": "true",
+				},
+			},
+		},
+		provision: (*Cluster).eks,
+	}
+}
 
 const (
 	awsRegionKey   = "aws:region"
@@ -318,7 +368,7 @@ func (e *eks) nodeGroup(
 ) (*awseks.NodeGroup, error) {
 	guarded, err := e.guardNodes(func(group guard.Inputs) (float64, bool) {
 		return group.Number("scalingConfig", "desiredSize")
-	})
+	}, oneNodeLess)
 	if err != nil {
 		return nil, err
 	}
@@ -381,4 +431,19 @@ func (e *eks) kubeconfig(control *awseks.Cluster) pulumi.StringOutput {
 			}
 			return eksKubeconfig(at, region, role)
 		}).(pulumi.StringOutput)
+}
+
+// eksKubeconfig gets a token from the AWS CLI for every connection. A token in the text would live 15 minutes: too short
+// for a first up, gone at the next destroy, and different in every preview.
+func eksKubeconfig(at endpoint, region, role string) (string, error) {
+	args := []string{"--region", region, "eks", "get-token", "--cluster-name", at.name, "--output", "json"}
+	if role != "" {
+		// The plugin runs with the credentials of whoever runs pulumi; the cluster knows only the role that created it.
+		args = append(args, "--role-arn", role)
+	}
+	return execKubeconfig(at, kubeconfig.Exec{
+		Command:     "aws",
+		Args:        args,
+		InstallHint: "The AWS CLI, version 2, must be on the PATH: https://docs.aws.amazon.com/cli/",
+	})
 }

@@ -16,7 +16,41 @@ import (
 	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/survey"
+	"ha-iris/internal/traits"
 )
+
+// Existing is a cluster that this program did not create and does not change outside its own namespaces.
+const Existing Cloud = "existing"
+
+func existingKind() kind {
+	return kind{
+		cloud: Existing,
+		keys:  []string{"kubeconfigPath", "context"},
+		resolve: func(c *Config) {
+			config, err := c.readKubeconfig()
+			c.access = &access{config, err}
+		},
+		validate:  Config.validateExisting,
+		limits:    limits{nodes: 5000, why: "what Kubernetes is built for"},
+		preflight: Config.preflightExisting,
+		survey:    Config.surveyExisting,
+		traits: traits.Traits{
+			Storage: traits.Storage{
+				// Unknown distribution: k3s, kind and kubeadm differ, so Longhorn's own detection decides.
+				KubeletRootDir: "",
+				// Longhorn's default.
+				DataPath: "/var/lib/longhorn/",
+				// Nobody has labelled these nodes.
+				LabelledDisksOnly: false,
+				// Usually the root disk.
+				DedicatedDisk: false,
+				// A cluster we did not create is not ours to run privileged pods on; the README lists what nodes need.
+				PrepareNodes: false,
+			},
+		},
+		provision: (*Cluster).existing,
+	}
+}
 
 // reachTimeout bounds the reachability check. An API server that needs longer to say its version would time out on every
 // later request too.
@@ -28,8 +62,21 @@ func (c Config) validateExisting(found *problems.List) {
 	found.Merge(err)
 }
 
+// access is what came of reading a kubeconfig.
+type access struct {
+	config *kubeconfig.Config
+	err    error
+}
+
 // existingKubeconfig returns the self-contained kubeconfig of the one context that is configured.
 func (c Config) existingKubeconfig() (*kubeconfig.Config, error) {
+	if c.access != nil {
+		return c.access.config, c.access.err
+	}
+	return c.readKubeconfig()
+}
+
+func (c Config) readKubeconfig() (*kubeconfig.Config, error) {
 	var found problems.List
 	switch {
 	case c.KubeconfigPath != "" && c.Kubeconfig.IsSet():

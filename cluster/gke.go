@@ -13,9 +13,51 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/traits"
 )
+
+// GKE is Google Kubernetes Engine, in its Standard mode: Autopilot allows no privileged pods, Longhorn needs them.
+const GKE Cloud = "gke"
+
+func gkeKind() kind {
+	return kind{
+		cloud: GKE,
+		// No version: the release channel picks one and keeps it supported; a pinned one ages until Google refuses it.
+		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
+		keys:     createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
+		own: map[string]func(*Config) *string{
+			gcpRegionKey:  func(c *Config) *string { return &c.Region },
+			gcpProjectKey: func(c *Config) *string { return &c.Project },
+		},
+		validate:      Config.validateGKE,
+		limits:        limits{nodes: 3000, sourceRanges: 100, tags: 64 - 4, why: "GKE's limit of 1000 per node pool and zone"},
+		cores:         gcpCores,
+		memoryPerCore: gcpMemoryPerCore,
+		traits: traits.Traits{
+			Storage: traits.Storage{
+				KubeletRootDir: "/var/lib/kubelet",
+				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Google's own system would need
+				// another path: its /var/lib is mounted without the right to execute.)
+				DataPath:          "/var/lib/longhorn/",
+				LabelledDisksOnly: true, // As on AKS.
+				DedicatedDisk:     false,
+				// There is no hook for user data, and nobody promises that the image starts iscsid.
+				PrepareNodes: true,
+			},
+			Service: traits.Service{
+				// Nothing: the load balancer passes packets through and has no idle timeout to set.
+				Annotations: nil,
+				InternalAnnotations: map[string]string{
+					"networking.gke.io/load-balancer-type": "Internal",
+				},
+			},
+		},
+		provision: (*Cluster).gke,
+	}
+}
 
 const (
 	gcpRegionKey   = "gcp:region"
@@ -107,7 +149,7 @@ func (c *Cluster) gke(ctx *pulumi.Context, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	zones, err := g.network()
+	zones, err := g.findZones()
 	if err != nil {
 		return err
 	}
@@ -153,10 +195,10 @@ func (g *gke) labels() pulumi.StringMap {
 	return labels
 }
 
-// network returns the three zones to use. The network itself is cluster.network, or the project's "default": the package
+// findZones returns the three zones to use. The network itself is cluster.network, or the project's "default": the package
 // with Google's network types is 245,000 lines to compile. It is the first call to Google, so it is also where wrong
 // credentials show. (Where there are none at all, the provider ends the program before, in words that say what to run.)
-func (g *gke) network() ([]string, error) {
+func (g *gke) findZones() ([]string, error) {
 	// Untyped for the same reason: the typed function is in that package. Zones that are down are listed too: the middle of
 	// an outage is no time to refuse an up.
 	args := struct {
@@ -333,7 +375,7 @@ func (g *gke) maintenance() *container.ClusterMaintenancePolicyArgs {
 }
 
 func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.Cluster) (*container.NodePool, error) {
-	guarded, err := g.guardNodes(func(pool guard.Inputs) (float64, bool) { return pool.Number("nodeCount") })
+	guarded, err := g.guardNodes(func(pool guard.Inputs) (float64, bool) { return pool.Number("nodeCount") }, noNodeLess)
 	if err != nil {
 		return nil, err
 	}
@@ -371,6 +413,16 @@ func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.
 	return pool, nil
 }
 
+// noNodeLess judges the number of nodes in each zone, which is how Google counts: one less is one less in all of them.
+func noNodeLess(before, after int) error {
+	if after >= before {
+		return nil
+	}
+	return fmt.Errorf("cluster.nodes: got %d, want at least %d, as the cluster has it: GKE would take one node in each zone "+
+		"at once, whichever it likes, and all copies of the data may be on them; take the nodes out yourself first (%s), then "+
+		"run: pulumi up --refresh", after*zoneCount, before*zoneCount, runbookFewerNodes)
+}
+
 func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs {
 	return &container.NodePoolNodeConfigArgs{
 		MachineType: pulumi.String(g.cfg.InstanceType),
@@ -402,4 +454,17 @@ func (g *gke) kubeconfig(control *container.Cluster) pulumi.StringOutput {
 			}
 			return gkeKubeconfig(at)
 		}).(pulumi.StringOutput)
+}
+
+// gkeKubeconfig gets a token from Google's plugin for every connection, for the reasons of eksKubeconfig (60 minutes).
+func gkeKubeconfig(at endpoint) (string, error) {
+	at.server = "https://" + at.server // Google reports the address alone.
+	return execKubeconfig(at, kubeconfig.Exec{
+		Command: "gke-gcloud-auth-plugin",
+		// The credentials of this program's provider, and not whoever gcloud is logged in as; and no need for gcloud.
+		Args:               []string{"--use_application_default_credentials"},
+		ProvideClusterInfo: true,
+		InstallHint: "gke-gcloud-auth-plugin must be on the PATH: " +
+			"https://cloud.google.com/kubernetes-engine/docs/how-to/cluster-access-for-kubectl",
+	})
 }

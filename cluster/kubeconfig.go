@@ -2,14 +2,11 @@ package cluster
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/pulumi/pulumi-azure-native-sdk/containerservice/v3"
 
 	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/problems"
@@ -71,7 +68,7 @@ func expandHome(path string) (string, error) {
 	return filepath.Join(home, rest), nil
 }
 
-// execVersion is the version of client-go's credential plugin protocol that both plugins below speak.
+// execVersion is the version of client-go's credential plugin protocol that the clouds' plugins speak.
 const execVersion = "client.authentication.k8s.io/v1beta1"
 
 // endpoint is where an API server is and by which certificate authority it is known (PEM in base64).
@@ -93,34 +90,6 @@ func endpointOf(values []any) (endpoint, error) {
 	return endpoint{name: texts[0], server: texts[1], authority: texts[2]}, nil
 }
 
-// eksKubeconfig gets a token from the AWS CLI for every connection. A token in the text would live 15 minutes: too short
-// for a first up, gone at the next destroy, and different in every preview.
-func eksKubeconfig(at endpoint, region, role string) (string, error) {
-	args := []string{"--region", region, "eks", "get-token", "--cluster-name", at.name, "--output", "json"}
-	if role != "" {
-		// The plugin runs with the credentials of whoever runs pulumi; the cluster knows only the role that created it.
-		args = append(args, "--role-arn", role)
-	}
-	return execKubeconfig(at, kubeconfig.Exec{
-		Command:     "aws",
-		Args:        args,
-		InstallHint: "The AWS CLI, version 2, must be on the PATH: https://docs.aws.amazon.com/cli/",
-	})
-}
-
-// gkeKubeconfig gets a token from Google's plugin for every connection, for the reasons of eksKubeconfig (60 minutes).
-func gkeKubeconfig(at endpoint) (string, error) {
-	at.server = "https://" + at.server // Google reports the address alone.
-	return execKubeconfig(at, kubeconfig.Exec{
-		Command: "gke-gcloud-auth-plugin",
-		// The credentials of this program's provider, and not whoever gcloud is logged in as; and no need for gcloud.
-		Args:               []string{"--use_application_default_credentials"},
-		ProvideClusterInfo: true,
-		InstallHint: "gke-gcloud-auth-plugin must be on the PATH: " +
-			"https://cloud.google.com/kubernetes-engine/docs/how-to/cluster-access-for-kubectl",
-	})
-}
-
 func execKubeconfig(at endpoint, plugin kubeconfig.Exec) (string, error) {
 	authority, err := base64.StdEncoding.DecodeString(at.authority)
 	if err != nil {
@@ -135,19 +104,4 @@ func execKubeconfig(at endpoint, plugin kubeconfig.Exec) (string, error) {
 		return "", fmt.Errorf("kubeconfig of cluster %s: %w", at.name, err)
 	}
 	return text, nil
-}
-
-// adminKubeconfig takes the kubeconfig out of Azure's answer. Errors never quote it: it holds a key.
-func adminKubeconfig(credentials []containerservice.CredentialResultResponse) (string, error) {
-	if len(credentials) == 0 {
-		return "", errors.New("no admin credentials from Azure; are local accounts disabled on the cluster?")
-	}
-	content, err := base64.StdEncoding.DecodeString(credentials[0].Value)
-	if err != nil {
-		return "", errors.New("admin credentials from Azure are not base64")
-	}
-	if _, err := kubeconfig.Parse(content); err != nil {
-		return "", errors.New("admin credentials from Azure are not a kubeconfig")
-	}
-	return string(content), nil
 }

@@ -49,7 +49,7 @@ func TestMemoryGiB(t *testing.T) {
 		"t3.medium": 0, "x2idn.16xlarge": 0, "mac2.metal": 0, "Standard_D4ls_v5": 0, "Standard_E16-4s_v5": 0, "Standard_F4as_v6": 0,
 		"Standard_B4ms": 0, "e2-medium": 0, "m1-ultramem-40": 0, "custom-4-8192": 0, "n2-custom-4-8192": 0,
 	} {
-		if got, known := (Config{InstanceType: instanceType}).MemoryGiB(); got != want || known != (want > 0) {
+		if got, known := (Config{Cloud: cloudOf(instanceType), InstanceType: instanceType}).MemoryGiB(); got != want || known != (want > 0) {
 			t.Errorf("%s: got %d, %v, want %d", instanceType, got, known, want)
 		}
 	}

@@ -12,21 +12,42 @@ import (
 	"ha-iris/internal/strict"
 )
 
+// created are the clouds in which the program makes a cluster, each with a stack file to copy.
+func created() []Cloud {
+	return slices.DeleteFunc(Clouds(), func(cloud Cloud) bool { return cloud == Existing })
+}
+
+// readStackFile returns the text of a cloud's stack file; empty when there is none.
+func readStackFile(cloud Cloud) string {
+	content, err := os.ReadFile("../Pulumi." + string(cloud) + ".yaml")
+	if err != nil {
+		return ""
+	}
+	return string(content)
+}
+
+// stackFile returns the configuration in a cloud's stack file.
+func stackFile(cloud Cloud) map[string]any {
+	var file struct {
+		Config map[string]any `json:"config"`
+	}
+	if err := yaml.Unmarshal([]byte(readStackFile(cloud)), &file); err != nil {
+		return nil
+	}
+	return file.Config
+}
+
 // The files that users copy must work as they are, the lines in comments included.
 func TestStackFilesAreValid(t *testing.T) {
 	t.Parallel()
-	for _, cloud := range []Cloud{AKS, EKS, GKE} {
-		content, err := os.ReadFile("../Pulumi." + string(cloud) + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, cloud := range created() {
 		t.Run(string(cloud), func(t *testing.T) {
 			t.Parallel()
-			cfg := fromStackFile(t, string(content))
+			cfg := fromStackFile(t, stackFile(cloud))
 			if cfg.Cloud != cloud {
 				t.Errorf("cloud %s", cfg.Cloud)
 			}
-			if err := cfg.WithDefaults().Validate(); err != nil {
+			if err := cfg.Validate(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -35,13 +56,9 @@ func TestStackFilesAreValid(t *testing.T) {
 
 func TestOptionalSettingsInStackFilesExist(t *testing.T) {
 	t.Parallel()
-	for _, cloud := range []Cloud{AKS, EKS, GKE} {
-		content, err := os.ReadFile("../Pulumi." + string(cloud) + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, cloud := range created() {
 		known := strict.Keys(&Config{})
-		for line := range strings.Lines(string(content)) {
+		for line := range strings.Lines(readStackFile(cloud)) {
 			key, _, isSetting := strings.Cut(strings.TrimPrefix(line, "    # "), ":")
 			commentedOut := isSetting && strings.HasPrefix(line, "    # ") && !strings.Contains(key, " ")
 			if commentedOut && !slices.Contains(known, key) {
@@ -52,15 +69,9 @@ func TestOptionalSettingsInStackFilesExist(t *testing.T) {
 }
 
 // fromStackFile reads a stack file the way the program does: strictly, and the providers' own keys beside ours.
-func fromStackFile(t *testing.T, content string) Config {
+func fromStackFile(t *testing.T, file map[string]any) Config {
 	t.Helper()
-	var file struct {
-		Config map[string]any `json:"config"`
-	}
-	if err := yaml.Unmarshal([]byte(content), &file); err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := json.Marshal(file.Config["ha-iris:cluster"])
+	encoded, err := json.Marshal(file["ha-iris:cluster"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,13 +79,9 @@ func fromStackFile(t *testing.T, content string) Config {
 	if err := strict.Decode(encoded, "cluster", &cfg); err != nil {
 		t.Fatal(err)
 	}
-	for key, field := range map[string]*string{
-		azureLocationKey: &cfg.Region, awsRegionKey: &cfg.Region, gcpRegionKey: &cfg.Region, gcpProjectKey: &cfg.Project,
-	} {
-		if value, ok := file.Config[key].(string); ok {
-			*field = value
-		}
-	}
 	cfg.Name = "ha-iris-" + string(cfg.Cloud)
-	return cfg
+	return cfg.Resolve(func(key string) string {
+		value, _ := file[key].(string)
+		return value
+	})
 }

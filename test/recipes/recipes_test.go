@@ -35,30 +35,19 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 func TestRecipe_AddACloud(t *testing.T) {
 	t.Parallel()
 	c := newScratch(t)
-	c.edit("cluster/config.go", "\tGKE Cloud = \"gke\"\n", "\tGKE Cloud = \"gke\"\n\t// Scratch is made up.\n\tScratch Cloud = \"scratch\"\n")
-	c.edit("cluster/config.go", "{AKS, EKS, GKE, Existing}", "{AKS, EKS, GKE, Scratch, Existing}")
-	c.edit("cluster/config.go", "created := []Cloud{AKS, EKS, GKE}", "created := []Cloud{AKS, EKS, GKE, Scratch}")
-	c.edit("cluster/config.go", "\tExisting: {validate:",
-		"\tScratch: {defaults: Config{InstanceType: \"large\", DataDiskGiB: 100}, validate: Config.validateScratch},\n\tExisting: {validate:")
-	c.edit("cluster/cluster.go", "\tcase Existing:\n", "\tcase Scratch:\n\t\treturn c.scratch(ctx, name, cfg)\n\tcase Existing:\n")
-	c.edit("config.go", "\tcase cluster.Existing:\n",
-		"\tcase cluster.Scratch:\n\t\tc.Region = pulumiconfig.Get(ctx, \"scratch:region\")\n\tcase cluster.Existing:\n")
-	c.edit("cluster/traits.go", "\tExisting: {\n", "\tScratch: {Storage: traits.Storage{DataPath: \"/data\", DedicatedDisk: true}},\n\tExisting: {\n")
+	c.edit("cluster/clouds.go", "gkeKind(), existingKind()}", "gkeKind(), scratchKind(), existingKind()}")
 	c.edit("internal/testkit/cloudmocks.go", "\t\t\t\"aws:iam/role:Role\":",
 		"\t\t\t\"scratch:index:Cluster\": {\"name\": name, \"kubeconfig\": \"kind: Config\"},\n\t\t\t\"aws:iam/role:Role\":")
-	c.edit("cluster/config_test.go", "\tcase Existing:\n", "\tcase Scratch:\n\t\tcfg.Region = \"north\"\n\tcase Existing:\n")
 	c.edit("cluster/config_test.go", "one of aks, eks, gke, existing", "one of aks, eks, gke, scratch, existing")
+	c.edit("cluster/cluster_test.go", "one of aks, eks, gke, existing", "one of aks, eks, gke, scratch, existing")
 	c.edit("cluster/cluster_test.go", "\t\t\"existing\":    {existing,",
 		"\t\t\"scratch\": {tagged(Scratch, nil), \"pulumi:providers:scratch\", \"scratch:\"},\n\t\t\"existing\":    {existing,")
-	c.edit("cluster/stackfiles_test.go", "[]Cloud{AKS, EKS, GKE}", "[]Cloud{AKS, EKS, GKE, Scratch}")
-	c.edit("cluster/stackfiles_test.go", "gcpRegionKey: &cfg.Region,", "gcpRegionKey: &cfg.Region, scratchRegionKey: &cfg.Region,")
-	c.edit("program_test.go", `"aks", "eks", "gke"`, `"aks", "eks", "gke", "scratch"`)
 	c.add("testdata/cloud")
 
 	c.passesAfterUpdate(c.compileTests("cluster"))
 	c.passesAfterUpdate(c.compileTests(".", "-test.run=^(TestProgram_KeepsTheInvariants|TestPulumiYAML_|TestREADME_)"))
 	c.didWhatTheRecipeSays("Add a cloud",
-		"internal/testkit/clouds.go", "cluster/sizes.go", ".golangci.yaml", // Take a cloud that has an SDK and machine types.
+		"internal/testkit/clouds.go", ".golangci.yaml", // Take a cloud that has an SDK.
 		"test/standin", "test/e2e/clouds_test.go", "policy/check", ".github/actions/setup/action.yaml", "cluster/gke.go",
 	)
 }

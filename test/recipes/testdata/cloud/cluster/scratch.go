@@ -7,9 +7,30 @@ import (
 
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/traits"
 )
 
 // A cloud that does not exist, in as few lines as the contract of a cluster lets one write.
+
+// Scratch is made up.
+const Scratch Cloud = "scratch"
+
+func scratchKind() kind {
+	return kind{
+		cloud:    Scratch,
+		defaults: Config{InstanceType: "large", DataDiskGiB: 100},
+		keys:     createdKeys(),
+		own: map[string]func(*Config) *string{
+			scratchRegionKey: func(c *Config) *string { return &c.Region },
+		},
+		validate:      Config.validateScratch,
+		limits:        limits{nodes: 100, why: "nobody makes more up"},
+		cores:         func(string) (int, bool) { return 4, true },
+		memoryPerCore: func(string) int { return 4 },
+		traits:        traits.Traits{Storage: traits.Storage{DataPath: "/data", DedicatedDisk: true}},
+		provision:     (*Cluster).scratch,
+	}
+}
 
 const scratchRegionKey = "scratch:region"
 

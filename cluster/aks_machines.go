@@ -1,0 +1,43 @@
+package cluster
+
+import (
+	"strconv"
+
+	"ha-iris/internal/pattern"
+)
+
+var (
+	// azureVMSize has the groups family, number, number that is left of it, and version.
+	azureVMSize = pattern.Lazy(`^Standard_([A-Z]+)(\d+)(?:-(\d+))?[a-z]*(?:_[A-Z][A-Za-z0-9]*)*(?:_v(\d+))?$`)
+	// azureUnusualMemory matches sizes whose letters behind the number say that they have more or less memory than their
+	// family, and F sizes of version 6 and later, which have up to 8 GiB per core.
+	azureUnusualMemory = pattern.Lazy(`^Standard_[A-Z]+\d+[a-z]*[lmi]|^Standard_F\d+[a-z]*_v([6-9]|\d\d)$`)
+)
+
+// azureCores reads the number after the family; a second one (E16-4s_v5) is what is left of it. Sizes without a version,
+// and D and DS sizes of version 2, are numbered and not counted: a DS3_v2 has 4 cores.
+func azureCores(instanceType string) (int, bool) {
+	parts := azureVMSize().FindStringSubmatch(instanceType)
+	if parts == nil {
+		return 0, false
+	}
+	family, number, left, version := parts[1], parts[2], parts[3], parts[4]
+	if version == "" || version == "2" && (family == "D" || family == "DS") {
+		return 0, false
+	}
+	if left != "" {
+		number = left
+	}
+	cores, err := strconv.Atoi(number)
+	return cores, err == nil
+}
+
+// azureMemoryPerCore knows compute, general purpose and memory. A second number (E16-4s_v5) takes cores away and leaves the memory;
+// lower-case l and m stand for less and more of it.
+func azureMemoryPerCore(instanceType string) int {
+	parts := azureVMSize().FindStringSubmatch(instanceType)
+	if parts == nil || parts[3] != "" || azureUnusualMemory().MatchString(instanceType) {
+		return 0
+	}
+	return map[string]int{"F": 2, "FS": 2, "D": 4, "DS": 4, "DC": 4, "E": 8, "EC": 8}[parts[1]]
+}

@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/live"
+	"ha-iris/internal/problems"
+	"ha-iris/internal/strict"
+	"ha-iris/internal/survey"
+	"ha-iris/internal/traits"
+)
+
+// Cloud is where the cluster comes from.
+type Cloud string
+
+// clouds is the table of every kind of cluster, in the order in which messages show them. Each is defined in the file that is named
+// after it, and nothing else in this package says which there are.
+func clouds() []kind { return []kind{aksKind(), eksKind(), gkeKind(), existingKind()} }
+
+// kind is one kind of cluster: all that the rest of the package knows of it.
+type kind struct {
+	cloud Cloud
+	// defaults fill what is not set.
+	defaults Config
+	// keys are those of Config that this kind knows beside cloud, name and nodes. Others are refused.
+	keys []string
+	// own are the keys of the cloud's own namespace of the stack's configuration, each with the field that it fills.
+	own map[string]func(*Config) *string
+	// resolve reads what else belongs to the configuration. Nil: nothing.
+	resolve func(c *Config)
+	// validate reports what is wrong for this kind.
+	validate func(c Config, found *problems.List)
+	// limits are what the kind takes at most.
+	limits limits
+	// cores returns how many cores a process on a node of an instance type sees, as far as the type's name tells; memoryPerCore
+	// the most memory in GiB for each of them, or 0. Nil: the nodes are not ours.
+	cores         func(instanceType string) (cores int, known bool)
+	memoryPerCore func(instanceType string) int
+	// traits are what the storage and the database have to know.
+	traits traits.Traits
+	// preflight checks what only the network knows, before anything is registered. Nil: nothing.
+	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster) error
+	// survey looks whether a cluster that is there can carry the stack. Nil: the program makes one that can.
+	survey func(c Config, ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error
+	// provision registers the cluster and ends in Cluster.connect.
+	provision func(c *Cluster, ctx *pulumi.Context, name string, cfg Config) error
+}
+
+// createdKeys are the keys of every cluster that the program makes.
+func createdKeys(more ...string) []string {
+	return append([]string{"kubernetesVersion", "instanceType", "dataDiskGiB", "zones", "tags", "apiServerSourceRanges"}, more...)
+}
+
+// kind returns the configured kind of cluster; false for one that there is not.
+func (c Config) kind() (kind, bool) {
+	for _, one := range clouds() {
+		if one.cloud == c.Cloud {
+			return one, true
+		}
+	}
+	return kind{}, false
+}
+
+// Clouds lists the valid values of cluster.cloud, in the order in which messages show them.
+func Clouds() []Cloud {
+	var names []Cloud
+	for _, one := range clouds() {
+		names = append(names, one.cloud)
+	}
+	return names
+}
+
+func cloudNames() string { return joinClouds(Clouds()) }
+
+func joinClouds(clouds []Cloud) string {
+	names := make([]string, 0, len(clouds))
+	for _, c := range clouds {
+		names = append(names, string(c))
+	}
+	return strings.Join(names, ", ")
+}
+
+// cloudsWith returns the clouds that know a key of Config.
+func cloudsWith(key string) []Cloud {
+	var names []Cloud
+	for _, one := range clouds() {
+		if slices.Contains(one.keys, key) {
+			names = append(names, one.cloud)
+		}
+	}
+	return names
+}
+
+// refuseForeign reports settings of another kind of cluster: they would have no effect, and whoever set them believes
+// otherwise. A key that no kind knows is one of every kind.
+func (c Config) refuseForeign(found *problems.List) {
+	values := reflect.ValueOf(c)
+	for _, field := range strict.Fields(values.Type()) {
+		known := cloudsWith(field.Key)
+		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name)) {
+			found.AddSecret("cluster."+field.Key, "a value", fmt.Sprintf(
+				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(known)))
+		}
+	}
+	if c.Kubeconfig.IsSet() && c.Cloud != Existing {
+		found.AddSecret("kubeconfig", "a value", fmt.Sprintf(
+			"nothing with cloud %s: it is a setting of %s; run: pulumi config rm kubeconfig", c.Cloud, Existing))
+	}
+}
+
+// isSet reports whether a value is another than what a stack has that sets nothing.
+func isSet(value reflect.Value) bool {
+	if value.Kind() == reflect.Slice || value.Kind() == reflect.Map {
+		return value.Len() > 0
+	}
+	return !value.IsZero()
+}
+
+// VisibleCores returns how many cores a process on a node sees, as far as the instance type's name tells; false when it
+// does not. IRIS's Community Edition refuses to start where it sees more than 20.
+func (c Config) VisibleCores() (cores int, known bool) {
+	if kind, _ := c.kind(); kind.cores != nil {
+		return kind.cores(c.InstanceType)
+	}
+	return 0, false
+}
+
+// MemoryGiB returns the most memory that a node of the instance type can have, as far as the type's name tells; false when
+// it does not. The families that are counted have up to 2, 4 or 8 GiB for each core, as their kind says.
+func (c Config) MemoryGiB() (gib int, known bool) {
+	cores, known := c.VisibleCores()
+	if !known {
+		return 0, false
+	}
+	kind, _ := c.kind()
+	perCore := kind.memoryPerCore(c.InstanceType)
+	return cores * perCore, perCore > 0
+}
