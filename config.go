@@ -26,14 +26,14 @@ type Config struct {
 	IRIS    iris.Config    `config:"iris"`
 }
 
-// secretKeys are the top-level keys that must be stored encrypted, with the field that each fills.
+// secretKeys are the top-level keys that must be stored encrypted, with the field that each fills: those of the sections' fields
+// that have the tag secret.Tag.
 func (c *Config) secretKeys() map[string]*secret.Value {
-	return map[string]*secret.Value{
-		"irisPassword":         &c.IRIS.Password,
-		"irisLicenseKey":       &c.IRIS.LicenseKey,
-		"irisRegistryPassword": &c.IRIS.RegistryPassword,
-		"kubeconfig":           &c.Cluster.Kubeconfig,
+	keys := map[string]*secret.Value{}
+	for _, section := range c.sections() {
+		maps.Copy(keys, secret.Fields(section))
 	}
+	return keys
 }
 
 // sections are the objects of the configuration, with the struct that each fills.

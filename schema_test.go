@@ -10,12 +10,14 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
 	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 
+	"ha-iris/internal/secret"
 	"ha-iris/internal/strict"
 )
 
@@ -129,17 +131,53 @@ func plain(value reflect.Value) any {
 	}
 }
 
+// secretField is a field of type secret.Value, somewhere in a section of the configuration.
+type secretField struct {
+	dir, structName string
+	field           reflect.StructField
+}
+
+// secretFields finds all of them, whether they have a tag or not.
+func secretFields(dir string, structType reflect.Type) []secretField {
+	var found []secretField
+	for i := range structType.NumField() {
+		field := structType.Field(i)
+		switch {
+		case field.Type == reflect.TypeFor[secret.Value]():
+			found = append(found, secretField{dir, structType.Name(), field})
+		case field.IsExported() && field.Type.Kind() == reflect.Struct:
+			found = append(found, secretFields(dir, field.Type)...)
+		}
+	}
+	return found
+}
+
+// Every secret of every section is filled from a key of its own, or a user's secret would be read by nobody.
+func TestSecrets_HaveAKeyOfTheirOwn(t *testing.T) {
+	cfg := Config{}
+	var keys []string
+	for dir, section := range cfg.sections() {
+		for _, one := range secretFields(dir, reflect.TypeOf(section).Elem()) {
+			key := one.field.Tag.Get(secret.Tag)
+			if key == "" || slices.Contains(keys, key) || !one.field.IsExported() || one.field.Tag.Get("json") != "-" {
+				t.Errorf("%s.%s.%s has the tags %q: no key that is its own, or it is part of an object too", dir, one.structName, one.field.Name, one.field.Tag)
+			}
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	if got := sortedKeys(cfg.secretKeys()); len(keys) == 0 || !slices.Equal(got, keys) {
+		t.Errorf("the program reads %v, the sections have %v", got, keys)
+	}
+}
+
 // secretDoc finds the comment of the field that a top-level secret fills.
 func secretDoc(t *testing.T, cfg *Config, name string) string {
 	t.Helper()
-	target := cfg.secretKeys()[name]
-	for dir, section := range map[string]reflect.Value{
-		"cluster": reflect.ValueOf(&cfg.Cluster).Elem(), "iris": reflect.ValueOf(&cfg.IRIS).Elem(),
-	} {
-		for i := range section.NumField() {
-			if section.Field(i).Addr().Interface() == any(target) {
-				field := section.Type().Field(i).Name
-				return describe(field, fieldDocs(t, dir, section.Type().Name())[field])
+	for dir, section := range cfg.sections() {
+		for _, one := range secretFields(dir, reflect.TypeOf(section).Elem()) {
+			if one.field.Tag.Get(secret.Tag) == name {
+				return describe(one.field.Name, fieldDocs(t, dir, one.structName)[one.field.Name])
 			}
 		}
 	}

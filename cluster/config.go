@@ -76,7 +76,7 @@ type Config struct {
 	Context string `json:"context"`
 
 	// Kubeconfig is the kubeconfig's content, from the secret ha-iris:kubeconfig, as the alternative to KubeconfigPath.
-	Kubeconfig secret.Value `json:"-"`
+	Kubeconfig secret.Value `json:"-" secret:"kubeconfig"`
 	// Region is where the cluster is created: azure-native:location, aws:region or gcp:region.
 	Region string `json:"-"`
 	// Project is the Google Cloud project: gcp:project.

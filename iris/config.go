@@ -120,11 +120,11 @@ type Config struct {
 	MonitoringNamespace string `json:"monitoringNamespace"`
 
 	// Password is the password of every predefined account, from the secret ha-iris:irisPassword.
-	Password secret.Value `json:"-"`
+	Password secret.Value `json:"-" secret:"irisPassword"`
 	// LicenseKey is the content of iris.key, from the secret ha-iris:irisLicenseKey. Licensed edition only.
-	LicenseKey secret.Value `json:"-"`
+	LicenseKey secret.Value `json:"-" secret:"irisLicenseKey"`
 	// RegistryPassword is the password or token for the registry, from the secret ha-iris:irisRegistryPassword.
-	RegistryPassword secret.Value `json:"-"`
+	RegistryPassword secret.Value `json:"-" secret:"irisRegistryPassword"`
 }
 
 // Registry is a login to a container registry.
