@@ -2,13 +2,13 @@ package cluster
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
 )
 
 var namePattern = pattern.Lazy(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
@@ -68,16 +68,11 @@ func (c Config) checkZones(found *problems.List, valid func(zone string) bool, w
 	checkItems(found, "cluster.zones", c.Zones, valid, "a zone that is not listed twice", want)
 }
 
-// checkSourceRanges reports what is not a network in CIDR notation, host bits included: the clouds refuse those late.
+// checkSourceRanges reports what is not a network as all the clouds take it.
 func (c Config) checkSourceRanges(found *problems.List) {
 	for i, text := range c.APIServerSourceRanges {
-		path := fmt.Sprintf("cluster.apiServerSourceRanges[%d]", i)
-		prefix, err := netip.ParsePrefix(text)
-		switch {
-		case err != nil || !prefix.Addr().Is4():
-			found.Add(path, text, "an IPv4 network in CIDR notation, such as 203.0.113.0/24")
-		case prefix != prefix.Masked():
-			found.Add(path, text, "the network's own address: "+prefix.Masked().String())
+		if want := rules.CheckNetwork(text, true); want != "" {
+			found.Add(fmt.Sprintf("cluster.apiServerSourceRanges[%d]", i), text, want)
 		}
 	}
 }
@@ -115,15 +110,15 @@ type tagRules struct {
 	reserved []string
 }
 
-func (c Config) checkTags(found *problems.List, rules tagRules) {
+func (c Config) checkTags(found *problems.List, allowed tagRules) {
 	for _, key := range sortedKeys(c.Tags) {
 		path := "cluster.tags." + key
-		reserved := slices.ContainsFunc(rules.reserved, func(prefix string) bool {
+		reserved := slices.ContainsFunc(allowed.reserved, func(prefix string) bool {
 			return strings.HasPrefix(strings.ToLower(key), prefix)
 		})
-		tooLong := utf8.RuneCountInString(key) > rules.keyLength || utf8.RuneCountInString(c.Tags[key]) > rules.valueLength
-		if reserved || tooLong || !rules.key().MatchString(key) || !rules.value().MatchString(c.Tags[key]) {
-			found.Add(path, c.Tags[key], rules.want)
+		tooLong := utf8.RuneCountInString(key) > allowed.keyLength || utf8.RuneCountInString(c.Tags[key]) > allowed.valueLength
+		if reserved || tooLong || !allowed.key().MatchString(key) || !allowed.value().MatchString(c.Tags[key]) {
+			found.Add(path, c.Tags[key], allowed.want)
 		}
 	}
 }

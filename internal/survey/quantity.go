@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"ha-iris/internal/rules"
 )
 
 // Names of resources, in nodes, pods and quotas.
@@ -20,7 +22,7 @@ type amounts map[string]float64
 func parseAmounts(texts map[string]string) amounts {
 	parsed := amounts{}
 	for name, text := range texts {
-		if value, ok := parseQuantity(text); ok {
+		if value, ok := rules.ParseQuantity(text); ok {
 			parsed[name] = value
 		}
 	}
@@ -37,26 +39,6 @@ func (a amounts) plus(b amounts) amounts {
 		sum[name] += value
 	}
 	return sum
-}
-
-// parseQuantity reads a quantity of the Kubernetes API: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/.
-// A float64 keeps 53 bits, more than any node's bytes have.
-func parseQuantity(text string) (float64, bool) {
-	number, unit := text, 1.0
-	for suffix, factor := range map[string]float64{
-		"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60,
-		"n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-	} {
-		if rest, ok := strings.CutSuffix(text, suffix); ok {
-			number, unit = rest, factor
-			break // Ki does not end in another suffix, nor does any other.
-		}
-	}
-	value, err := strconv.ParseFloat(number, 64)
-	if err != nil || math.IsInf(value, 0) || math.IsNaN(value) {
-		return 0, false
-	}
-	return value * unit, true
 }
 
 // show writes an amount of a resource for people.
