@@ -154,9 +154,13 @@ func (c Config) surveyExisting(ctx *pulumi.Context, cluster *live.Cluster, needs
 	return fmt.Errorf("%s: this stack cannot run there as it is configured; nothing was changed:%s", where(config), strings.Join(lines, ""))
 }
 
-// where names a cluster in messages.
+// where names a cluster in messages, without a password in its URL.
 func where(config *kubeconfig.Config) string {
-	return fmt.Sprintf("cluster.context: context %q (server %s)", config.CurrentContext, config.Server())
+	shown := "not a URL"
+	if server, err := url.Parse(config.Server()); err == nil {
+		shown = server.Redacted()
+	}
+	return fmt.Sprintf("cluster.context: context %q (server %s)", config.CurrentContext, shown)
 }
 
 // existing uses a cluster that is already there.

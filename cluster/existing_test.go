@@ -66,6 +66,19 @@ func TestCheckReachableNamesContextServerAndCommand(t *testing.T) {
 	}
 }
 
+func TestWhere_ShowsNoPassword(t *testing.T) {
+	t.Parallel()
+	for server, want := range map[string]string{
+		"https://admin:hunter2@db.example.com:6443": "https://admin:xxxxx@db.example.com:6443", "https://10.0.0.1": "https://10.0.0.1",
+		"https://admin:hunter2@a b": "not a URL",
+	} {
+		got := where(kubeconfig.New("c", kubeconfig.Cluster{Server: server}, kubeconfig.User{}))
+		if !strings.Contains(got, "(server "+want+")") {
+			t.Errorf("%s: got %s", server, got)
+		}
+	}
+}
+
 func TestExistingTakesExactlyOneKubeconfig(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config")

@@ -15,8 +15,10 @@ import (
 	"sync"
 	"time"
 
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/live"
 )
 
@@ -46,6 +48,7 @@ type Stack struct {
 	// clusterUID is that of the cluster that the stack is on now.
 	clusterUID pulumi.StringOutput
 	cluster    *live.Cluster
+	preview    bool
 	option     pulumi.ResourceOption
 
 	// knownNumber is number, once it is known.
@@ -86,6 +89,7 @@ func New(ctx *pulumi.Context, cluster *live.Cluster, clusterUID pulumi.StringOut
 		name:        fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack()),
 		clusterUID:  clusterUID,
 		cluster:     cluster,
+		preview:     ctx.DryRun(),
 		knownNumber: make(chan string, 1),
 		complete:    make(chan struct{}),
 	}
@@ -106,7 +110,7 @@ func (s *Stack) registerHooks(ctx *pulumi.Context) error {
 	if err != nil {
 		return fmt.Errorf("register hook ha-iris-owner: %w", err)
 	}
-	update, err := ctx.RegisterResourceHook("ha-iris-cluster", refuseOtherCluster, options)
+	update, err := ctx.RegisterResourceHook("ha-iris-cluster", s.beforeUpdate, options)
 	if err != nil {
 		return fmt.Errorf("register hook ha-iris-cluster: %w", err)
 	}
@@ -147,20 +151,63 @@ func (s *Stack) declare(one declaration) {
 	s.declared = append(s.declared, one)
 }
 
-// beforeCreate is called by the engine before each object is created, in a preview when it would be.
+// beforeCreate is called by the engine before each object is created, in a preview when it would be. The first call looks at all
+// objects at once. In an up each object is asked for once more, because the installation of the storage lies between.
 func (s *Stack) beforeCreate(change *pulumi.ResourceHookArgs) error {
 	if !s.cluster.Known() {
 		return nil // A preview in which the cluster is new, too.
 	}
-	first := false
+	found, first := s.lookOnce()
+	if found.err != nil {
+		return found.err
+	}
+	if err := found.refusal(change.Name, s.name, first); err != nil {
+		return err
+	}
+	one, known := s.declaredAs(change)
+	if !known {
+		return nil
+	}
+	if !s.preview {
+		found = survey(s.cluster, []declaration{one}, found.stack)
+		if found.err != nil {
+			return found.err
+		}
+	}
+	return found.refusalOf(one, s.name)
+}
+
+// beforeUpdate is called before each object is updated, in a preview when it would be. An object of the stack's cluster that the
+// state has may still not be the stack's: a refresh takes over what stands in its place.
+func (s *Stack) beforeUpdate(change *pulumi.ResourceHookArgs) error {
+	if err := s.refuseOtherCluster(change); err != nil {
+		return err
+	}
+	return refuseOtherOwner(change)
+}
+
+// lookOnce looks when it is called first.
+func (s *Stack) lookOnce() (found findings, first bool) {
 	s.once.Do(func() {
 		first = true
 		s.found = s.look()
 	})
-	if s.found.err != nil {
-		return s.found.err
+	return s.found, first
+}
+
+// declaredAs returns what was declared of a resource; false for what is no object.
+func (s *Stack) declaredAs(change *pulumi.ResourceHookArgs) (declaration, bool) {
+	object := objectOf(string(change.Type), &metav1.ObjectMetaArgs{
+		Name: pulumi.String(guard.InputsOf(change.NewInputs).Text("metadata", "name")),
+	}, "")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.declared {
+		if !one.isSign && one.APIVersion == object.APIVersion && one.Kind == object.Kind && one.Name == object.Name {
+			return one, true
+		}
 	}
-	return s.found.refusal(change.Name, s.name, first)
+	return declaration{}, false
 }
 
 // look waits until everything was declared and asks for all of it at once.

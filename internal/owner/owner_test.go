@@ -206,7 +206,8 @@ func TestOtherClusterIsRefused(t *testing.T) {
 		"recorded before this check existed": {before: resource.PropertyMap{}, after: namespaceOn("b")},
 		"not known yet":                      {before: namespaceOn("a"), after: resource.PropertyMap{}},
 	} {
-		if err := refuseOtherCluster(&pulumi.ResourceHookArgs{OldInputs: test.before, NewInputs: test.after}); (err != nil) != test.refused {
+		server := &apiServer{}
+		if err := newStack(t, server).refuseOtherCluster(&pulumi.ResourceHookArgs{OldInputs: test.before, NewInputs: test.after}); (err != nil) != test.refused {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

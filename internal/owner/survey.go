@@ -12,6 +12,9 @@ import (
 	"ha-iris/internal/live"
 )
 
+// providerManager is how the field manager of Pulumi's Kubernetes provider begins.
+const providerManager = "pulumi-kubernetes"
+
 // surveyTimeout bounds all questions together.
 const surveyTimeout = 30 * time.Second
 
@@ -31,6 +34,7 @@ type observed struct {
 		Annotations       map[string]string `json:"annotations"`
 		Labels            map[string]string `json:"labels"`
 		CreationTimestamp time.Time         `json:"creationTimestamp"`
+		DeletionTimestamp *time.Time        `json:"deletionTimestamp"`
 		ManagedFields     []struct {
 			Manager string `json:"manager"`
 		} `json:"managedFields"`
@@ -43,6 +47,20 @@ func (o observed) belongsTo(stack identity) bool {
 		return number == stack.number
 	}
 	return o.Metadata.Annotations[StackAnnotation] == stack.name
+}
+
+// isDoubtful reports whether an object may be the stack's without a mark: Pulumi wrote it, and nobody marked it. Then the state
+// decides: the engine does not create what the state has.
+func (o observed) isDoubtful() bool {
+	if o.Metadata.Annotations[StackAnnotation]+o.Metadata.Annotations[OwnerAnnotation] != "" {
+		return false
+	}
+	for _, field := range o.Metadata.ManagedFields {
+		if strings.HasPrefix(field.Manager, providerManager) {
+			return true
+		}
+	}
+	return false
 }
 
 // owner says whose an object is, as far as that can be seen.
@@ -86,8 +104,12 @@ type finding struct {
 
 // findings is what was found in the cluster.
 type findings struct {
+	stack identity
+	// list is what is provably not the stack's.
 	list []finding
-	err  error
+	// doubtful is what is not the stack's if it would be created, and leaving what is the stack's and being deleted.
+	doubtful, leaving []finding
+	err               error
 }
 
 // survey asks for every declared object and returns those that exist and are not the stack's.
@@ -123,17 +145,45 @@ func survey(cluster *live.Cluster, declared []declaration, stack identity) findi
 		}
 	}
 	ask(func(one declaration) bool { return one.Namespace != "" && !absent[one.Namespace] })
-	result := findings{}
+	result := findings{stack: stack}
 	for i, one := range declared {
-		switch {
-		case failures[i] != nil:
+		if failures[i] != nil {
 			return findings{err: fmt.Errorf("look whether %s exists already: %w", one.Object, failures[i])}
-		case answers[i] == nil, one.isSign && ours[one.part.Namespace], !one.isSign && answers[i].belongsTo(stack):
-		default:
-			result.list = append(result.list, finding{one, answers[i].owner()})
+		}
+		if answers[i] != nil && !(one.isSign && ours[one.part.Namespace]) {
+			result.judge(one, *answers[i])
 		}
 	}
 	return result
+}
+
+func (f *findings) judge(one declaration, object observed) {
+	found := finding{one, object.owner()}
+	leaving := object.Metadata.DeletionTimestamp != nil
+	if leaving {
+		found.owner += ", being deleted"
+	}
+	switch {
+	case !one.isSign && object.belongsTo(f.stack):
+		if leaving {
+			f.leaving = append(f.leaving, found)
+		}
+	case !one.isSign && object.isDoubtful():
+		f.doubtful = append(f.doubtful, found)
+	default:
+		f.list = append(f.list, found)
+	}
+}
+
+// refusalOf returns the error for an object that is about to be created, and so is none that the state has; nil if it may be.
+func (f findings) refusalOf(one declaration, stack string) error {
+	is := func(found finding) bool { return found.Object == one.Object }
+	if slices.ContainsFunc(f.leaving, is) {
+		return fmt.Errorf("%s is this stack's and is being deleted: wait until it is gone (kubectl get %s %s shows it, and its finalizers "+
+			"what it waits for), then run this again", one.Object, strings.ToLower(one.Kind), one.Name)
+	}
+	others := findings{list: slices.DeleteFunc(slices.Concat(f.list, f.doubtful), func(found finding) bool { return !is(found) })}
+	return others.refusal(one.Name, stack, true)
 }
 
 // refusal returns the error for a resource that is about to be created, or nil. Whatever is in the way of one stops all: a
@@ -153,7 +203,9 @@ func (f findings) refusal(name, stack string, first bool) error {
 // describe lists every object that is in the way, whose it is and what to do.
 func (f findings) describe(stack string) string {
 	var lines, advice []string
+	unmarked := false
 	for _, one := range f.list {
+		unmarked = unmarked || strings.Contains(one.owner, providerManager)
 		lines = append(lines, fmt.Sprintf("  - %s: %s", one.Object, one.owner))
 		text, special := one.part.Advice[one.Kind]
 		if !special {
@@ -162,6 +214,11 @@ func (f findings) describe(stack string) string {
 		if line := "  - " + text; text != "" && !slices.Contains(advice, line) {
 			advice = append(advice, line)
 		}
+	}
+	if unmarked {
+		// Before all else: what is advised for other people's objects costs a stack that made these its data.
+		advice = append([]string{"  - what Pulumi has made without a mark may be this stack's, from a state that was lost or an older " +
+			"program: then give it to the stack, as below, and delete nothing"}, advice...)
 	}
 	advice = append(advice, fmt.Sprintf("  - to give an object to this stack, which then changes it and on destroy deletes it: kubectl annotate "+
 		"--overwrite KIND NAME %s=%s %s- (also after pulumi import)", StackAnnotation, stack, OwnerAnnotation))
