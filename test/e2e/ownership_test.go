@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -235,10 +236,35 @@ func TestOwnership_ClusterMadeAnewIsNoticed(t *testing.T) {
 		t.Errorf("something was written to the other cluster:\n%s", output)
 	}
 	t.Setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+	checkRefreshTakesNothing(t, s, c)
 	if output, err := s.cli("up", "--yes", "--refresh", "--run-program"); err != nil {
 		t.Fatalf("the command that the message names: %v\n%s", err, output)
 	}
 	on.kubectl(t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=120s")
+}
+
+// checkRefreshTakesNothing puts another stack onto the cluster, with the names of the one that was on it, which then refreshes all
+// the same.
+func checkRefreshTakesNothing(t *testing.T, s *stack, c config) {
+	t.Helper()
+	other := newStack(t, "other")
+	other.configure(c)
+	other.up()
+	output, err := s.cli("preview")
+	if err == nil || !strings.Contains(output, "do not refresh") || strings.Contains(output, "up --refresh") {
+		t.Errorf("with another stack's objects there: %v\n%s", err, output)
+	}
+	output, err = s.cli("up", "--yes", "--refresh", "--run-program")
+	if err == nil || !strings.Contains(output, "belongs to stack organization/ha-iris/other") {
+		t.Errorf("a refresh onto another stack's objects: %v\n%s", err, output)
+	}
+	if planned, err := other.preview(); err != nil || !planned.onlySame() {
+		t.Errorf("the other stack's preview: %v, %v", planned, err)
+	}
+	if _, changed := other.up(optup.Refresh()); changed["update"]+changed["create"]+changed["replace"] > 0 {
+		t.Errorf("the other stack's objects were changed: %v", changed)
+	}
+	other.destroyEverything(c)
 }
 
 // TestOwnership_RenamedStackKeepsItsCluster renames a stack, as people do after a while.
