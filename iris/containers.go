@@ -21,37 +21,37 @@ const (
 // instance's own logs are on the data volume (ADOCK 5.4.2).
 const irisEphemeral = "1Gi"
 
-func (b *builder) irisContainer() *corev1.ContainerArgs {
+func (c Config) irisContainer() *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
 		Name:  pulumi.String("iris"),
-		Image: pulumi.String(b.cfg.Image),
+		Image: pulumi.String(c.Image),
 		// The digest says which image it is; asking the registry again would make each restart depend on it.
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		// Arguments, never a command: the image's entry point (tini and iris-main) stops IRIS in order and reaps zombies.
-		Args:            pulumi.ToStringArray(b.irisArguments()),
-		Env:             b.irisEnvironment(),
-		Ports:           b.irisPorts(),
-		Resources:       resources(b.cfg.CPU, b.cfg.CPULimit, b.cfg.Memory, irisEphemeral),
-		StartupProbe:    startupProbe(b.cfg.RecoveryBudgetSeconds),
+		Args:            pulumi.ToStringArray(c.irisArguments()),
+		Env:             c.irisEnvironment(),
+		Ports:           c.irisPorts(),
+		Resources:       resources(c.CPU, c.CPULimit, c.Memory, irisEphemeral),
+		StartupProbe:    startupProbe(c.RecoveryBudgetSeconds),
 		ReadinessProbe:  readinessProbe(),
 		LivenessProbe:   livenessProbe(),
 		SecurityContext: containerSecurity(false), // IRIS writes below its installation directory (ADOCK 5.4).
-		VolumeMounts:    b.irisMounts(),
+		VolumeMounts:    c.irisMounts(),
 	}
 }
 
-func (b *builder) irisEnvironment() corev1.EnvVarArray {
+func (c Config) irisEnvironment() corev1.EnvVarArray {
 	variables := corev1.EnvVarArray{
 		environment("ISC_DATA_DIRECTORY", dataDirectory),
 		environment("ISC_CPF_MERGE_FILE", mergeDir+"/"+mergeFile),
 	}
-	if b.cfg.TimeZone != "" {
-		variables = append(variables, environment("TZ", b.cfg.TimeZone))
+	if c.TimeZone != "" {
+		variables = append(variables, environment("TZ", c.TimeZone))
 	}
 	return variables
 }
 
-func (b *builder) irisArguments() []string {
+func (c Config) irisArguments() []string {
 	arguments := []string{
 		// All capabilities are dropped; releases that check for CAP_SETUID would refuse to start (ADOCK 5.3). Later ones
 		// accept the option and ignore it.
@@ -59,42 +59,42 @@ func (b *builder) irisArguments() []string {
 		// The agent serves mirrors only (ADOCK 5.2.7).
 		"--ISCAgent", "false",
 	}
-	if b.license != nil {
+	if c.LicenseKey.IsSet() {
 		arguments = append(arguments, "--key", licenseDir+"/"+licenseFile)
 	}
-	if b.scripts != nil {
+	if !c.usesWebGateway() {
 		arguments = append(arguments, "--after", "/bin/sh "+scriptsDir+"/"+webServerFile)
 	}
 	return arguments
 }
 
-func (b *builder) irisPorts() corev1.ContainerPortArray {
+func (c Config) irisPorts() corev1.ContainerPortArray {
 	ports := corev1.ContainerPortArray{port(superserverName, superserverPort)}
-	if !b.cfg.usesWebGateway() {
+	if !c.usesWebGateway() {
 		ports = append(ports, port(portalPortName, portalPort))
 	}
 	return ports
 }
 
-func (b *builder) irisMounts() corev1.VolumeMountArray {
+func (c Config) irisMounts() corev1.VolumeMountArray {
 	mounts := corev1.VolumeMountArray{
 		&corev1.VolumeMountArgs{Name: pulumi.String(volumeData), MountPath: pulumi.String(dataMount)},
 		readOnly(volumeMerge, mergeDir),
 	}
-	if b.license != nil {
+	if c.LicenseKey.IsSet() {
 		mounts = append(mounts, readOnly(volumeLicense, licenseDir))
 	}
-	if b.scripts != nil {
+	if !c.usesWebGateway() {
 		mounts = append(mounts, readOnly(volumeScripts, scriptsDir), readOnly(volumePassword, passwordDir))
 	}
 	return mounts
 }
 
 // mergeContainer joins the two halves of the CPF merge file (cpf.go) in memory, before IRIS starts.
-func (b *builder) mergeContainer() *corev1.ContainerArgs {
+func (c Config) mergeContainer() *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
 		Name:            pulumi.String("cpf-merge"),
-		Image:           pulumi.String(b.cfg.Image), // Already there; any other image would be one more to pull.
+		Image:           pulumi.String(c.Image), // Already there; any other image would be one more to pull.
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		Command:         pulumi.ToStringArray([]string{"/bin/sh", "-c", joinCommand(settingsDir, credentialDir, mergeDir)}),
 		Resources:       resources("100m", "500m", "64Mi", "16Mi"),
@@ -114,16 +114,16 @@ func joinCommand(settings, credentials, merge string) string {
 }
 
 // gatewayContainer is the Web Gateway, in the variant that runs without root and listens on 52773 (ADOCK 5.5.1).
-func (b *builder) gatewayContainer() *corev1.ContainerArgs {
+func (c Config) gatewayContainer() *corev1.ContainerArgs {
 	mounts := corev1.VolumeMountArray{readOnly(volumeGateway, gatewayDir), readOnly(volumePassword, passwordDir)}
 	var arguments []string
-	if b.cfg.TLSSecret != "" {
+	if c.TLSSecret != "" {
 		arguments = append(arguments, "--ssl") // Loads the web server's TLS module (ADOCK 5.6.4).
 		mounts = append(mounts, readOnly(volumeTLS, tlsDir))
 	}
 	return &corev1.ContainerArgs{
 		Name:            pulumi.String("web-gateway"),
-		Image:           pulumi.String(b.cfg.WebGateway.Image),
+		Image:           pulumi.String(c.WebGateway.Image),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		Args:            pulumi.ToStringArray(arguments),
 		Env: corev1.EnvVarArray{
@@ -144,12 +144,13 @@ func (b *builder) gatewayContainer() *corev1.ContainerArgs {
 	}
 }
 
-func (b *builder) volumes() corev1.VolumeArray {
-	volumes := corev1.VolumeArray{
+// dataVolumes are the two that the database writes to.
+func dataVolumes(claim *corev1.PersistentVolumeClaim) corev1.VolumeArray {
+	return corev1.VolumeArray{
 		&corev1.VolumeArgs{
 			Name: pulumi.String(volumeData),
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
-				ClaimName: b.claim.Metadata.Name().Elem(),
+				ClaimName: claim.Metadata.Name().Elem(),
 			},
 		},
 		&corev1.VolumeArgs{
@@ -157,24 +158,7 @@ func (b *builder) volumes() corev1.VolumeArray {
 			// Memory: the joined file has password hashes, which then never touch a node's disk.
 			EmptyDir: &corev1.EmptyDirVolumeSourceArgs{Medium: pulumi.String("Memory"), SizeLimit: pulumi.String("1Mi")},
 		},
-		configMapVolume(volumeSettings, b.merge),
-		secretVolume(volumeCredentials, b.credentials.Metadata.Name().Elem(), credentialsFile),
-		// Apart from the credentials, so that each container sees only what it needs.
-		secretVolume(volumePassword, b.credentials.Metadata.Name().Elem(), passwordFile),
 	}
-	if b.scripts != nil {
-		volumes = append(volumes, configMapVolume(volumeScripts, b.scripts))
-	}
-	if b.gateway != nil {
-		volumes = append(volumes, configMapVolume(volumeGateway, b.gateway))
-	}
-	if b.license != nil {
-		volumes = append(volumes, secretVolume(volumeLicense, b.license.Metadata.Name().Elem(), licenseFile))
-	}
-	if b.cfg.TLSSecret != "" {
-		volumes = append(volumes, secretVolume(volumeTLS, pulumi.String(b.cfg.TLSSecret), "tls.crt", "tls.key"))
-	}
-	return volumes
 }
 
 func configMapVolume(name string, source *corev1.ConfigMap) *corev1.VolumeArgs {

@@ -6,7 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// What survives what:
+// data is what outlives the pod, and this is how long:
 //
 //	container crash, pod deleted, node drained    the volume, attached to the next pod
 //	node lost for good                            the volume: its other replicas (the storage's matter)
@@ -16,57 +16,78 @@ import (
 //	                                              PersistentVolume, released
 //	kubectl delete namespace                      with Retain the PersistentVolume, released; the claim is gone
 //	cluster deleted                               nothing but backups
-func (b *builder) createData() error {
-	if err := b.createNamespace(); err != nil {
-		return err
-	}
-	return b.createClaim()
+type data struct {
+	namespace *namespace
+	claim     *corev1.PersistentVolumeClaim
 }
 
-func (b *builder) createNamespace() error {
-	namespaceLabels := labels(componentDatabase)
+func (s *scope) data(class pulumi.StringInput, after []pulumi.Resource) (*data, error) {
+	namespace, err := s.namespace()
+	if err != nil {
+		return nil, err
+	}
+	claim, err := s.claim(namespace, class, after)
+	return &data{namespace: namespace, claim: claim}, err
+}
+
+// namespace is what all objects but itself and the PriorityClass are in.
+type namespace struct{ object *corev1.Namespace }
+
+func (s *scope) namespace() (*namespace, error) {
+	labels := s.cfg.database().labels()
 	// The cluster itself refuses a pod that asks for more than "restricted" allows, even one that somebody adds by hand.
 	for _, mode := range []string{"enforce", "audit", "warn"} {
-		namespaceLabels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
+		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
 	}
-	namespace, err := corev1.NewNamespace(b.ctx, "namespace", &corev1.NamespaceArgs{
+	object, err := corev1.NewNamespace(s.ctx, "namespace", &corev1.NamespaceArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			// Fixed: clients in the cluster use it as part of the Service's name, and a generated name would make every
 			// stack that refers to it follow.
-			Name:   pulumi.String(b.cfg.Namespace),
-			Labels: namespaceLabels,
+			Name:   pulumi.String(s.cfg.Namespace),
+			Labels: labels,
 		},
 		// Protected like the claim: deleting the namespace deletes the claim in it, whatever protects the claim itself.
-	}, b.dataOptions()...)
-	b.namespace = namespace
-	return creating("namespace "+b.cfg.Namespace, err)
+	}, s.dataOptions()...)
+	return &namespace{object: object}, creating("namespace "+s.cfg.Namespace, err)
 }
 
-func (b *builder) createClaim() error {
-	guard, err := guardSize(b.ctx, b.name)
-	if err != nil {
-		return err
+// name is the namespace's name as its object gives it, so that whatever is in it waits for it.
+func (n *namespace) name() pulumi.StringOutput { return n.object.Metadata.Name().Elem() }
+
+// metadata is that of a component's object in the namespace.
+func (n *namespace) metadata(of component, name string, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
+	return &metav1.ObjectMetaArgs{
+		Name:        pulumi.String(name),
+		Namespace:   n.name(),
+		Labels:      of.labels(),
+		Annotations: annotations,
 	}
-	claim, err := corev1.NewPersistentVolumeClaim(b.ctx, claimName, &corev1.PersistentVolumeClaimArgs{
+}
+
+func (s *scope) claim(in *namespace, class pulumi.StringInput, after []pulumi.Resource) (*corev1.PersistentVolumeClaim, error) {
+	guard, err := guardSize(s.ctx, s.name)
+	if err != nil {
+		return nil, err
+	}
+	claim, err := corev1.NewPersistentVolumeClaim(s.ctx, claimName, &corev1.PersistentVolumeClaimArgs{
 		// Not awaited: a class that binds with the first consumer leaves the claim Pending until the pod exists, and once
 		// bound the provider would wait for Pending again at every update (pulumi-kubernetes await/awaiters.go). The
 		// Deployment's own wait covers the claim.
-		Metadata: b.metadata(claimName, pulumi.StringMap{skipAwait: pulumi.String("true")}),
+		Metadata: in.metadata(s.cfg.database(), claimName, pulumi.StringMap{skipAwait: pulumi.String("true")}),
 		Spec: &corev1.PersistentVolumeClaimSpecArgs{
-			AccessModes:      pulumi.ToStringArray([]string{string(b.cfg.AccessMode)}),
-			StorageClassName: b.args.StorageClass,
+			AccessModes:      pulumi.ToStringArray([]string{string(s.cfg.AccessMode)}),
+			StorageClassName: class,
 			// ext4 on a block device, never a file share: IRIS does not support NFS for its data (ADOCK 5.4.3).
 			VolumeMode: pulumi.String("Filesystem"),
 			Resources: &corev1.VolumeResourceRequirementsArgs{
-				Requests: pulumi.StringMap{"storage": pulumi.String(b.cfg.Size)},
+				Requests: pulumi.StringMap{"storage": pulumi.String(s.cfg.Size)},
 			},
 		},
-	}, b.dataOptions(guard,
+	}, s.dataOptions(guard,
 		// The class is a name; that its driver runs is no part of that name. Without it the claim waits for nobody.
-		pulumi.DependsOn(b.args.After),
+		pulumi.DependsOn(after),
 	)...)
-	b.claim = claim
-	return creating("claim "+claimName, err)
+	return claim, creating("claim "+claimName, err)
 }
 
 // skipAwait is the annotation that tells the Kubernetes provider not to wait for an object.

@@ -119,19 +119,36 @@ func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pul
 	return ctx.RegisterComponentResourceV2(componentType, name, claimInputs(args), i, own...)
 }
 
-// provision creates the objects. The order is the reader's; Pulumi derives its own from the data flow.
+// provision creates the objects. Each step takes what it needs of those before it. The Service and the ServiceMonitor find
+// the pod by its labels, so they need nothing of the workload.
 func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *plan) error {
-	b := &builder{ctx: ctx, name: name, parent: i, args: args, cfg: args.Config, plan: plan}
-	for _, create := range []func() error{
-		b.createData, b.createConfiguration, b.createPolicies, b.createWorkload, b.createService, b.createServiceMonitor,
-	} {
-		if err := create(); err != nil {
-			return err
-		}
+	s := &scope{ctx: ctx, name: name, parent: i, cfg: args.Config, lifetime: args.Lifetime}
+	data, err := s.data(args.StorageClass, args.After)
+	if err != nil {
+		return err
 	}
-	i.Namespace = b.namespaceName()
-	i.ServiceName = b.service.Metadata.Name().Elem()
-	var err error
-	i.Host, i.PortalURL, i.SuperserverPort, err = b.endpoints()
-	return err
+	configuration, err := s.configuration(data.namespace, plan)
+	if err != nil {
+		return err
+	}
+	policies, err := s.policies(data.namespace)
+	if err != nil {
+		return err
+	}
+	if err := s.prePull(data.namespace, configuration, policies); err != nil {
+		return err
+	}
+	if err := s.workload(data, configuration, policies); err != nil {
+		return err
+	}
+	service, err := s.service(data.namespace, args.Service)
+	if err != nil {
+		return err
+	}
+	if err := s.serviceMonitor(data.namespace); err != nil {
+		return err
+	}
+	i.Namespace, i.ServiceName = data.namespace.name(), service.name
+	i.Host, i.PortalURL, i.SuperserverPort = service.host, service.portalURL, service.superserverPort
+	return nil
 }

@@ -22,27 +22,27 @@ func metricsAnnotations(cfg Config) map[string]string {
 	}
 }
 
-func (b *builder) createServiceMonitor() error {
-	if b.cfg.Metrics != ServiceMonitor {
+func (s *scope) serviceMonitor(in *namespace) error {
+	if s.cfg.Metrics != ServiceMonitor {
 		return nil
 	}
 	endpoint := map[string]any{
-		"port": portalPortName, "path": metricsPath, "scheme": b.cfg.scheme(),
+		"port": portalPortName, "path": metricsPath, "scheme": s.cfg.scheme(),
 		// Each anonymous request can hold one of Community's 8 licence units (ACLOUD) for about 10 s.
 		"interval": "30s",
 	}
-	if b.cfg.TLSSecret != "" {
+	if s.cfg.TLSSecret != "" {
 		// The certificate is for the name that clients use; Prometheus connects to the pod's address.
 		endpoint["tlsConfig"] = map[string]any{"insecureSkipVerify": true}
 	}
-	_, err := apiextensions.NewCustomResource(b.ctx, "service-monitor", &apiextensions.CustomResourceArgs{
+	_, err := apiextensions.NewCustomResource(s.ctx, "service-monitor", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String("monitoring.coreos.com/v1"),
 		Kind:       pulumi.String("ServiceMonitor"),
-		Metadata:   b.metadata(serviceName, nil),
+		Metadata:   in.metadata(s.cfg.database(), serviceName, nil),
 		OtherFields: kubernetes.UntypedArgs{"spec": map[string]any{
 			"selector":  map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": "iris"}},
 			"endpoints": []any{endpoint},
 		}},
-	}, b.options()...)
+	}, s.options()...)
 	return creating("ServiceMonitor", err)
 }

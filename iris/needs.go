@@ -22,17 +22,16 @@ func (c Config) MaxCores() int {
 
 // Needs is what the database asks of a cluster that exists already. The configuration is valid.
 func (c Config) Needs() survey.Database {
-	b := &builder{cfg: c}
 	size, _ := c.VolumeBytes() // Validated.
 	needs := survey.Database{
 		Namespace: c.Namespace, Deployment: deploymentName, Claim: claimName, PriorityClass: c.priorityClassName(),
-		Pod:         withoutObjects(podLabels(), b.barePod()),
+		Pod:         withoutObjects(c.database().podLabels(), c.pod()),
 		VolumeBytes: size,
 		OncePerPod:  c.AccessMode == ReadWriteOncePod,
 		MaxCores:    c.MaxCores(),
 	}
 	if c.PrePullImage {
-		needs.PerNode = withoutObjects(nil, b.prePullPod())
+		needs.PerNode = withoutObjects(nil, c.prePullPod())
 	}
 	ports := 1
 	if c.Service.Superserver {

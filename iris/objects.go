@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	schedulingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/scheduling/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -36,74 +33,32 @@ const (
 	superserverName = "superserver"
 )
 
-// builder carries what every object needs while the objects are created, and the few that others refer to.
-type builder struct {
-	ctx    *pulumi.Context
+// scope is what the steps of provision have in common.
+type scope struct {
+	ctx *pulumi.Context
+	// name is parent's logical name.
 	name   string
 	parent *IRIS
-	args   *Args
 	cfg    Config
-	plan   *plan
-
-	namespace     *corev1.Namespace
-	claim         *corev1.PersistentVolumeClaim
-	merge         *corev1.ConfigMap
-	scripts       *corev1.ConfigMap
-	gateway       *corev1.ConfigMap
-	credentials   *corev1.Secret
-	license       *corev1.Secret
-	registry      *corev1.Secret
-	priorityClass *schedulingv1.PriorityClass
-	service       *corev1.Service
-	policies      []pulumi.Resource
+	// lifetime is Args.Lifetime.
+	lifetime pulumi.Resource
 }
 
 // options are those of every child. A fresh slice at each call: appending to a shared one overwrites a sibling's option.
-func (b *builder) options(own ...pulumi.ResourceOption) []pulumi.ResourceOption {
-	options := append([]pulumi.ResourceOption{pulumi.Parent(b.parent)}, own...)
-	if b.args.Lifetime != nil {
-		options = append(options, pulumi.DeletedWith(b.args.Lifetime))
+func (s *scope) options(own ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	options := append([]pulumi.ResourceOption{pulumi.Parent(s.parent)}, own...)
+	if s.lifetime != nil {
+		options = append(options, pulumi.DeletedWith(s.lifetime))
 	}
 	return options
 }
 
 // dataOptions are those of the objects that hold the data.
-func (b *builder) dataOptions(own ...pulumi.ResourceOption) []pulumi.ResourceOption {
-	if b.cfg.ProtectData {
-		return append([]pulumi.ResourceOption{pulumi.Parent(b.parent), pulumi.Protect(true)}, own...)
+func (s *scope) dataOptions(own ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	if s.cfg.ProtectData {
+		return append([]pulumi.ResourceOption{pulumi.Parent(s.parent), pulumi.Protect(true)}, own...)
 	}
-	return b.options(own...)
-}
-
-// namespaceName is the namespace's name as its object gives it, so that whatever is in it waits for it.
-func (b *builder) namespaceName() pulumi.StringOutput { return b.namespace.Metadata.Name().Elem() }
-
-// labels are those of every object; component says which part of the instance it is.
-func labels(component string) pulumi.StringMap {
-	return pulumi.StringMap{
-		"app.kubernetes.io/name":       pulumi.String("iris"),
-		"app.kubernetes.io/component":  pulumi.String(component),
-		"app.kubernetes.io/part-of":    pulumi.String("ha-iris"),
-		"app.kubernetes.io/managed-by": pulumi.String("pulumi"),
-	}
-}
-
-const (
-	componentDatabase = "database"
-	componentPrePull  = "pre-pull"
-)
-
-// selector finds the database's pod. The article's label, alone, because a Deployment's selector can never change.
-func selector() pulumi.StringMap { return pulumi.StringMap{"app": pulumi.String("iris")} }
-
-// metadata is that of a namespaced object.
-func (b *builder) metadata(name string, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{
-		Name:        pulumi.String(name),
-		Namespace:   b.namespaceName(),
-		Labels:      labels(componentDatabase),
-		Annotations: annotations,
-	}
+	return s.options(own...)
 }
 
 // checksum is a digest of texts that are not secret. Each is preceded by its length, so that moving a line from one to the

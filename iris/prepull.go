@@ -7,48 +7,54 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// createPrePull keeps the pod's images on every node by running a sleeping container of each there. An image that is in
+// prePullComponent asks for no network: a sleeping container has nobody to talk to, and the kubelet pulls its image.
+func prePullComponent() component {
+	return component{name: "pre-pull", app: prePullName, isolated: true}
+}
+
+// prePull keeps the pod's images on every node by running a sleeping container of each there. An image that is in
 // use is also safe from the kubelet's clean-up. A first pull takes from tens of seconds to minutes, by registry and line,
 // and would otherwise be part of a failover.
-func (b *builder) createPrePull() error {
-	// Not the database's "app: iris": the Service and the Deployment would take these pods for theirs.
-	own := pulumi.StringMap{"app": pulumi.String(prePullName)}
-	allLabels := labels(componentPrePull)
-	allLabels["app"] = own["app"]
-	// Not awaited: a node that cannot pull, or that is down, must not stop an update of the database.
-	meta := b.metadata(prePullName, prePullAnnotations())
-	meta.Labels = labels(componentPrePull)
-	_, err := appsv1.NewDaemonSet(b.ctx, prePullName, &appsv1.DaemonSetArgs{
-		Metadata: meta,
+func (s *scope) prePull(in *namespace, configuration *configuration, policies *policies) error {
+	if !s.cfg.PrePullImage {
+		return nil
+	}
+	own := prePullComponent()
+	pod := s.cfg.prePullPod()
+	pod.ImagePullSecrets = configuration.pullSecrets
+	template, err := policies.template(own, nil, pod)
+	if err != nil {
+		return err
+	}
+	_, err = appsv1.NewDaemonSet(s.ctx, prePullName, &appsv1.DaemonSetArgs{
+		// Not awaited: a node that cannot pull, or that is down, must not stop an update of the database.
+		Metadata: in.metadata(own, prePullName, prePullAnnotations()),
 		Spec: &appsv1.DaemonSetSpecArgs{
-			Selector: &metav1.LabelSelectorArgs{MatchLabels: own},
+			Selector: &metav1.LabelSelectorArgs{MatchLabels: own.selector()},
 			// A new image is wanted on all nodes at once, and nobody is served by these pods.
 			UpdateStrategy: &appsv1.DaemonSetUpdateStrategyArgs{
 				Type:          pulumi.String("RollingUpdate"),
 				RollingUpdate: &appsv1.RollingUpdateDaemonSetArgs{MaxUnavailable: pulumi.String("100%")},
 			},
-			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: &metav1.ObjectMetaArgs{Labels: allLabels},
-				Spec:     b.prePullPod(),
-			},
+			Template: template,
 		},
-	}, b.options()...)
+	}, s.options()...)
 	return creating("DaemonSet "+prePullName, err)
 }
 
-func (b *builder) prePullPod() *corev1.PodSpecArgs {
-	containers := corev1.ContainerArray{sleeper("iris", b.cfg.Image)}
-	if b.cfg.usesWebGateway() {
-		containers = append(containers, sleeper("web-gateway", b.cfg.WebGateway.Image))
+// prePullPod is the pod without what refers to other objects.
+func (c Config) prePullPod() *corev1.PodSpecArgs {
+	containers := corev1.ContainerArray{sleeper("iris", c.Image)}
+	if c.usesWebGateway() {
+		containers = append(containers, sleeper("web-gateway", c.WebGateway.Image))
 	}
 	return &corev1.PodSpecArgs{
-		ImagePullSecrets:             b.pullSecrets(),
 		Containers:                   containers,
-		NodeSelector:                 b.nodeSelector(),
+		NodeSelector:                 c.nodeSelector(),
 		SecurityContext:              podSecurity(),
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		EnableServiceLinks:           pulumi.Bool(false),
-		// A process with number 1 ignores SIGTERM unless it says otherwise; there is nothing to wait for.
+		// PID 1 ignores SIGTERM unless it says otherwise; there is nothing to wait for.
 		TerminationGracePeriodSeconds: pulumi.Int(1),
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/traits"
 )
 
 const (
@@ -19,37 +21,45 @@ const (
 	balancerWait = 600
 )
 
-func (b *builder) createService() error {
-	cfg := b.cfg.Service
+// endpoint is where the Service's clients find the instance.
+type endpoint struct {
+	name, host, portalURL pulumi.StringOutput
+	superserverPort       pulumi.IntOutput
+}
+
+func (s *scope) service(in *namespace, platform traits.Service) (*endpoint, error) {
+	cfg := s.cfg.Service
 	spec := &corev1.ServiceSpecArgs{
 		Type:     pulumi.String(string(cfg.Type)),
-		Selector: selector(),
-		Ports:    b.servicePorts(),
+		Selector: s.cfg.database().selector(),
+		Ports:    cfg.ports(),
 	}
-	options := b.options()
+	options := s.options()
 	if cfg.Type == LoadBalancer {
 		spec.LoadBalancerSourceRanges = pulumi.ToStringArray(cfg.SourceRanges)
 		// Local keeps the client's address, which the NetworkPolicy checks, and makes the balancer's health check follow the
 		// one node that has the pod. Cluster would hide every client behind a node's address.
 		spec.ExternalTrafficPolicy = pulumi.String("Local")
 		// Never deleted with the cluster: it is a thing of the cloud's, which only the living cluster can give back.
-		options = []pulumi.ResourceOption{pulumi.Parent(b.parent)}
+		options = []pulumi.ResourceOption{pulumi.Parent(s.parent)}
 	}
 	// The provider waits for the pod as well as for the address.
-	timeout := fmt.Sprintf("%ds", b.cfg.RecoveryBudgetSeconds+awaitMargin+balancerWait)
+	timeout := fmt.Sprintf("%ds", s.cfg.RecoveryBudgetSeconds+awaitMargin+balancerWait)
 	options = append(options, pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}))
-	service, err := corev1.NewService(b.ctx, serviceName, &corev1.ServiceArgs{
-		Metadata: b.metadata(serviceName, b.serviceAnnotations()),
+	service, err := corev1.NewService(s.ctx, serviceName, &corev1.ServiceArgs{
+		Metadata: in.metadata(s.cfg.database(), serviceName, s.cfg.serviceAnnotations(platform)),
 		Spec:     spec,
 	}, options...)
-	b.service = service
-	return creating("Service "+serviceName, err)
+	if err != nil {
+		return nil, creating("Service "+serviceName, err)
+	}
+	return newEndpoint(service, s.cfg)
 }
 
-func (b *builder) servicePorts() corev1.ServicePortArray {
-	ports := corev1.ServicePortArray{servicePort(portalPortName, portalPort, b.cfg.Service.PortalNodePort)}
-	if b.cfg.Service.Superserver {
-		ports = append(ports, servicePort(superserverName, superserverPort, b.cfg.Service.SuperserverNodePort))
+func (s Service) ports() corev1.ServicePortArray {
+	ports := corev1.ServicePortArray{servicePort(portalPortName, portalPort, s.PortalNodePort)}
+	if s.Superserver {
+		ports = append(ports, servicePort(superserverName, superserverPort, s.SuperserverNodePort))
 	}
 	return ports
 }
@@ -65,37 +75,38 @@ func servicePort(name string, number, nodePort int) *corev1.ServicePortArgs {
 }
 
 // serviceAnnotations puts the platform's annotations, the metrics' and the user's over one another.
-func (b *builder) serviceAnnotations() pulumi.StringMap {
+func (c Config) serviceAnnotations(platform traits.Service) pulumi.StringMap {
 	annotations := map[string]string{}
-	if b.cfg.Service.Type == LoadBalancer {
-		maps.Copy(annotations, b.args.Service.Annotations)
-		if b.cfg.Service.Internal {
-			maps.Copy(annotations, b.args.Service.InternalAnnotations)
+	if c.Service.Type == LoadBalancer {
+		maps.Copy(annotations, platform.Annotations)
+		if c.Service.Internal {
+			maps.Copy(annotations, platform.InternalAnnotations)
 		}
 	}
-	if b.cfg.Metrics == Annotations {
-		maps.Copy(annotations, metricsAnnotations(b.cfg))
+	if c.Metrics == Annotations {
+		maps.Copy(annotations, metricsAnnotations(c))
 	}
-	maps.Copy(annotations, b.cfg.Service.Annotations)
+	maps.Copy(annotations, c.Service.Annotations)
 	if len(annotations) == 0 {
 		return nil
 	}
 	return pulumi.ToStringMap(annotations)
 }
 
-// endpoints derives the addresses from the Service as the cluster sees it.
-func (b *builder) endpoints() (host, portalURL pulumi.StringOutput, superserver pulumi.IntOutput, err error) {
-	cfg := b.cfg
-	hostOutput := read(b.service, func(s observedService) string { return s.host(cfg) })
-	urlOutput := read(b.service, func(s observedService) string { return s.portalURL(cfg) })
-	portOutput := read(b.service, func(s observedService) int { return s.superserverPort(cfg) })
+// newEndpoint derives the addresses from the Service as the cluster sees it.
+func newEndpoint(service *corev1.Service, cfg Config) (*endpoint, error) {
+	hostOutput := read(service, func(s observedService) string { return s.host(cfg) })
+	urlOutput := read(service, func(s observedService) string { return s.portalURL(cfg) })
+	portOutput := read(service, func(s observedService) int { return s.superserverPort(cfg) })
 	host, isHost := hostOutput.(pulumi.StringOutput)
 	portalURL, isURL := urlOutput.(pulumi.StringOutput)
 	superserver, isPort := portOutput.(pulumi.IntOutput)
 	if !isHost || !isURL || !isPort { // A change of the functions above without their outputs' types.
-		return host, portalURL, superserver, fmt.Errorf("outputs of %s are %T, %T, %T", serviceName, hostOutput, urlOutput, portOutput)
+		return nil, fmt.Errorf("outputs of %s are %T, %T, %T", serviceName, hostOutput, urlOutput, portOutput)
 	}
-	return host, portalURL, superserver, nil
+	return &endpoint{
+		name: service.Metadata.Name().Elem(), host: host, portalURL: portalURL, superserverPort: superserver,
+	}, nil
 }
 
 // read computes a value from the Service's spec and status.

@@ -31,103 +31,80 @@ const (
 	awaitMargin = 600
 )
 
-func (b *builder) createWorkload() error {
-	if err := b.createPriorityClass(); err != nil {
+// workload runs the database.
+func (s *scope) workload(data *data, configuration *configuration, policies *policies) error {
+	class, err := s.priorityClass(data.namespace)
+	if err != nil {
 		return err
 	}
-	if b.cfg.PrePullImage {
-		if err := b.createPrePull(); err != nil {
-			return err
-		}
+	pod := s.cfg.pod()
+	pod.PriorityClassName = class.Metadata.Name().Elem()
+	pod.ImagePullSecrets = configuration.pullSecrets
+	pod.Volumes = append(dataVolumes(data.claim), configuration.volumes...)
+	template, err := policies.template(s.cfg.database(), configuration.annotations, pod)
+	if err != nil {
+		return err
 	}
-	return b.createDeployment()
+	return s.deployment(data.namespace, template, policies.of(s.cfg.database()))
 }
 
-func (b *builder) createPriorityClass() error {
-	class, err := schedulingv1.NewPriorityClass(b.ctx, "priority-class", &schedulingv1.PriorityClassArgs{
+func (s *scope) priorityClass(namespace *namespace) (*schedulingv1.PriorityClass, error) {
+	class, err := schedulingv1.NewPriorityClass(s.ctx, "priority-class", &schedulingv1.PriorityClassArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			// Priority classes have no namespace; the namespace in the name keeps two stacks on a cluster apart.
-			Name:   pulumi.String(b.cfg.priorityClassName()),
-			Labels: labels(componentDatabase),
+			Name:   pulumi.String(s.cfg.priorityClassName()),
+			Labels: s.cfg.database().labels(),
 		},
 		Value:       pulumi.Int(priority),
-		Description: pulumi.String("The IRIS database in namespace " + b.cfg.Namespace),
+		Description: pulumi.String("The IRIS database in namespace " + s.cfg.Namespace),
 		// It is not in the namespace, but on the wrong cluster the namespace is what refuses the update.
-	}, b.options(pulumi.DependsOn([]pulumi.Resource{b.namespace}))...)
-	b.priorityClass = class
-	return creating("PriorityClass", err)
+	}, s.options(pulumi.DependsOn([]pulumi.Resource{namespace.object}))...)
+	return class, creating("PriorityClass", err)
 }
 
 func (c Config) priorityClassName() string { return "ha-iris-" + c.Namespace }
 
-// createDeployment creates the article's Deployment. One pod, and never two: a second one on the same directory damages
+// deployment creates the article's Deployment. One pod, and never two: a second one on the same directory damages
 // the data (ADOCK 5.4). Recreate only orders roll-outs; what keeps a replacement for a *lost* pod from starting beside it
 // is the claim's ReadWriteOncePod.
-func (b *builder) createDeployment() error {
-	timeout := fmt.Sprintf("%ds", b.cfg.RecoveryBudgetSeconds+awaitMargin)
-	_, err := appsv1.NewDeployment(b.ctx, deploymentName, &appsv1.DeploymentArgs{
-		Metadata: b.metadata(deploymentName, deploymentAnnotations()),
+func (s *scope) deployment(in *namespace, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource) error {
+	timeout := fmt.Sprintf("%ds", s.cfg.RecoveryBudgetSeconds+awaitMargin)
+	_, err := appsv1.NewDeployment(s.ctx, deploymentName, &appsv1.DeploymentArgs{
+		Metadata: in.metadata(s.cfg.database(), deploymentName, deploymentAnnotations()),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1),
-			Selector: &metav1.LabelSelectorArgs{MatchLabels: selector()},
+			Selector: &metav1.LabelSelectorArgs{MatchLabels: s.cfg.database().selector()},
 			Strategy: &appsv1.DeploymentStrategyArgs{Type: pulumi.String("Recreate")},
 			// Kubernetes' 600 s would report a long recovery as a failed roll-out.
-			ProgressDeadlineSeconds: pulumi.Int(b.cfg.RecoveryBudgetSeconds + awaitMargin),
-			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: &metav1.ObjectMetaArgs{Labels: podLabels(), Annotations: b.podAnnotations()},
-				Spec:     b.pod(),
-			},
+			ProgressDeadlineSeconds: pulumi.Int(s.cfg.RecoveryBudgetSeconds + awaitMargin),
+			Template:                template,
 		},
-	}, b.options(
+	}, s.options(
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}),
-		pulumi.DependsOn(b.policies), // Nothing in the pod refers to the policies that guard it.
+		pulumi.DependsOn(after), // The policies: nothing in the pod refers to them, and it must not run without them.
 	)...)
 	return creating("Deployment "+deploymentName, err)
 }
 
-// podAnnotations change when something changes that the pod reads only at its start, and so roll it.
-func (b *builder) podAnnotations() pulumi.StringMap {
-	return pulumi.StringMap{
-		"ha-iris/config-checksum":   pulumi.String(b.plan.configChecksum),
-		"ha-iris/password-checksum": b.plan.credentials.checksum,
-	}
-}
-
-func podLabels() pulumi.StringMap {
-	all := labels(componentDatabase)
-	for key, value := range selector() {
-		all[key] = value
-	}
-	return all
-}
-
-func (b *builder) pod() *corev1.PodSpecArgs {
-	pod := b.barePod()
-	pod.PriorityClassName = b.priorityClass.Metadata.Name().Elem()
-	pod.ImagePullSecrets = b.pullSecrets()
-	pod.Volumes = b.volumes()
-	return pod
-}
-
-// barePod is the pod without what refers to other objects.
-func (b *builder) barePod() *corev1.PodSpecArgs {
-	containers := corev1.ContainerArray{b.irisContainer()}
-	if b.cfg.usesWebGateway() {
-		containers = append(containers, b.gatewayContainer())
+// pod is the database's pod without what refers to other objects.
+func (c Config) pod() *corev1.PodSpecArgs {
+	containers := corev1.ContainerArray{c.irisContainer()}
+	if c.usesWebGateway() {
+		containers = append(containers, c.gatewayContainer())
 	}
 	return &corev1.PodSpecArgs{
 		// A new name at every start makes IRIS log a failover and report itself unwell for minutes (CLS SYS.Container).
 		Hostname:        pulumi.String("iris"),
-		InitContainers:  corev1.ContainerArray{b.mergeContainer()},
+		InitContainers:  corev1.ContainerArray{c.mergeContainer()},
 		Containers:      containers,
-		NodeSelector:    b.nodeSelector(),
-		Tolerations:     b.tolerations(),
+		NodeSelector:    c.nodeSelector(),
+		Tolerations:     c.tolerations(),
 		SecurityContext: podSecurity(),
 		// Nothing in the pod talks to the Kubernetes API.
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		// The variables that Kubernetes would add for each Service begin with IRIS_, which IRIS' own tools read too.
 		EnableServiceLinks:            pulumi.Bool(false),
-		TerminationGracePeriodSeconds: pulumi.Int(b.cfg.TerminationGracePeriodSeconds),
+		TerminationGracePeriodSeconds: pulumi.Int(c.TerminationGracePeriodSeconds),
 	}
 }
 
@@ -156,32 +133,25 @@ func containerSecurity(readOnlyRoot bool) *corev1.SecurityContextArgs {
 	}
 }
 
-func (b *builder) nodeSelector() pulumi.StringMapInput {
-	if b.cfg.Architecture == "" {
+func (c Config) nodeSelector() pulumi.StringMapInput {
+	if c.Architecture == "" {
 		return nil
 	}
-	return pulumi.StringMap{"kubernetes.io/arch": pulumi.String(b.cfg.Architecture)}
+	return pulumi.StringMap{"kubernetes.io/arch": pulumi.String(c.Architecture)}
 }
 
 // tolerations replace the 300 s that Kubernetes adds to a pod without any (DefaultTolerationSeconds).
-func (b *builder) tolerations() corev1.TolerationArray {
+func (c Config) tolerations() corev1.TolerationArray {
 	var tolerations corev1.TolerationArray
 	for _, condition := range []string{"not-ready", "unreachable"} {
 		tolerations = append(tolerations, &corev1.TolerationArgs{
 			Key:               pulumi.String("node.kubernetes.io/" + condition),
 			Operator:          pulumi.String("Exists"),
 			Effect:            pulumi.String("NoExecute"),
-			TolerationSeconds: pulumi.Int(b.cfg.TolerationSeconds),
+			TolerationSeconds: pulumi.Int(c.TolerationSeconds),
 		})
 	}
 	return tolerations
-}
-
-func (b *builder) pullSecrets() corev1.LocalObjectReferenceArray {
-	if b.registry == nil {
-		return nil
-	}
-	return corev1.LocalObjectReferenceArray{&corev1.LocalObjectReferenceArgs{Name: b.registry.Metadata.Name()}}
 }
 
 // resources asks for memory and temporary storage in full (requests equal limits): a database that the kernel or the
