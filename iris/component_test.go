@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
 )
 
 // TestComponents_HaveAPolicyOrSayThatTheyNeedNone: default-deny would cut off pods of which nobody thought.
@@ -63,15 +65,9 @@ func unguarded(t *testing.T, objects []manifest, components []component) (checke
 	t.Helper()
 	var selectors []labels.Selector
 	for _, object := range objects {
-		if object.kind != "NetworkPolicy" || object.name == denyAllName {
-			continue
+		if object.kind == "NetworkPolicy" && object.name != denyAllName {
+			selectors = append(selectors, guarded(t, object))
 		}
-		policy := decode[networkingv1.NetworkPolicy](t, objects, object.kind, object.name)
-		selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
-		if err != nil {
-			t.Fatalf("selector of %s: %v", object.name, err)
-		}
-		selectors = append(selectors, selector)
 	}
 	for _, component := range components {
 		if component.isolated {
@@ -81,7 +77,7 @@ func unguarded(t *testing.T, objects []manifest, components []component) (checke
 	for _, object := range objects {
 		for _, pod := range podsIn(t, object.object) {
 			checked++
-			if !slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(pod) }) {
+			if !slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) }) {
 				forgotten = append(forgotten, object.kind+"/"+object.name)
 			}
 		}
@@ -89,22 +85,33 @@ func unguarded(t *testing.T, objects []manifest, components []component) (checke
 	return checked, forgotten
 }
 
-// podsIn returns the labels of all pods and templates of pods in an object, at whatever depth its kind has them.
-func podsIn(t *testing.T, node any) []labels.Set {
+// guarded selects the pods that a network policy is for.
+func guarded(t *testing.T, object manifest) labels.Selector {
+	t.Helper()
+	policy := decode[networkingv1.NetworkPolicy](t, []manifest{object}, object.kind, object.name)
+	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+	if err != nil {
+		t.Fatalf("selector of %s: %v", object.name, err)
+	}
+	return selector
+}
+
+// podsIn returns all pods and templates of pods in an object, at whatever depth its kind has them.
+func podsIn(t *testing.T, node any) []corev1.PodTemplateSpec {
 	t.Helper()
 	object, _ := node.(map[string]any)
 	if spec, _ := object["spec"].(map[string]any); spec["containers"] != nil {
-		var pod struct{ Metadata metav1.ObjectMeta }
-		content, err := json.Marshal(map[string]any{"metadata": object["metadata"]})
+		var pod corev1.PodTemplateSpec
+		content, err := json.Marshal(map[string]any{"metadata": object["metadata"], "spec": spec})
 		if err == nil {
-			err = json.Unmarshal(content, &pod)
+			err = yaml.UnmarshalStrict(content, &pod)
 		}
 		if err != nil {
-			t.Fatalf("read a pod's labels: %v", err)
+			t.Fatalf("read a pod: %v", err)
 		}
-		return []labels.Set{pod.Metadata.Labels}
+		return []corev1.PodTemplateSpec{pod}
 	}
-	var found []labels.Set
+	var found []corev1.PodTemplateSpec
 	for _, child := range object {
 		found = append(found, podsIn(t, child)...)
 	}

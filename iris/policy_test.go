@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
@@ -173,12 +172,17 @@ func TestPods_ArePodSecurityRestricted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			objects := manifests(t, mustRun(t, cfg))
-			database := decode[appsv1.Deployment](t, objects, "Deployment", deploymentName).Spec.Template
-			prePull := decode[appsv1.DaemonSet](t, objects, "DaemonSet", prePullName).Spec.Template
-			for pod, template := range map[string]corev1.PodTemplateSpec{"database": database, "pre-pull": prePull} {
-				if found := violations(t, template.ObjectMeta, template.Spec); len(found) > 0 {
-					t.Errorf("%s: %s", pod, strings.Join(found, ", "))
+			checked := 0
+			for _, object := range objects {
+				for _, pod := range podsIn(t, object.object) {
+					checked++
+					if found := violations(t, pod.ObjectMeta, pod.Spec); len(found) > 0 {
+						t.Errorf("%s %s: %s", object.kind, object.name, strings.Join(found, ", "))
+					}
 				}
+			}
+			if checked != len(cfg.components()) {
+				t.Errorf("%d kinds of pods of %d components were checked", checked, len(cfg.components()))
 			}
 		})
 	}

@@ -9,7 +9,9 @@ import (
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	appsv1 "k8s.io/api/apps/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"ha-iris/internal/testkit"
 )
@@ -162,10 +164,21 @@ func TestPod_WaitsForItsPolicies(t *testing.T) {
 	t.Parallel()
 	result := mustRun(t, community())
 	deployment := result.One(t, "kubernetes:apps/v1:Deployment", deploymentName)
-	for _, policy := range result.Find("kubernetes:networking.k8s.io/v1:NetworkPolicy") {
-		if !slices.Contains(deployment.RegisterRPC.GetDependencies(), policy.URN) {
-			t.Errorf("the pod can run before %s", policy.URN)
+	objects := manifests(t, result)
+	pod := decode[appsv1.Deployment](t, objects, "Deployment", deploymentName).Spec.Template.Labels
+	waits := 0
+	for _, object := range objects {
+		if object.kind != "NetworkPolicy" || !guarded(t, object).Matches(labels.Set(pod)) {
+			continue
 		}
+		waits++
+		policy := result.One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy", object.name)
+		if !slices.Contains(deployment.RegisterRPC.GetDependencies(), policy.URN) {
+			t.Errorf("the pod can run before %s", object.name)
+		}
+	}
+	if waits != 2 {
+		t.Errorf("%d policies are for the pod, want its own and %s", waits, denyAllName)
 	}
 }
 
