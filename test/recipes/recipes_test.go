@@ -2,7 +2,6 @@
 package recipes_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,15 +19,47 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 	if failure, want := c.passesAfterUpdate(test), "run: go test . -update"; !strings.Contains(failure, want) {
 		t.Errorf("the failure does not say %q:\n%s", want, failure)
 	}
-	for _, name := range []string{"Pulumi.yaml", "README.md"} {
-		content, err := os.ReadFile(filepath.Join(c.dir, name))
-		if err != nil {
-			t.Fatalf("read: %v", err)
-		}
-		if !bytes.Contains(content, []byte("storage.scratch")) {
-			t.Errorf("%s has no storage.scratch after the update", name)
-		}
-	}
+	c.wrote("Pulumi.yaml", "storage.scratch")
+	c.wrote("README.md", "storage.scratch")
+	c.didWhatTheRecipeSays("Add a configuration key", "cluster/config.go", "iris/config.go") // The other sections.
+	c.touchesAFew()
+}
+
+// "Add an output", with one of the database's.
+func TestRecipe_AddAnOutput(t *testing.T) {
+	t.Parallel()
+	c := newScratch(t)
+	c.edit("iris/iris.go", "\tSuperserverPort pulumi.IntOutput\n",
+		"\tSuperserverPort pulumi.IntOutput\n\t// Claim is made up.\n\tClaim pulumi.StringOutput\n")
+	c.edit("iris/iris.go", "\ti.Namespace, i.ServiceName = ",
+		"\ti.Claim = data.claim.Metadata.Name().Elem()\n\ti.Namespace, i.ServiceName = ")
+	c.edit("iris/iris.go", "\t\t\"portalUrl\": i.PortalURL,", "\t\t\"claim\": i.Claim, \"portalUrl\": i.PortalURL,")
+	c.edit("outputs.go", "type Outputs struct {\n",
+		"type Outputs struct {\n\t// Claim is the claim of the volume. Made up.\n\tClaim pulumi.StringOutput `pulumi:\"scratchClaim\"`\n")
+	c.edit("outputs.go", "\treturn &Outputs{\n", "\treturn &Outputs{\n\t\tClaim: database.Claim,\n")
+	test := c.compileTests(".", "-test.run=^(TestREADME_|TestProgram_KeepsTheInvariantsOnEveryTarget)/^existing")
+	c.passesAfterUpdate(test)
+	c.wrote("README.md", "scratchClaim")
+	c.didWhatTheRecipeSays("Add an output")
+	c.touchesAFew()
+}
+
+// "Add a component to iris/", with one that is made up.
+func TestRecipe_AddAComponent(t *testing.T) {
+	t.Parallel()
+	c := newScratch(t)
+	c.edit("iris/component.go", "[]component{c.database()}", "[]component{c.database(), scratchComponent()}")
+	const before = "\tif err := s.workload("
+	c.edit("iris/iris.go", before,
+		"\tif err := s.scratch(data.namespace, configuration, policies); err != nil {\n\t\treturn err\n\t}\n"+before)
+	c.add("testdata/component")
+
+	// Not the tests that need what is outside of the copy.
+	c.passesAfterUpdate(c.compileTests("iris", "-test.run=^(TestNew_|TestManifests_|TestComponent|TestPods?_|TestData_|TestScratch_)"))
+	c.didWhatTheRecipeSays("Add a component to iris/",
+		"iris/prepull.go", "iris/iris_test.go", "internal/survey/rights.go", // Take a key, and a kind of object that is new.
+	)
+	c.touchesAFew()
 }
 
 // "Add a cloud", with one that is made up.
@@ -71,6 +102,34 @@ func TestRecipe_AddAStorageDriver(t *testing.T) {
 	c.passesAfterUpdate(c.compileTests("storage"))
 	c.vet(".")
 	c.didWhatTheRecipeSays("Add a storage driver", "storage/nodeprep.go", "policy/check/data.go", "sandbox", "README.md")
+}
+
+// wrote expects that an update of generated files put a text into one.
+func (c *scratch) wrote(file, text string) {
+	c.t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.dir, file))
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	if !strings.Contains(string(content), text) {
+		c.t.Errorf("%s has no %s after the update", file, text)
+	}
+	c.changed = append(c.changed, file)
+}
+
+// touchesAFew fails when a recipe for what is added often changes more than three files beside tests and documentation: one
+// that describes the thing, one that chooses it, one that uses it.
+func (c *scratch) touchesAFew() {
+	c.t.Helper()
+	var product []string
+	for _, file := range c.changed {
+		if !strings.HasSuffix(file, "_test.go") && !strings.HasSuffix(file, ".md") {
+			product = append(product, file)
+		}
+	}
+	if len(product) > 3 || len(product) == 0 {
+		c.t.Errorf("the recipe changes %v, want one to three files", product)
+	}
 }
 
 // didWhatTheRecipeSays compares what a test did with the files that the recipe names: everything that it did, and nothing
