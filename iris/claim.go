@@ -72,7 +72,7 @@ const migrationPath = "to move the data, bring up a second stack with the new se
 // checkClaimChange refuses to exchange a protected volume for another one.
 func checkClaimChange(before, after claimIdentity, protect bool) error {
 	if !protect {
-		return nil // The data have been given up, in writing.
+		return nil // iris.protectData false gives the data up.
 	}
 	var refusals []error
 	for _, field := range []struct{ path, before, after string }{

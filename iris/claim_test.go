@@ -10,7 +10,7 @@ import (
 	"ha-iris/internal/guard"
 )
 
-func TestCheckClaimChange(t *testing.T) {
+func TestCheckClaimChange_RefusesAnotherVolumeWhileProtected(t *testing.T) {
 	t.Parallel()
 	volume := claimIdentity{Namespace: "iris", Name: claimName, StorageClass: "longhorn-iris", AccessMode: "ReadWriteOncePod"}
 	with := func(change func(*claimIdentity)) claimIdentity {
@@ -80,7 +80,7 @@ func expectRefusal(t *testing.T, err error, want []string) {
 	}
 }
 
-func TestCheckShrink(t *testing.T) {
+func TestCheckShrink_RefusesASmallerVolume(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		before, after string

@@ -33,8 +33,8 @@ func TestComponents_HaveAPolicyOrSayThatTheyNeedNone(t *testing.T) {
 	}
 }
 
-// TestComponents_AForgottenPolicyIsFound proves that the test above can fail, for every kind of object that has pods.
-func TestComponents_AForgottenPolicyIsFound(t *testing.T) {
+// TestComponents_WithoutAPolicyAreFound proves that the test above can fail, for every kind of object that has pods.
+func TestComponents_WithoutAPolicyAreFound(t *testing.T) {
 	t.Parallel()
 	pod := func(app string) map[string]any {
 		return map[string]any{
@@ -175,8 +175,8 @@ func TestComponent_SaysWhatItsPodsNeed(t *testing.T) {
 	}
 }
 
-// TestComponent_OutsideOfTheTableGetsNoPods: the policies are made for those in the table.
-func TestComponent_OutsideOfTheTableGetsNoPods(t *testing.T) {
+// TestComponent_GetsNoPodsOutsideOfTheTable: the policies are made for those in the table.
+func TestComponent_GetsNoPodsOutsideOfTheTable(t *testing.T) {
 	t.Parallel()
 	made := &policies{own: map[string][]pulumi.Resource{"database": nil}}
 	if _, err := made.template(component{name: "database"}, nil, nil); err != nil {

@@ -10,10 +10,10 @@ import (
 	"ha-iris/internal/pattern"
 )
 
-// The CPF merge file reaches IRIS in two halves that the pod's init container joins (workload.go): this one, from a
-// ConfigMap, without any secret, and the credentials (password.go), from a Secret. IRIS takes exactly one file
-// (ISC_CPF_MERGE_FILE). The first half ends inside [Startup], so that the second can go on with that section's
-// PasswordHash: nothing documents what IRIS does with a section that occurs twice.
+// The CPF merge file reaches IRIS in two halves that the pod's init container joins (containers.go): the settings, made
+// here, without any secret, from a ConfigMap, and the credentials and actions (password.go), from a Secret. IRIS takes
+// exactly one file (ISC_CPF_MERGE_FILE). The first half ends inside [Startup], so that the second can go on with that
+// section's PasswordHash: nothing documents what IRIS does with a section that occurs twice.
 
 const (
 	sectionConfig        = "config"

@@ -138,8 +138,8 @@ func TestMergeFile_JoinsTheHalves(t *testing.T) {
 	}
 }
 
-// TestMergeFile_IsNotHalf: a file that is missing leaves no merge file at all, and the pod does not start.
-func TestMergeFile_IsNotHalf(t *testing.T) {
+// TestMergeFile_IsNeverHalf: a file that is missing leaves no merge file at all, and the pod does not start.
+func TestMergeFile_IsNeverHalf(t *testing.T) {
 	t.Parallel()
 	settings, credentials, merge := t.TempDir(), t.TempDir(), t.TempDir()
 	testkit.WriteFile(t, filepath.Join(settings, mergeFile), "[Startup]\n")

@@ -81,8 +81,8 @@ func gatewayConf(cfg Config) string {
 }
 
 // webServerScript gives the image's own web server the password of CSPSystem. IRIS runs it after each start
-// (iris-main --after), where a failure would end the container: a portal that asks in vain is the smaller evil, so it
-// reports and succeeds. RELOAD=1 makes the web server read the file again within a minute (ADOCK 5.5.3).
+// (iris-main --after), where a failure would end the container. A database whose portal does not open is better than none, so
+// the script reports and succeeds. RELOAD=1 makes the web server read the file again within a minute (ADOCK 5.5.3).
 func webServerScript(cfg Config) string {
 	if cfg.usesWebGateway() {
 		return ""

@@ -1,5 +1,5 @@
 // Package iris runs one InterSystems IRIS instance that Kubernetes restarts wherever it can run, on a volume that follows
-// it. It knows neither the cluster's maker nor the storage's.
+// it. It names no cloud, and of the storage it knows the name of a class.
 //
 // Comments cite the vendor's documentation by the key of the book, as in docs.intersystems.com (KEY=ADOCK): ACLOUD
 // (Community Edition), ACMF (configuration merge), ADOCK (containers), ARES (memory), CLS (class reference), GCDI (data

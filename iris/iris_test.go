@@ -147,7 +147,7 @@ func TestNew_RegistersTheSameObjectsInPreviewAndUp(t *testing.T) {
 	}
 }
 
-func TestNew_InvalidConfigurationRegistersNothing(t *testing.T) {
+func TestNew_RegistersNothingOfAnInvalidConfiguration(t *testing.T) {
 	t.Parallel()
 	result := scenario{args: Args{Config: Config{}}}.run(t)
 	if result.err == nil {
@@ -158,8 +158,8 @@ func TestNew_InvalidConfigurationRegistersNothing(t *testing.T) {
 	}
 }
 
-// TestNew_OutputsAreUnknownInTheFirstPreview: an address that is not known yet must not look like one.
-func TestNew_OutputsAreUnknownInTheFirstPreview(t *testing.T) {
+// TestNew_LeavesOutputsUnknownInTheFirstPreview: an address that is not known yet must not look like one.
+func TestNew_LeavesOutputsUnknownInTheFirstPreview(t *testing.T) {
 	t.Parallel()
 	cfg := community(func(c *Config) {
 		c.Service.Type, c.Service.SourceRanges = LoadBalancer, []string{"203.0.113.0/24"}
@@ -173,8 +173,8 @@ func TestNew_OutputsAreUnknownInTheFirstPreview(t *testing.T) {
 	}
 }
 
-// TestNew_ChangesRollThePod: what IRIS reads only at its start has to restart it, and nothing else does.
-func TestNew_ChangesRollThePod(t *testing.T) {
+// TestNew_RollsThePodForWhatIsReadAtItsStart: what IRIS reads only at its start has to restart it, and nothing else does.
+func TestNew_RollsThePodForWhatIsReadAtItsStart(t *testing.T) {
 	t.Parallel()
 	template := func(cfg Config) string {
 		for _, object := range manifests(t, mustRun(t, cfg)) {
@@ -212,7 +212,7 @@ func TestNew_ChangesRollThePod(t *testing.T) {
 	}
 }
 
-func TestNew_ArchitectureChoosesNodes(t *testing.T) {
+func TestNew_ChoosesNodesByArchitecture(t *testing.T) {
 	t.Parallel()
 	objects := manifests(t, mustRun(t, community(func(c *Config) { c.Architecture = "arm64" })))
 	for kind, selector := range map[string]map[string]string{

@@ -20,7 +20,7 @@ const (
 	maxMergeFile = 1000 * 1024
 	// maxClients bounds a list that becomes rules of firewalls and policies: no cloud takes more per load balancer.
 	maxClients = 1000
-	// maxName is the longest name in an image's reference (distribution/reference), maxZone is more than any zone's name has.
+	// maxName is the longest name in an image's reference (distribution/reference), maxZone is more than any time zone's name has.
 	maxName, maxZone = 255, 64
 )
 

@@ -44,7 +44,7 @@ func TestPlanMemory_TakesWhatIsSet(t *testing.T) {
 	}
 }
 
-func TestMemory_SumThatDoesNotFitIsShown(t *testing.T) {
+func TestPlanMemory_ShowsASumThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	err := community(func(c *Config) { c.Memory, c.GlobalsMiB = "4Gi", 3072 }).Validate()
 	const want = `iris.memory: got "4Gi", want room for what is set (limit 4096 MiB): globals 3072 MiB + 8 % + ` +
@@ -54,7 +54,7 @@ func TestMemory_SumThatDoesNotFitIsShown(t *testing.T) {
 	}
 }
 
-func TestMemory_TooLittleForACacheIsRefused(t *testing.T) {
+func TestPlanMemory_RefusesTooLittleForACache(t *testing.T) {
 	t.Parallel()
 	err := community(func(c *Config) { c.Memory, c.GmheapKiB = "2Gi", 1_000_000 }).Validate()
 	if err == nil || !strings.Contains(err.Error(), "enough for a cache of 128 MiB") {

@@ -75,7 +75,7 @@ func (c Config) validateCPF(found *problems.List) {
 }
 
 func (r mergeRule) report(found *problems.List, change mergeChange, property mergeProperty, want string) {
-	// After a comma something else may begin, which is not for everybody.
+	// What stands after a comma may be another property, and a secret.
 	shown, _, _ := strings.Cut(strings.TrimLeft(property.value, ", "), ",")
 	switch {
 	case r.got == aValue && change.action:
@@ -140,7 +140,7 @@ func ownedRules() []mergeRule {
 			"the network policy know this port; for another port on the nodes set iris.service.portalNodePort", portal)},
 		mergeRule{object: "journal", property: "freezeonerror", want: only("FreezeOnError 1, or none: with 0 IRIS works on "+
 			"without a journal when the volume fails, and what it commits then is lost", "1")},
-		// A file that was merged counts as modified, and the question has nobody to answer it (RACS "Configuration Security").
+		// A file that was merged counts as modified, and in a pod nobody answers the question (RACS "Configuration Security").
 		mergeRule{object: "system", property: "*configurationsecurity", want: only("no ConfigurationSecurity: IRIS would ask "+
 			"for a password at each start and wait for it", "", "0", "n", "no", "false")},
 	)

@@ -9,8 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Names of the objects. They are the article's, and they are fixed instead of generated because people and runbooks use
-// them: kubectl logs deployment/iris, a client's iris-svc.iris.svc, the claim that a backup restores into.
+// Names of the objects. Those of the claim, the merge file, the Deployment and the Service are the article's. All are fixed
+// instead of generated because people and runbooks use them: kubectl logs deployment/iris, a client's iris-svc.iris.svc, the claim that a backup restores into.
 const (
 	claimName       = "iris-pvc"
 	mergeName       = "iris-cpf-merge"

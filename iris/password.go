@@ -15,7 +15,7 @@ import (
 
 // How the password reaches IRIS.
 //
-// The plaintext never does. This program computes the hash that IRIS stores, PBKDF2-HMAC-SHA512 with 10,000 rounds (the
+// IRIS gets its hash. This program computes the hash that IRIS stores, PBKDF2-HMAC-SHA512 with 10,000 rounds (the
 // formula is checked against public samples of the vendor's passwordhash tool in password_test.go), and puts it in the
 // half of the CPF merge file that comes from a Secret. IRIS merges that file at every start, before it accepts logins:
 //
@@ -24,6 +24,9 @@ import (
 //   - [Actions] ModifyUser sets the named accounts at every start. That is what makes a changed secret take effect, what
 //     covers CSPSystem, which has no role, and what removes the forced change at first login (ACMF 9.3). A Modify action
 //     on an account that does not exist does nothing (ACMF 4).
+//
+// The plaintext is for the web server, which logs in to IRIS as CSPSystem: a file of that Secret, mounted in the container
+// that the web server runs in (gateway.go). With the Community image's own one that is IRIS' container.
 //
 // iris-main's --password-file is not used: it works only while the default password is in place, or else shuts the
 // instance down again at every start (ADOCK 5.2.6), and it is reported to fail on 2026.2.

@@ -95,7 +95,7 @@ func TestCredentials_CoverEveryAccount(t *testing.T) {
 	}
 }
 
-func TestCheckPassword(t *testing.T) {
+func TestCheckPassword_SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for password, want := range map[string]string{
 		"SYS": "default password", "sys": "default password", "short": "5 characters",

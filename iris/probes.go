@@ -49,7 +49,8 @@ func aliveCommand() string {
 }
 
 const (
-	// startupPeriod is half of Kubernetes' default: what a probe comes late is downtime. A call takes milliseconds.
+	// startupPeriod is half of Kubernetes' default: the time from the start to the next probe is downtime. A call takes
+	// milliseconds.
 	startupPeriod = 5
 	// probeTimeout outlasts a stall of the volume when a replica dies, 8 s (Longhorn engine-replica-timeout).
 	probeTimeout = 10

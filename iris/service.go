@@ -40,7 +40,7 @@ func (s *scope) service(in *namespace, platform traits.Service) (*endpoint, erro
 		// Local keeps the client's address, which the NetworkPolicy checks, and makes the balancer's health check follow the
 		// one node that has the pod. Cluster would hide every client behind a node's address.
 		spec.ExternalTrafficPolicy = pulumi.String("Local")
-		// Never deleted with the cluster: it is a thing of the cloud's, which only the living cluster can give back.
+		// Never deleted with the cluster: the balancer is outside of it, and only a cluster that runs can remove it.
 		options = []pulumi.ResourceOption{pulumi.Parent(s.parent)}
 	}
 	// The provider waits for the pod as well as for the address.

@@ -84,7 +84,7 @@ func balanced(c *Config) {
 	c.Service.Type, c.Service.SourceRanges, c.Service.Superserver = LoadBalancer, []string{"203.0.113.0/24"}, true
 }
 
-func TestOutputs_OfALoadBalancerWithAnAddress(t *testing.T) {
+func TestOutputs_GiveTheLoadBalancersAddress(t *testing.T) {
 	t.Parallel()
 	tls := func(c *Config) { c.TLSSecret, c.WebGateway.Image = "portal-tls", gatewayImage }
 	endpointCases{
@@ -122,7 +122,7 @@ func TestOutputs_OfALoadBalancerWithAnAddress(t *testing.T) {
 	}.check(t)
 }
 
-func TestOutputs_OfALoadBalancerWithoutAnAddress(t *testing.T) {
+func TestOutputs_SayThatTheLoadBalancerHasNoAddressYet(t *testing.T) {
 	t.Parallel()
 	const waiting = "pending: the load balancer has no address yet; see: kubectl --namespace iris get service iris-svc"
 	endpointCases{
@@ -133,7 +133,7 @@ func TestOutputs_OfALoadBalancerWithoutAnAddress(t *testing.T) {
 	}.check(t)
 }
 
-func TestOutputs_OfOtherServices(t *testing.T) {
+func TestOutputs_GiveTheAddressOfOtherServices(t *testing.T) {
 	t.Parallel()
 	endpointCases{
 		"NodePort": {
@@ -149,7 +149,7 @@ func TestOutputs_OfOtherServices(t *testing.T) {
 	}.check(t)
 }
 
-func TestService_LoadBalancerIsClosedUnlessOpened(t *testing.T) {
+func TestService_IsClosedUnlessOpened(t *testing.T) {
 	t.Parallel()
 	args := Args{
 		Config: community(func(c *Config) {
@@ -188,7 +188,7 @@ func TestService_LoadBalancerIsClosedUnlessOpened(t *testing.T) {
 	}
 }
 
-func TestService_InternalNeedsAnAnnotationThatMeansIt(t *testing.T) {
+func TestService_RefusesInternalWithoutAnAnnotationForIt(t *testing.T) {
 	t.Parallel()
 	cfg := community(func(c *Config) {
 		c.Service = Service{Type: LoadBalancer, Internal: true, SourceRanges: []string{"10.0.0.0/8"}}
@@ -199,8 +199,8 @@ func TestService_InternalNeedsAnAnnotationThatMeansIt(t *testing.T) {
 	}
 }
 
-// TestService_PlatformAnnotationsAreForLoadBalancers: on another Service they could make a cloud build something.
-func TestService_PlatformAnnotationsAreForLoadBalancers(t *testing.T) {
+// TestService_TakesPlatformAnnotationsForLoadBalancersOnly: on another Service they could make a cloud build something.
+func TestService_TakesPlatformAnnotationsForLoadBalancersOnly(t *testing.T) {
 	t.Parallel()
 	args := Args{Config: community(), Service: traits.Service{Annotations: map[string]string{"example.com/class": "platform"}}}
 	result := scenario{args: args}.run(t)

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-func TestParseSize(t *testing.T) {
+func TestParseSize_TakesANumberWithAUnit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{
 		"20Gi": 20 * gib, "0.5Gi": gib / 2, "1536Mi": 1536 * mib, "10G": 10_000_000_000, "1Ti": 1024 * gib,
@@ -45,7 +45,7 @@ func FuzzParseSize(f *testing.F) {
 	})
 }
 
-func TestParseCores(t *testing.T) {
+func TestParseCores_TakesThousandths(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{"2": 2000, "1.5": 1500, "500m": 500, "0.001": 1, "1000m": 1000} {
 		got, err := parseCores(text)

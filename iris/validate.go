@@ -18,7 +18,7 @@ const (
 	minSize = 5 * gib
 	// minMemory is where the memory rule still leaves a usable cache.
 	minMemory = 3 * gib / 2
-	// maxGrace covers the longest stop in order that IRIS allows itself unasked: 300 s, and 30 s more for processes to
+	// maxGrace covers the longest stop in order that IRIS allows itself by default: 300 s, and 30 s more for processes to
 	// leave shared memory (RACS ShutdownTimeout, GSA).
 	maxGrace      = 360
 	minGrace      = 10

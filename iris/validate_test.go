@@ -152,12 +152,12 @@ func ownedOf(section, key string) func(*Config) { return cpfOf(section, key, "1"
 
 func actionOf(action string) func(*Config) { return func(c *Config) { c.Actions = []string{action} } }
 
-func TestValidate_Accepts(t *testing.T) {
+func TestValidate_AcceptsWhatIsUnusual(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
 		"a build tag":          func(c *Config) { c.Image = "registry.example.com:5000/mirror/iris-community:2026.1.0.234.1" },
 		"a digest without tag": func(c *Config) { c.Image = "iris-community@sha256:" + strings.Repeat("ab", 32) },
-		"everybody, in writing": func(c *Config) {
+		"everybody": func(c *Config) {
 			c.Service = Service{Type: LoadBalancer, SourceRanges: []string{"0.0.0.0/0", "::/0"}}
 		},
 		"POSIX time zone":     func(c *Config) { c.TimeZone = "JST-9" },

@@ -20,7 +20,7 @@ const (
 	// damaged instance (ADOCK 5.4.3).
 	dataMount     = "/external"
 	dataDirectory = dataMount + "/iris"
-	// Outside the data volume: nested in it, the kubelet would create root's directories there.
+	// Outside the data volume: nested in it, the kubelet would create directories there that belong to root.
 	mergeDir      = "/run/ha-iris/merge"
 	settingsDir   = "/run/ha-iris/settings"
 	credentialDir = "/run/ha-iris/credentials"
@@ -154,8 +154,8 @@ func (c Config) tolerations() corev1.TolerationArray {
 	return tolerations
 }
 
-// resources asks for memory and temporary storage in full (requests equal limits): a database that the kernel or the
-// kubelet may evict for being over its request is no highly available one. Processor time may exceed the request, so that
+// resources asks for memory and temporary storage in full (requests equal limits), because a pod that uses more than its
+// request is among the first to be evicted when a node runs short. Processor time may exceed the request, so that
 // a recovery can use what is idle.
 func resources(cpu, cpuLimit, memory, ephemeral string) *corev1.ResourceRequirementsArgs {
 	return &corev1.ResourceRequirementsArgs{
