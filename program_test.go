@@ -110,7 +110,6 @@ func TestProgram_KeepsTheInvariantsOnEveryTarget(t *testing.T) {
 				if err := recorder.CheckInvariants(); err != nil {
 					t.Error(err)
 				}
-				testkit.Golden(t, "resources-"+name+".golden", recorder.Golden())
 				checkPassword(t, recorder)
 				checkProtection(t, recorder)
 				checkLifetime(t, recorder, name)

@@ -119,14 +119,6 @@ func forEachTarget(t *testing.T, check func(t *testing.T, name string, target ta
 	}
 }
 
-func TestEveryTargetRegistersWhatWasReviewed(t *testing.T) {
-	t.Parallel()
-	forEachTarget(t, func(t *testing.T, name string, _ target, r result) {
-		t.Helper()
-		testkit.Golden(t, "resources/"+name+".txt", r.Golden())
-	})
-}
-
 func TestEveryTargetKeepsTheInvariants(t *testing.T) {
 	t.Parallel()
 	forEachTarget(t, func(t *testing.T, _ string, target target, r result) {

@@ -71,6 +71,7 @@ func (e *engine) RegisterResource(_ context.Context, in *pulumirpc.RegisterResou
 
 // ReadResource answers for an object that the program does not own, as if it were there.
 func (e *engine) ReadResource(_ context.Context, in *pulumirpc.ReadResourceRequest) (*pulumirpc.ReadResourceResponse, error) {
+	e.recorder.recordRead(in)
 	read := resource.PropertyMap{}
 	if !e.recorder.isPreview() {
 		read["metadata"] = resource.NewObjectProperty(resource.PropertyMap{"uid": resource.NewStringProperty("uid-of-" + in.GetId())})
@@ -85,8 +86,13 @@ func (e *engine) ReadResource(_ context.Context, in *pulumirpc.ReadResourceReque
 	return &pulumirpc.ReadResourceResponse{Urn: urn(args), Properties: object}, nil
 }
 
-// RegisterResourceOutputs accepts a component's outputs.
-func (*engine) RegisterResourceOutputs(context.Context, *pulumirpc.RegisterResourceOutputsRequest) (*emptypb.Empty, error) {
+// RegisterResourceOutputs records a component's outputs, which for the stack are those that users see.
+func (e *engine) RegisterResourceOutputs(_ context.Context, in *pulumirpc.RegisterResourceOutputsRequest) (*emptypb.Empty, error) {
+	outputs, err := plugin.UnmarshalProperties(in.GetOutputs(), keepAll())
+	if err != nil {
+		return nil, fmt.Errorf("read outputs of %s: %w", in.GetUrn(), err)
+	}
+	e.recorder.recordOutputs(in.GetUrn(), outputs)
 	return &emptypb.Empty{}, nil
 }
 
@@ -101,10 +107,12 @@ func (e *engine) Invoke(_ context.Context, in *pulumirpc.ResourceInvokeRequest) 
 	if err != nil {
 		return nil, fmt.Errorf("read arguments of %s: %w", in.GetTok(), err)
 	}
+	call := pulumi.MockCallArgs{Token: in.GetTok(), Args: args, Provider: in.GetProvider()}
+	e.recorder.recordCall(call)
 	if e.recorder.Invoke == nil {
 		return nil, fmt.Errorf("unexpected provider function %s", in.GetTok())
 	}
-	result, err := e.recorder.Invoke(pulumi.MockCallArgs{Token: in.GetTok(), Args: args, Provider: in.GetProvider()})
+	result, err := e.recorder.Invoke(call)
 	if err != nil {
 		return nil, err
 	}

@@ -13,12 +13,15 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
 const (
 	organization = "organization" // What a self-managed backend calls it.
 	project      = "ha-iris"
 	stack        = "test"
+
+	stashType = "pulumi:index:Stash" // Where the program keeps a random number.
 )
 
 // Registration is one resource as the program registered it.
@@ -45,6 +48,9 @@ type Recorder struct {
 	mu            sync.Mutex
 	preview       bool
 	registrations []Registration
+	reads         []*pulumirpc.ReadResourceRequest
+	calls         []pulumi.MockCallArgs
+	outputs       map[string]resource.PropertyMap // By the URN of the component.
 }
 
 // record keeps a registration and returns the id and the outputs that the resource would get.
@@ -54,7 +60,7 @@ func (r *Recorder) record(args pulumi.MockResourceArgs) (string, resource.Proper
 	preview := r.preview
 	r.mu.Unlock()
 	outputs := args.Inputs.Copy()
-	if args.TypeToken == "pulumi:index:Stash" {
+	if args.TypeToken == stashType {
 		outputs["output"] = outputs["input"] // Of the engine itself, and known in previews too.
 	}
 	if !args.Custom || preview {
@@ -66,6 +72,27 @@ func (r *Recorder) record(args pulumi.MockResourceArgs) (string, resource.Proper
 		}
 	}
 	return args.Name + "-id", outputs
+}
+
+func (r *Recorder) recordRead(read *pulumirpc.ReadResourceRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads = append(r.reads, read)
+}
+
+func (r *Recorder) recordCall(call pulumi.MockCallArgs) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, call)
+}
+
+func (r *Recorder) recordOutputs(urn string, outputs resource.PropertyMap) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.outputs == nil {
+		r.outputs = map[string]resource.PropertyMap{}
+	}
+	r.outputs[urn] = outputs
 }
 
 func (r *Recorder) isPreview() bool {
@@ -144,19 +171,6 @@ func urn(args pulumi.MockResourceArgs) string {
 		return string(resource.NewURN(stack, project, "", tokens.Type(args.TypeToken), args.Name))
 	}
 	return string(resource.NewURN(stack, project, parent.QualifiedType(), tokens.Type(args.TypeToken), args.Name))
-}
-
-// Golden lists the registrations as "type name", one a line: what a reviewer sees when a change adds or drops something.
-func (r *Recorder) Golden() string {
-	var lines []string
-	for _, registration := range r.Registrations() {
-		if registration.TypeToken == string(resource.RootStackType) {
-			continue
-		}
-		lines = append(lines, registration.TypeToken+" "+registration.Name)
-	}
-	sort.Strings(lines)
-	return strings.Join(lines, "\n") + "\n"
 }
 
 // CheckInvariants returns every violation of the rules that hold for any target.
