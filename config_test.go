@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"ha-iris/cluster"
+	"ha-iris/internal/problems"
 	"ha-iris/internal/testkit"
 )
 
@@ -103,11 +105,28 @@ func TestLoadConfig_RefusesABadCluster(t *testing.T) {
 		"disk too small for a copy": {map[string]string{
 			"cluster": `{"cloud":"gke","dataDiskGiB":100}`, "iris": `{"size":"90Gi"}`, "kubeconfig": "",
 		}, []string{"cluster.dataDiskGiB: got 100, want at least 129: each node holds a whole copy of iris.size (90Gi), and Longhorn uses 70 %"}},
+		"disk of its own too small for a copy": {map[string]string{
+			"cluster": `{"cloud":"eks","dataDiskGiB":100}`, "iris": `{"size":"91Gi"}`, "kubeconfig": "",
+		}, []string{"cluster.dataDiskGiB: got 100, want at least 102: each node holds a whole copy of iris.size (91Gi), and Longhorn uses 90 %"}},
 		"setting of another cloud": {
 			map[string]string{"cluster": `{"cloud":"eks","network":"vpc"}`, "kubeconfig": ""},
 			[]string{"cluster.network: got a value, want nothing with cloud eks: it is a setting of gke"},
 		},
 	}.areRefused(t)
+}
+
+// A copy that just fits is no mistake: 90 % of a disk of its own, 70 % of one that it shares with the system.
+func TestValidate_TakesADiskThatHasRoomForACopy(t *testing.T) {
+	t.Parallel()
+	for cloud, size := range map[cluster.Cloud]string{cluster.EKS: "90Gi", cluster.AKS: "70Gi", cluster.GKE: "70Gi"} {
+		cfg := defaultConfig()
+		cfg.Cluster.Cloud, cfg.Cluster.DataDiskGiB, cfg.IRIS.Size = cloud, 100, size
+		var found problems.List
+		cfg.validateDisk(&found)
+		if err := found.Err(); err != nil {
+			t.Errorf("%s: %v", cloud, err)
+		}
+	}
 }
 
 func checkRefused(t *testing.T, options testkit.Options, words []string) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"sigs.k8s.io/yaml"
 )
@@ -103,6 +104,11 @@ func (r Registration) reviewed() map[string]any {
 
 func reviewedRead(read *pulumirpc.ReadResourceRequest) map[string]any {
 	content := map[string]any{"id": read.GetId(), "parent": short(read.GetParent())}
+	properties, err := plugin.UnmarshalProperties(read.GetProperties(), keepAll())
+	if err != nil {
+		properties = resource.PropertyMap{"error": resource.NewStringProperty(err.Error())} // Seen in the comparison.
+	}
+	set(content, "inputs", reviewedObject(properties))
 	set(content, "provider", short(read.GetProvider()))
 	set(content, "dependsOn", shortSorted(read.GetDependencies()))
 	set(content, "additionalSecretOutputs", read.GetAdditionalSecretOutputs())

@@ -1,0 +1,68 @@
+package cluster
+
+import (
+	"testing"
+)
+
+// Where an API server keeps the networks that may reach it. Each cloud takes none for "the internet".
+func TestAPIServerAdmitsTheSourceRangesOnly(t *testing.T) {
+	t.Parallel()
+	ranges := []string{"203.0.113.0/24", "198.51.100.7/32"}
+	for cloud, control := range map[Cloud]struct {
+		typeToken string
+		want      map[string]any
+	}{
+		AKS: {aksType, map[string]any{"apiServerAccessProfile.authorizedIPRanges": ranges}},
+		EKS: {eksType, map[string]any{"vpcConfig.publicAccessCidrs": ranges}},
+		GKE: {gkeType, map[string]any{
+			"masterAuthorizedNetworksConfig.cidrBlocks[0].cidrBlock": ranges[0],
+			"masterAuthorizedNetworksConfig.cidrBlocks[1].cidrBlock": ranges[1],
+			// Otherwise everybody's machines in Google's cloud are admitted too.
+			"masterAuthorizedNetworksConfig.gcpPublicCidrsAccessEnabled": false,
+		}},
+	} {
+		t.Run(string(cloud), func(t *testing.T) {
+			t.Parallel()
+			cfg := valid(cloud)
+			cfg.APIServerSourceRanges = ranges
+			assertInputs(t, provide(cfg, false).mustSucceed(t).One(t, control.typeToken, "ha-iris-test"), control.want)
+		})
+	}
+}
+
+func TestProvidersActAsConfigured(t *testing.T) {
+	t.Parallel()
+	azure, amazon, google := valid(AKS), valid(EKS), valid(GKE)
+	azure.Subscription = "00000000-0000-0000-0000-000000000001"
+	amazon.AssumeRoleARN = "arn:aws:iam::123456789012:role/deployer"
+	for typeToken, test := range map[string]struct {
+		cfg  Config
+		want map[string]any
+	}{
+		"pulumi:providers:azure-native": {azure, map[string]any{"location": "westeurope", "subscriptionId": azure.Subscription}},
+		"pulumi:providers:aws":          {amazon, map[string]any{"region": "eu-west-1", "assumeRole.roleArn": amazon.AssumeRoleARN}},
+		"pulumi:providers:gcp":          {google, map[string]any{"region": "europe-west1", "project": "acme-databases"}},
+	} {
+		t.Run(typeToken, func(t *testing.T) {
+			t.Parallel()
+			assertInputs(t, provide(test.cfg, false).mustSucceed(t).One(t, typeToken, "cluster"), test.want)
+		})
+	}
+}
+
+// What mounts a ConfigMap or a Secret would be without it while it is replaced.
+func TestKubernetesProviderChangesConfigMapsAndSecretsInPlace(t *testing.T) {
+	t.Parallel()
+	for _, cloud := range []Cloud{AKS, EKS, GKE} {
+		assertInputs(t, provide(valid(cloud), false).mustSucceed(t).One(t, kubernetesType, "cluster"), map[string]any{
+			"enableConfigMapMutable": "true", "enableSecretMutable": "true", "enableServerSideApply": "true",
+		})
+	}
+}
+
+// Google's default data path takes network policies and ignores them, and it cannot be changed on a running cluster.
+func TestGKEEnforcesNetworkPolicies(t *testing.T) {
+	t.Parallel()
+	control := provide(valid(GKE), false).mustSucceed(t).One(t, gkeType, "ha-iris-test")
+	assertInputs(t, control, map[string]any{"datapathProvider": "ADVANCED_DATAPATH", "networkingMode": "VPC_NATIVE"})
+}
