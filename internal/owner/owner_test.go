@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -239,5 +240,73 @@ func TestPluralIsThatOfKubernetes(t *testing.T) {
 		if got := plural(kind); got != want.Resource {
 			t.Errorf("%s: got %s, want %s", kind, got, want.Resource)
 		}
+	}
+}
+
+// A wrong path is answered like an object that is not there, which is then taken over.
+func TestPathIsWhereTheAPIServerHasTheObject(t *testing.T) {
+	t.Parallel()
+	for want, object := range map[string]Object{
+		"/api/v1/namespaces/iris":                                   namespace,
+		"/api/v1/namespaces/iris/persistentvolumeclaims/iris-pvc":   claim,
+		"/apis/storage.k8s.io/v1/storageclasses/longhorn-iris":      class,
+		"/apis/storage.k8s.io/v1/csidrivers/driver.longhorn.io":     driver,
+		"/apis/apps/v1/namespaces/iris/deployments/iris":            {APIVersion: "apps/v1", Kind: "Deployment", Namespace: "iris", Name: "iris"},
+		"/apis/networking.k8s.io/v1/namespaces/a/networkpolicies/b": {APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: "a", Name: "b"},
+	} {
+		if got := object.path(); got != want {
+			t.Errorf("%s: got %s, want %s", object, got, want)
+		}
+	}
+}
+
+// Whichever comes last, the number or the last declaration: without the one everything is somebody else's, without the other
+// what is in the way is not seen.
+func TestLookWaitsForTheNumberAndForEveryDeclaration(t *testing.T) {
+	t.Parallel()
+	server := &apiServer{objects: map[string]map[string]any{
+		namespace.path(): annotated(OwnerAnnotation, us.number),
+		claim.path():     annotated(OwnerAnnotation, "ffff"),
+	}}
+	cluster := server.start(t)
+	for name, last := range map[string]func(*Stack){
+		"the number": func(s *Stack) { s.knownNumber <- us.number },
+		"a declaration": func(s *Stack) {
+			s.declare(declaration{Object: claim})
+			s.Complete()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &Stack{name: us.name, cluster: cluster, knownNumber: make(chan string, 1), complete: make(chan struct{})}
+			s.declare(declaration{Object: namespace})
+			if name == "the number" {
+				s.declare(declaration{Object: claim})
+				s.Complete()
+			} else {
+				s.knownNumber <- us.number
+			}
+			found := make(chan findings)
+			go func() { found <- s.look() }()
+			select {
+			case early := <-found:
+				t.Fatalf("did not wait, and found %+v", early)
+			case <-time.After(100 * time.Millisecond): // Long enough for one that does not wait to have asked.
+			}
+			last(s)
+			got := <-found
+			if got.err != nil || len(got.list) != 1 || got.list[0].Object != claim {
+				t.Errorf("got %+v, want the claim alone", got)
+			}
+		})
+	}
+}
+
+func TestObjectsWithoutAPlainNameAreNotMarked(t *testing.T) {
+	t.Parallel()
+	metadata := &metav1.ObjectMetaArgs{Namespace: pulumi.String("iris")}
+	object, marked := (&Stack{name: us.name}).mark("kubernetes:core/v1:Service", &corev1.ServiceArgs{Metadata: metadata}, Part{})
+	if marked || metadata.Annotations != nil {
+		t.Errorf("marked %t: %v", marked, object)
 	}
 }
