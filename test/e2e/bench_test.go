@@ -3,21 +3,28 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"ha-iris/test/e2e/evidence"
 )
 
 // TestBench_MeasuresWhatThePageShows runs the benchmark once, quickly: that it works and measures everything. How fast
 // this machine is, no test can judge.
 func TestBench_MeasuresWhatThePageShows(t *testing.T) {
+	var progress bytes.Buffer
+	kept.Of(t).Add("bench", func(dir string) error { return evidence.Write(dir, "bench.log", progress.Bytes()) })
 	command := exec.CommandContext(t.Context(), "make", "bench", "BENCH=--cold=false --runs 1 --json")
 	command.Dir = repository
-	command.Stderr = os.Stderr
+	command.Stderr = io.MultiWriter(os.Stderr, &progress)
 	printed, err := command.Output()
+	progress.Write(printed)
 	if err != nil {
 		t.Fatalf("run the benchmark: %v\n%s", err, printed)
 	}

@@ -125,16 +125,7 @@ func (c cloud) run(t *testing.T, tools string) {
 // startSandbox starts a cluster of the cloud's own: what is in it goes with the cloud's cluster and is not deleted.
 func (c cloud) startSandbox(t *testing.T) sandbox {
 	t.Helper()
-	name := "e2e-" + c.name
-	on, err := startSandbox(name, "--load-balancer", c.balancer)
-	if err != nil {
-		t.Fatalf("start sandbox: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := stopSandbox(name, !t.Failed()); err != nil {
-			t.Errorf("stop sandbox: %v", err)
-		}
-	})
+	on := ownSandbox(t, "e2e-"+c.name, "--load-balancer", c.balancer)
 	// What the clouds' node pools put on their nodes.
 	on.kubectl(t, "label", "nodes", "--all", "node.longhorn.io/create-default-disk=true")
 	return on
@@ -277,6 +268,7 @@ func (c cloud) checkDestroy(t *testing.T, s *stack, api *standin.Clouds, cfg con
 	if output, err := s.cli("destroy", "--yes"); err == nil || !strings.Contains(output, "protect") {
 		t.Errorf("a destroy of protected data: %v\n%s", err, output)
 	}
+	s.kept.Take()
 	s.configure(cfg.set("iris.protectData", false))
 	s.up()
 	api.ForgetJournal()

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ha-iris/test/e2e/evidence"
 )
 
 // Set once by TestMain.
@@ -22,6 +24,8 @@ var (
 	program, consumer string
 	// shared is the sandbox of the tests that need nothing special of it.
 	shared sandbox
+	// kept is where failed tests leave what there is to look at.
+	kept *evidence.Store
 )
 
 // sandbox is a running cluster on this machine, as `sandbox up --json` describes it.
@@ -44,6 +48,7 @@ func run(m *testing.M) (code int, err error) {
 	if repository, err = filepath.Abs(filepath.Join("..", "..")); err != nil {
 		return 1, fmt.Errorf("find the repository: %w", err)
 	}
+	kept = evidence.NewStore(filepath.Join(repository, ".local", "e2e"))
 	dir, err := os.MkdirTemp("", "ha-iris-e2e-")
 	if err != nil {
 		return 1, fmt.Errorf("make directory: %w", err)
@@ -104,7 +109,24 @@ func startSandbox(name string, args ...string) (sandbox, error) {
 	return started, nil
 }
 
-// stopSandbox stops a cluster. Without purge its files stay, the logs among them, for whoever looks into a failure.
+// ownSandbox starts a cluster that is the test's own.
+func ownSandbox(t *testing.T, name string, args ...string) sandbox {
+	t.Helper()
+	kept.Of(t)
+	on, err := startSandbox(name, args...)
+	if err != nil {
+		t.Fatalf("start sandbox: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := stopSandbox(name, !t.Failed()); err != nil {
+			t.Errorf("stop sandbox: %v", err)
+		}
+	})
+	on.keep(t)
+	return on
+}
+
+// stopSandbox stops a cluster. Without purge its objects stay: sandbox up brings a failed test's cluster back.
 func stopSandbox(name string, purge bool) error {
 	command := exec.Command("sandbox", "down", "--name", name, fmt.Sprintf("--purge=%t", purge))
 	command.Dir = repository

@@ -216,19 +216,12 @@ func TestOwnership_NamespaceThatWasGivenToTheStack(t *testing.T) {
 // TestOwnership_ClusterMadeAnewIsNoticed is a sandbox that is deleted and started again under its name, state kept.
 func TestOwnership_ClusterMadeAnewIsNoticed(t *testing.T) {
 	const name = "anew"
-	on, err := startSandbox(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := stopSandbox(name, !t.Failed()); err != nil {
-			t.Error(err)
-		}
-	}()
+	on := ownSandbox(t, name)
 	s, c := newStack(t, name), baseConfig(on)
 	s.configure(c)
 	s.up()
-	if on, err = startSandbox(name); err != nil { // It purges first.
+	on, err := startSandbox(name) // It purges first.
+	if err != nil {
 		t.Fatal(err)
 	}
 	refusedOutright(t, s, c, "another cluster than the one that the stack is on", "--refresh", "pulumi stack init")

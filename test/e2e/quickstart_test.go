@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -46,8 +47,10 @@ func TestQuickStart_DoesWhatTheREADMESays(t *testing.T) {
 		t.Fatal("the quick start does not show the outputs")
 	}
 
+	left := kept.Of(t)
 	w := &walk{t: t, dir: newCheckout(t)}
 	t.Cleanup(w.stop)
+	left.Add("walk", w.keep)
 	claim := ""
 	for _, line := range commands {
 		command := bare(line)
@@ -108,10 +111,25 @@ func bare(line string) string { return trailingHash.ReplaceAllString(strings.Tri
 type walk struct {
 	t   *testing.T
 	dir string
+	// printed is what all commands printed.
+	printed strings.Builder
 }
 
-// run runs a command line as a newcomer's shell does: none of the variables and tools that this test was started with.
+// run runs a command and fails the test when the command fails.
 func (w *walk) run(command string) string {
+	w.t.Helper()
+	start := time.Now()
+	output, err := w.try(command)
+	w.t.Logf("%s took %.1f s\n%s", command, time.Since(start).Seconds(), output)
+	_, _ = fmt.Fprintf(&w.printed, "$ %s\n%s\n", command, output)
+	if err != nil {
+		w.t.Fatalf("%s: %v", command, err)
+	}
+	return output
+}
+
+// try runs a command line as a newcomer's shell does: none of the variables and tools that this test was started with.
+func (w *walk) try(command string) (string, error) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), walkTimeout)
 	defer cancel()
@@ -129,13 +147,11 @@ func (w *walk) run(command string) string {
 			shell.Env = append(shell.Env, variable)
 		}
 	}
-	start := time.Now()
 	output, err := shell.CombinedOutput()
-	w.t.Logf("%s took %.1f s\n%s", command, time.Since(start).Seconds(), output)
 	if err != nil {
-		w.t.Fatalf("%s: %v", command, err)
+		return string(output), fmt.Errorf("run %s: %w", command, err)
 	}
-	return string(output)
+	return string(output), nil
 }
 
 // checkOutputs compares the last table with the README's; addresses differ from machine to machine.

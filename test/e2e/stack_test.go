@@ -20,6 +20,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"sigs.k8s.io/yaml"
+
+	"ha-iris/test/e2e/evidence"
 )
 
 const (
@@ -79,8 +81,11 @@ func (c config) set(path string, value any) config {
 // stack is one stack of the program on the real engine, with state and settings of its own.
 type stack struct {
 	auto.Stack
-	t   *testing.T
-	dir string
+	t    *testing.T
+	dir  string
+	kept *evidence.Test
+	// printed is what the last operation of each kind printed, by the name of a file.
+	printed map[string]string
 }
 
 // project is a Pulumi program to run.
@@ -94,12 +99,14 @@ type project struct {
 // newStack makes a stack of ha-iris with a state of its own.
 func newStack(t *testing.T, name string, env ...string) *stack {
 	t.Helper()
+	kept.Of(t) // Before the first directory.
 	return newStackOf(t, project{file: filepath.Join(repository, "Pulumi.yaml"), program: program, state: t.TempDir()}, name, env...)
 }
 
 // newStackOf makes a stack of a program in a directory of its own.
 func newStackOf(t *testing.T, p project, name string, env ...string) *stack {
 	t.Helper()
+	left := kept.Of(t)
 	dir := t.TempDir()
 	p.write(t, dir)
 	variables := map[string]string{
@@ -118,7 +125,12 @@ func newStackOf(t *testing.T, p project, name string, env ...string) *stack {
 	if err != nil {
 		t.Fatalf("create stack: %v", err)
 	}
-	return &stack{Stack: created, t: t, dir: dir}
+	s := &stack{Stack: created, t: t, dir: dir, kept: left, printed: map[string]string{}}
+	if !left.Has(sandboxEvidence) {
+		shared.keep(t)
+	}
+	left.Add(name, s.keep)
+	return s
 }
 
 // write copies the project file and points it at the binary.
@@ -249,6 +261,7 @@ func (s *stack) cli(args ...string) (string, error) {
 func (s *stack) plan() (string, error) {
 	s.t.Helper()
 	planned, err := s.runCLI((*exec.Cmd).Output, "preview", "--json", "--show-sames")
+	s.printed["preview.json"] = planned
 	if strings.Contains(planned, password) {
 		s.t.Error("the password is in the JSON of a preview")
 	}
@@ -257,7 +270,11 @@ func (s *stack) plan() (string, error) {
 
 func (s *stack) runCLI(run func(*exec.Cmd) ([]byte, error), args ...string) (string, error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), operationTimeout)
+	return s.runCLIFor(s.t.Context(), run, args...)
+}
+
+func (s *stack) runCLIFor(ctx context.Context, run func(*exec.Cmd) ([]byte, error), args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	output, err := run(s.command(ctx, args...))
 	if err != nil {
@@ -280,6 +297,7 @@ func (s *stack) command(ctx context.Context, args ...string) *exec.Cmd {
 // check logs an operation's output and fails the test when the password is in it.
 func (s *stack) check(operation, log string, start time.Time) {
 	s.t.Helper()
+	s.printed[strings.ReplaceAll(operation, " ", "-")+".log"] = log
 	s.t.Logf("%s took %.1f s\n%s", operation, time.Since(start).Seconds(), log)
 	if strings.Contains(log, password) {
 		s.t.Errorf("the password is in the output of %s", operation)
@@ -306,6 +324,7 @@ func (s *stack) state() []apitype.ResourceV3 {
 // destroyEverything leaves the sandbox empty for the next test, whatever state this one ended in.
 func (s *stack) destroyEverything(c config) {
 	s.t.Helper()
+	s.kept.Take()
 	s.configure(c.set("iris.protectData", false))
 	s.up()
 	if err := s.tryDestroy(); err != nil {
