@@ -187,7 +187,7 @@ e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API
 .PHONY: ci-preview
 ci-preview: sandbox-up stack ## Previews ENV as pull requests do and refuses what exposes or loses something
 	pulumi preview --json --show-sames --stack $(STACK) > $(LOCAL)/preview-$(STACK).json || { cat $(LOCAL)/preview-$(STACK).json; exit 1; }
-	go run ./policy $(if $(filter dev,$(STACK)),--allow 'unprotected-data=urn:pulumi:dev::*') $(LOCAL)/preview-$(STACK).json
+	go run ./ops/policy $(if $(filter dev,$(STACK)),--allow 'unprotected-data=urn:pulumi:dev::*') $(LOCAL)/preview-$(STACK).json
 
 # Options for make bench.
 BENCH :=

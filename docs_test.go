@@ -54,7 +54,7 @@ func documents(t *testing.T) map[string]string {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != "." && strings.HasPrefix(entry.Name(), "."):
+		case entry.IsDir() && path != "." && path != ".github" && strings.HasPrefix(entry.Name(), "."):
 			return filepath.SkipDir // What make writes, and git's own.
 		case filepath.Ext(path) == ".md":
 			texts[filepath.ToSlash(path)] = readText(t, path)
@@ -69,7 +69,7 @@ func documents(t *testing.T) map[string]string {
 
 // isForUsers says whether a page is about running this program, and not about changing it or about another one.
 func isForUsers(page string) bool {
-	return page == "README.md" || page == "SECURITY.md" || strings.HasPrefix(page, "docs/")
+	return page == "README.md" || page == ".github/SECURITY.md" || strings.HasPrefix(page, "docs/")
 }
 
 func readText(t *testing.T, path string) string {
@@ -260,7 +260,7 @@ func commandsRun() map[string]proof {
 	all := proof{"Makefile", "\ntest: lint unit e2e "}
 	unit := proof{"Makefile", "\n\tgo test ./...\n"}
 	walk := proof{quickStartTest, "TestQuickStart_DoesWhatTheREADMESays"}
-	policy := proof{"policy/main_test.go", `[]string{"--help"}`}
+	policy := proof{"ops/policy/main_test.go", `[]string{"--help"}`}
 	consumer := proof{quickStartTest, `"examples/consumer/README.md", "## On this machine"`}
 	pullRequests := proof{quickStartTest, `"README.md", "## Environments and pull requests"`}
 	// Without the cold build, which takes minutes and is no more than a go build.
@@ -277,14 +277,14 @@ func commandsRun() map[string]proof {
 		"go test ./...":              unit,
 		"go test ./iris":             unit,
 		"go test . -update":          {"test/recipes/recipes_test.go", "run: go test . -update"},
-		"go run ./policy":            policy,
+		"go run ./ops/policy":        policy,
 		"go run ./test/bench --help": {"test/bench/main_test.go", `[]string{"--help"}`},
 		"make tools":                 {"Makefile", "\ne2e: tools "},
 		"make bench":                 bench,
 		"go test -tags e2e -count=1 -v -run TestLifecycle ./test/e2e": {"Makefile", "\tgo test -tags e2e -count=1 "},
 
 		`make bench BENCH="--cold=false"`: bench,
-		"go run ./policy --help":          pullRequests,
+		"go run ./ops/policy --help":      pullRequests,
 
 		`make pulumi ARGS="stack select --create dev --cwd examples/consumer"`: consumer,
 		`make pulumi ARGS="up --yes --cwd examples/consumer --stack dev"`:      consumer,
@@ -512,7 +512,7 @@ func TestDocs_HelpADeadNodeAlongInTheMeasuredOrder(t *testing.T) {
 			t.Errorf("%s says that a volume has one engine only; a node that is cut off keeps its own", page)
 		}
 	}
-	for _, page := range []string{"README.md", "SECURITY.md", "docs/security.md", "docs/architecture.md"} {
+	for _, page := range []string{"README.md", ".github/SECURITY.md", "docs/security.md", "docs/architecture.md"} {
 		if !strings.Contains(readText(t, page), "operations.md#first-is-it-dead-or-cut-off") {
 			t.Errorf("%s does not say what to do about a node that is cut off", page)
 		}

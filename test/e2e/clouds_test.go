@@ -13,7 +13,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
-	"ha-iris/policy/check"
+	"ha-iris/ops/policy/check"
 	"ha-iris/test/standin"
 )
 

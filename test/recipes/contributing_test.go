@@ -70,7 +70,7 @@ func TestContributing_NamesFilesThatExist(t *testing.T) {
 func TestContributing_NamesWhatTheSourcesHave(t *testing.T) {
 	t.Parallel()
 	words := map[string]bool{}
-	for _, dir := range []string{"cluster", "storage", "iris", "internal", "policy", "sandbox/internal", ".github"} {
+	for _, dir := range []string{"cluster", "storage", "iris", "internal", "ops", "sandbox/internal", ".github"} {
 		addWords(t, words, filepath.Join(root(t), dir))
 	}
 	for _, file := range []string{"config.go", "main.go", "outputs.go", "Makefile"} {

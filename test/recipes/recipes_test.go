@@ -82,7 +82,7 @@ func TestRecipe_AddACloud(t *testing.T) {
 	c.passesAfterUpdate(c.compileTests(".", "-test.run=^(TestProgram_KeepsTheInvariants|TestProgram_AsksFor|TestPulumiYAML_|TestREADME_)"))
 	c.didWhatTheRecipeSays("Add a cloud",
 		"internal/testkit/clouds.go", ".golangci.yaml", // Take a cloud that has an SDK.
-		"test/standin", "test/e2e/clouds_test.go", "policy/check", ".github/actions/setup/action.yaml", "cluster/gke.go",
+		"test/standin", "test/e2e/clouds_test.go", "ops/policy/check", ".github/actions/setup/action.yaml", "cluster/gke.go",
 	)
 }
 
@@ -103,7 +103,7 @@ func TestRecipe_AddAStorageDriver(t *testing.T) {
 
 	c.passesAfterUpdate(c.compileTests("storage"))
 	c.vet(".")
-	c.didWhatTheRecipeSays("Add a storage driver", "storage/nodeprep.go", "policy/check/data.go", "sandbox", "README.md")
+	c.didWhatTheRecipeSays("Add a storage driver", "storage/nodeprep.go", "ops/policy/check/data.go", "sandbox", "README.md")
 }
 
 // wrote expects that an update of generated files put a text into one.

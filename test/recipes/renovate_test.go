@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// renovate is what the checks need of renovate.json.
+// renovate is what the checks need of .github/renovate.json.
 type renovate struct {
 	PackageRules []struct {
 		MatchFileNames []string `json:"matchFileNames"`
@@ -25,8 +25,8 @@ type renovate struct {
 func parseRenovate(t *testing.T) renovate {
 	t.Helper()
 	var r renovate
-	if err := json.Unmarshal([]byte(readFile(t, "renovate.json")), &r); err != nil {
-		t.Fatalf("parse renovate.json: %v", err)
+	if err := json.Unmarshal([]byte(readFile(t, ".github", "renovate.json")), &r); err != nil {
+		t.Fatalf("parse .github/renovate.json: %v", err)
 	}
 	return r
 }

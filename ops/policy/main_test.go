@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"ha-iris/policy/check"
+	"ha-iris/ops/policy/check"
 )
 
 func recording(name string) string { return filepath.Join("check", "testdata", name+".json") }

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"ha-iris/internal/testkit"
-	"ha-iris/policy/check"
+	"ha-iris/ops/policy/check"
 )
 
 func TestCheck_FindsInEachRecordingWhatIsWrongWithIt(t *testing.T) {

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"ha-iris/policy/check"
+	"ha-iris/ops/policy/check"
 )
 
 const usage = `policy refuses Pulumi stacks that would expose, unpin or lose something.
 
-Usage: go run ./policy [--json] [--allow RULE=PATTERN]... FILE|-
+Usage: go run ./ops/policy [--json] [--allow RULE=PATTERN]... FILE|-
 
 FILE (or - for standard input) is the JSON of any stack:
   pulumi preview --json --show-sames     what an update would make of the stack; unchanged resources
@@ -44,7 +44,7 @@ Exits with 0 when nothing was found, 1 when something was, 2 when the input cann
 that failed before anything was found.
 
 Example:
-  pulumi preview --json --show-sames | go run ./policy --allow 'unpinned-image=*::legacy-*' -
+  pulumi preview --json --show-sames | go run ./ops/policy --allow 'unpinned-image=*::legacy-*' -
 `
 
 // The exit codes.
@@ -91,7 +91,7 @@ func parse(args []string) (*command, error) {
 		return nil, err
 	}
 	if flags.NArg() != 1 {
-		return nil, fmt.Errorf("got %d files, want one, or - for standard input; see: go run ./policy --help", flags.NArg())
+		return nil, fmt.Errorf("got %d files, want one, or - for standard input; see: go run ./ops/policy --help", flags.NArg())
 	}
 	c.file = flags.Arg(0)
 	return c, nil
