@@ -22,7 +22,10 @@ import (
 )
 
 // The structs and their doc comments are the one source of the configuration's keys, types, defaults and descriptions
-// and of the outputs. Pulumi.yaml and the README's tables are written from them and checked here.
+// and of the outputs. Pulumi.yaml and the tables of docs/configuration.md are written from them and checked here.
+
+// referencePage lists the keys, the outputs and the images.
+const referencePage = "docs/configuration.md"
 
 // key is one key of the configuration.
 type key struct {
@@ -42,7 +45,7 @@ func TestPulumiYAML_DeclaresEveryKey(t *testing.T) {
 	checkGenerated(t, "Pulumi.yaml", "  # config:begin\n", "  # config:end\n", lines.String())
 }
 
-func TestREADME_ListsEveryKey(t *testing.T) {
+func TestReference_ListsEveryKey(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
 	for _, k := range configKeys(t) {
@@ -59,10 +62,10 @@ func TestREADME_ListsEveryKey(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", k.Path, strings.ToLower(k.Type), shown, strings.ReplaceAll(k.Doc, "|", `\|`))
 	}
-	checkGenerated(t, "README.md", "<!-- config:begin -->\n", "<!-- config:end -->\n", table.String())
+	checkGenerated(t, referencePage, "<!-- config:begin -->\n", "<!-- config:end -->\n", table.String())
 }
 
-func TestREADME_ListsEveryOutput(t *testing.T) {
+func TestReference_ListsEveryOutput(t *testing.T) {
 	docs := fieldDocs(t, ".", "Outputs")
 	var table strings.Builder
 	table.WriteString("| output | type | meaning |\n|---|---|---|\n")
@@ -75,7 +78,7 @@ func TestREADME_ListsEveryOutput(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", field.Tag.Get("pulumi"), kind, describe(field.Name, docs[field.Name]))
 	}
-	checkGenerated(t, "README.md", "<!-- outputs:begin -->\n", "<!-- outputs:end -->\n", table.String())
+	checkGenerated(t, referencePage, "<!-- outputs:begin -->\n", "<!-- outputs:end -->\n", table.String())
 }
 
 // configKeys lists every key in the order in which a reader meets them.

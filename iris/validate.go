@@ -301,7 +301,7 @@ var imagePattern = pattern.Lazy(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+(:[A-Za-
 
 // checkImage asks for something that does not move: a digest, or a build tag.
 func checkImage(found *problems.List, path, image string) {
-	const want = "an image at a digest (NAME:TAG@sha256:...) or at a full build tag; README: \"Another image\""
+	const want = "an image at a digest (NAME:TAG@sha256:...) or at a full build tag; docs/configuration.md: \"Another image\""
 	match := imagePattern().FindStringSubmatch(image)
 	if match == nil {
 		found.Add(path, image, want)

@@ -34,7 +34,7 @@ type Config struct {
 	// ClassName is the StorageClass of the database volume: created when Install is true, required to exist otherwise.
 	// Default: longhorn-iris.
 	ClassName string `json:"className"`
-	// Replicas is how many copies of the data Longhorn keeps, each on another node. Default: 3.
+	// Replicas is how many replicas of the data Longhorn keeps, each on another node. Default: 3.
 	Replicas int `json:"replicas"`
 	// Version is the version of Longhorn's chart, without "v". Ignored for a local chart. Default: 1.12.1.
 	Version string `json:"version"`

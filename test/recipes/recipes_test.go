@@ -4,6 +4,7 @@ package recipes_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,12 +16,12 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 	c := newScratch(t)
 	c.edit("storage/config.go", "type Config struct {\n",
 		"type Config struct {\n\t// Scratch is what this test adds. Default: none.\n\tScratch string `json:\"scratch\"`\n")
-	test := c.compileTests(".", "-test.run=^(TestPulumiYAML_|TestREADME_)")
+	test := c.compileTests(".", "-test.run=^(TestPulumiYAML_|TestReference_)")
 	if failure, want := c.passesAfterUpdate(test), "run: go test . -update"; !strings.Contains(failure, want) {
 		t.Errorf("the failure does not say %q:\n%s", want, failure)
 	}
 	c.wrote("Pulumi.yaml", "storage.scratch")
-	c.wrote("README.md", "storage.scratch")
+	c.wrote("docs/configuration.md", "storage.scratch")
 	c.didWhatTheRecipeSays("Add a configuration key", "cluster/config.go", "iris/config.go") // The other sections.
 	c.touchesAFew()
 }
@@ -37,9 +38,9 @@ func TestRecipe_AddAnOutput(t *testing.T) {
 	c.edit("outputs.go", "type Outputs struct {\n",
 		"type Outputs struct {\n\t// Claim is the claim of the volume. Made up.\n\tClaim pulumi.StringOutput `pulumi:\"scratchClaim\"`\n")
 	c.edit("outputs.go", "\treturn &Outputs{\n", "\treturn &Outputs{\n\t\tClaim: database.Claim,\n")
-	test := c.compileTests(".", "-test.run=^(TestREADME_|TestProgram_KeepsTheInvariantsOnEveryTarget)/^existing")
+	test := c.compileTests(".", "-test.run=^(TestReference_|TestProgram_KeepsTheInvariantsOnEveryTarget)/^existing")
 	c.passesAfterUpdate(test)
-	c.wrote("README.md", "scratchClaim")
+	c.wrote("docs/configuration.md", "scratchClaim")
 	c.didWhatTheRecipeSays("Add an output")
 	c.touchesAFew()
 }
@@ -79,7 +80,7 @@ func TestRecipe_AddACloud(t *testing.T) {
 	if output, passed := c.compileTests("cluster", "-test.run=^Test(Config|Every|Kube|Cluster|StackFiles|Optional|Validate|WithDefaults|New_)")(); !passed {
 		t.Errorf("the cluster's tests fail:\n%s", output)
 	}
-	c.passesAfterUpdate(c.compileTests(".", "-test.run=^(TestProgram_KeepsTheInvariants|TestProgram_AsksFor|TestPulumiYAML_|TestREADME_)"))
+	c.passesAfterUpdate(c.compileTests(".", "-test.run=^(TestProgram_KeepsTheInvariants|TestProgram_AsksFor|TestPulumiYAML_|TestReference_)"))
 	c.didWhatTheRecipeSays("Add a cloud",
 		"internal/testkit/clouds.go", ".golangci.yaml", // Take a cloud that has an SDK.
 		"test/standin", "test/e2e/clouds_test.go", "ops/policy/check", ".github/actions/setup/action.yaml", "cluster/gke.go",
@@ -134,12 +135,37 @@ func (c *scratch) touchesAFew() {
 	}
 }
 
+// placeholder stands in CONTRIBUTING.md for the name of what is added.
+const placeholder = "NAME"
+
+var (
+	codeSpan = regexp.MustCompile("`([^`\n]+)`")
+	pathLike = regexp.MustCompile(`^\.?[\w-]+(/[\w.-]+)+/?$|^[\w-]+/$|^\.?[\w.-]+\.(go|yaml|md)$|^Makefile$`)
+)
+
+// recipePaths are the files and directories that a recipe of CONTRIBUTING.md names.
+func recipePaths(t *testing.T, heading string) []string {
+	t.Helper()
+	_, rest, found := strings.Cut(readFile(t, "CONTRIBUTING.md"), "\n### "+heading+"\n")
+	if !found {
+		t.Fatalf("CONTRIBUTING.md has no recipe %q", heading)
+	}
+	text, _, _ := strings.Cut(rest, "\n##")
+	var paths []string
+	for _, match := range codeSpan.FindAllStringSubmatch(text, -1) {
+		if path := strings.TrimSuffix(match[1], "/"); pathLike.MatchString(match[1]) && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 // didWhatTheRecipeSays compares what a test did with the files that the recipe names: everything that it did, and nothing
 // that it neither did nor expressly leaves to those who have a real case.
 func (c *scratch) didWhatTheRecipeSays(heading string, left ...string) {
 	c.t.Helper()
 	var named []string
-	for _, path := range paths(section(c.t, heading)) {
+	for _, path := range recipePaths(c.t, heading) {
 		named = append(named, strings.ReplaceAll(path, placeholder, "scratch"))
 	}
 	for _, path := range c.changed {

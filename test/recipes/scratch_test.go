@@ -43,7 +43,7 @@ type scratch struct {
 func newScratch(t *testing.T) *scratch {
 	t.Helper()
 	c := &scratch{t: t, root: root(t), dir: t.TempDir()}
-	for _, dir := range []string{".", "cluster", "storage", "iris", "internal"} {
+	for _, dir := range []string{".", "cluster", "storage", "iris", "internal", "docs"} {
 		c.copyTree(filepath.Join(c.root, dir), filepath.Join(c.dir, dir), dir != ".")
 	}
 	return c

@@ -1,0 +1,46 @@
+package docs_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	joinedStrings   = regexp.MustCompile(`"\s*\+\s*"`)
+	tableFirstCells = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
+)
+
+// A message that was reworded is not found by those who look for it in the page.
+func TestDocs_QuoteOurMessagesWordByWord(t *testing.T) {
+	t.Parallel()
+	said, quotes := sources(t), 0
+	table := section(t, read(t, "docs/troubleshooting.md"), "## Messages of this program")
+	for _, row := range tableFirstCells.FindAllStringSubmatch(table, -1) {
+		for _, match := range codeSpan.FindAllStringSubmatch(row[1], -1) {
+			quotes++
+			for part := range strings.SplitSeq(match[1], "...") {
+				if part = strings.TrimSpace(part); !strings.Contains(said, part) {
+					t.Errorf("nothing in the sources says %q, of %q", part, match[1])
+				}
+			}
+		}
+	}
+	if quotes < 10 {
+		t.Errorf("only %d quotes found; the check proves little", quotes)
+	}
+}
+
+// sources returns the program's Go files, its tests (which assert whole messages) and its node scripts, with string literals
+// that are split over lines put together.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for file, text := range files(t, ".", ".go", ".sh") {
+		switch top, _, below := strings.Cut(file, "/"); {
+		case !below, top == "cluster", top == "storage", top == "iris", top == "internal":
+			all.WriteString(text)
+		}
+	}
+	return joinedStrings.ReplaceAllString(all.String(), "")
+}
