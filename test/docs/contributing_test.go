@@ -19,8 +19,8 @@ var (
 	written = regexp.MustCompile(`\.(json|txt|log)$`)
 	// variable is how a workflow names what its GitHub environment gives it.
 	variable = regexp.MustCompile(`(?:vars|secrets)\.([A-Z_]+)`)
-	// placeholders stand for the name of what is added, and for a stack's.
-	placeholders = strings.NewReplacer("NAME", "*", "ENV", "*")
+	// placeholders stand for the name of what is added, for a stack's and for a key's.
+	placeholders = strings.NewReplacer("NAME", "*", "ENV", "*", "KEY", "*")
 )
 
 func TestContributing_NamesFilesThatExist(t *testing.T) {
