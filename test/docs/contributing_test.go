@@ -103,14 +103,8 @@ func declared(t *testing.T) map[string]bool {
 				add(one.Name)
 			case *ast.TypeSpec:
 				add(one.Name)
-			case *ast.StructType:
-				for _, field := range one.Fields.List {
-					add(field.Names...)
-				}
-			case *ast.InterfaceType:
-				for _, method := range one.Methods.List {
-					add(method.Names...)
-				}
+			case *ast.Field: // Of a struct, an interface, or a function's parameters.
+				add(one.Names...)
 			case *ast.ValueSpec:
 				add(one.Names...)
 				for _, value := range one.Values {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -131,19 +130,4 @@ func checkExample(text string) error {
 		}
 	}
 	return nil
-}
-
-// The tables of the configuration and of the outputs are made by go test . -update; nobody else writes into them.
-func TestDocs_ListEveryKey(t *testing.T) {
-	t.Parallel()
-	page := read(t, "docs/configuration.md")
-	var missing []string
-	for key := range keys(t) {
-		if !strings.Contains(page, "| `"+key+"` |") {
-			missing = append(missing, key)
-		}
-	}
-	if slices.Sort(missing); len(missing) > 0 {
-		t.Errorf("docs/configuration.md lacks %v; run: go test . -update", missing)
-	}
 }

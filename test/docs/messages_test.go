@@ -15,7 +15,8 @@ var (
 func TestDocs_QuoteOurMessagesWordByWord(t *testing.T) {
 	t.Parallel()
 	said, quotes := sources(t), 0
-	table := section(t, read(t, "docs/troubleshooting.md"), "## Messages of this program")
+	_, table, _ := strings.Cut(read(t, "docs/troubleshooting.md"), "\n## Messages of this program\n")
+	table, _, _ = strings.Cut(table, "\n## ")
 	for _, row := range tableFirstCells.FindAllStringSubmatch(table, -1) {
 		for _, match := range codeSpan.FindAllStringSubmatch(row[1], -1) {
 			quotes++

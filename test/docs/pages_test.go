@@ -109,23 +109,3 @@ func anchor(heading string) string {
 	slug := notInSlug.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
 	return strings.ReplaceAll(slug, " ", "-")
 }
-
-// section returns a page's text from a heading to the next one of the same or a higher level.
-func section(t *testing.T, text, heading string) string {
-	t.Helper()
-	_, rest, found := strings.Cut(text, "\n"+heading+"\n")
-	if !found {
-		t.Fatalf("there is no heading %q", heading)
-	}
-	level, _, _ := strings.Cut(heading, " ")
-	for at := 0; ; {
-		next := strings.Index(rest[at:], "\n#")
-		if next < 0 {
-			return rest
-		}
-		at += next + 1
-		if marks, _, _ := strings.Cut(rest[at:], " "); len(marks) <= len(level) {
-			return rest[:at]
-		}
-	}
-}
