@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/rules"
 )
 
 // Changes of the volume that would lose it are refused by hooks, which the engine calls with the recorded and the new
@@ -95,11 +96,11 @@ func checkShrink(before, after string) error {
 	if before == "" || after == "" {
 		return nil
 	}
-	oldBytes, err := parseSize(before)
+	oldBytes, err := rules.ParseSize(before)
 	if err != nil {
 		return fmt.Errorf("iris.size, as recorded: %w", err)
 	}
-	newBytes, err := parseSize(after)
+	newBytes, err := rules.ParseSize(after)
 	if err != nil {
 		return fmt.Errorf("iris.size: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/owner"
+	"ha-iris/internal/rules"
 	"ha-iris/internal/traits"
 )
 
@@ -85,10 +86,7 @@ type plan struct {
 }
 
 func (a *Args) plan(ctx *pulumi.Context) (*plan, error) {
-	if err := a.Config.ValidateOn(a.Service); err != nil {
-		return nil, err
-	}
-	limit, err := parseSize(a.Config.Memory)
+	limit, err := rules.ParseSize(a.Config.Memory)
 	if err != nil {
 		return nil, fmt.Errorf("iris.memory: %w", err)
 	}

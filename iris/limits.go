@@ -5,6 +5,7 @@ import (
 
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
 )
 
 // Upper bounds: beyond them nothing that exists could hold it, and the mistake is most likely a unit or a digit.
@@ -29,10 +30,10 @@ const (
 var vendorsLicensedImage = pattern.Lazy(`(^|/)intersystems/iris(health)?(-(ml|arm64|lockeddown))*([:@]|$)`)
 
 func (c Config) validateLimits(found *problems.List) {
-	if size, err := parseSize(c.Size); err == nil && size > maxSize {
+	if size, err := rules.ParseSize(c.Size); err == nil && size > maxSize {
 		found.Add("iris.size", c.Size, "at most 64Ti: no larger volume is sold")
 	}
-	if memory, err := parseSize(c.Memory); err == nil && memory > maxMemory {
+	if memory, err := rules.ParseSize(c.Memory); err == nil && memory > maxMemory {
 		found.Add("iris.memory", c.Memory, "at most 32Ti: no machine has more")
 	}
 	limitCores(found, "iris.cpu", c.CPU)
@@ -62,7 +63,7 @@ func (c Config) validateLimits(found *problems.List) {
 }
 
 func limitCores(found *problems.List, path, text string) {
-	if cores, err := parseCores(text); err == nil && cores > maxCores*1000 {
+	if cores, err := rules.ParseCores(text); err == nil && cores > maxCores*1000 {
 		found.Add(path, text, fmt.Sprintf("at most %d: no machine has more", maxCores))
 	}
 }
@@ -86,10 +87,10 @@ func (c Config) checkEdition(found *problems.List) {
 // both, so a request as large as the machine never fits.
 func (c Config) CheckMachine(machine string, cores int, memoryBytes int64) error {
 	var found problems.List
-	if cpu, err := parseCores(c.CPU); err == nil && cores > 0 && cpu >= int64(cores)*1000 {
+	if cpu, err := rules.ParseCores(c.CPU); err == nil && cores > 0 && cpu >= int64(cores)*1000 {
 		found.Add("iris.cpu", c.CPU, fmt.Sprintf("less than the %d cores of a node (%s), or a larger machine", cores, machine))
 	}
-	if memory, err := parseSize(c.Memory); err == nil && memoryBytes > 0 && memory >= memoryBytes {
+	if memory, err := rules.ParseSize(c.Memory); err == nil && memoryBytes > 0 && memory >= memoryBytes {
 		found.Add("iris.memory", c.Memory, fmt.Sprintf("less than the %d GiB of a node (%s), or a larger machine", memoryBytes/gib, machine))
 	}
 	return found.Err()

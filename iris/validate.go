@@ -3,12 +3,12 @@ package iris
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
 	"ha-iris/internal/traits"
 )
 
@@ -61,7 +61,7 @@ func (c Config) ValidateOn(platform traits.Service) error {
 }
 
 func (c Config) validateData(found *problems.List) {
-	size, err := parseSize(c.Size)
+	size, err := rules.ParseSize(c.Size)
 	switch {
 	case err != nil:
 		found.Add("iris.size", c.Size, "a size with a unit, such as 20Gi")
@@ -120,7 +120,7 @@ func (c Config) validateMemory(found *problems.List) {
 			outOfRange = true
 		}
 	}
-	limit, err := parseSize(c.Memory)
+	limit, err := rules.ParseSize(c.Memory)
 	switch {
 	case err != nil:
 		found.Add("iris.memory", c.Memory, "a size with a unit, such as 4Gi")
@@ -213,7 +213,9 @@ func (s Service) validate(found *problems.List) {
 				"iris.service.clientNamespaces")
 	}
 	for i, text := range s.SourceRanges {
-		checkRange(found, fmt.Sprintf("iris.service.sourceRanges[%d]", i), text)
+		if want := rules.CheckNetwork(text, false); want != "" {
+			found.Add(fmt.Sprintf("iris.service.sourceRanges[%d]", i), text, want)
+		}
 	}
 	for i, namespace := range s.ClientNamespaces {
 		checkNamespace(found, fmt.Sprintf("iris.service.clientNamespaces[%d]", i), namespace)
@@ -223,7 +225,7 @@ func (s Service) validate(found *problems.List) {
 	}
 	s.validateNodePorts(found)
 	for _, key := range slices.Sorted(maps.Keys(s.Annotations)) {
-		if !isAnnotationKey(key) {
+		if !rules.IsAnnotationKey(key) {
 			found.Add("iris.service.annotations", key, "annotation keys such as example.com/name: letters, digits, '-', '_' and '.', "+
 				"at most 63 after the '/'")
 		}
@@ -267,48 +269,33 @@ func between(found *problems.List, path string, got, low, high int) {
 }
 
 func checkNamespace(found *problems.List, path, name string) {
-	if !isLabel(name) {
+	if !rules.IsLabel(name) {
 		found.Add(path, name, "a namespace's name: lower-case letters, digits and '-', at most 63")
 	}
 }
 
 func checkName(found *problems.List, path, name string) {
-	if !isSubdomain(name) {
+	if !rules.IsSubdomain(name) {
 		found.Add(path, name, "an object's name: lower-case letters, digits, '-' and '.'")
 	}
 }
 
 func checkCores(found *problems.List, path, text string) (thousandths int64, err error) {
-	thousandths, err = parseCores(text)
+	thousandths, err = rules.ParseCores(text)
 	if err != nil {
 		found.Add(path, text, "a number of cores such as 2, 1.5 or 500m")
 	}
 	return thousandths, err
 }
 
-func checkRange(found *problems.List, path, text string) {
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		found.Add(path, text, "a network such as 203.0.113.0/24")
-		return
-	}
-	if prefix != prefix.Masked() {
-		found.Add(path, text, "a network without host bits: "+prefix.Masked().String())
-	}
-}
-
-var imagePattern = pattern.Lazy(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
-
 // checkImage asks for something that does not move: a digest, or a build tag.
-func checkImage(found *problems.List, path, image string) {
+func checkImage(found *problems.List, path, reference string) {
 	const want = "an image at a digest (NAME:TAG@sha256:...) or at a full build tag; docs/configuration.md: \"Another image\""
-	match := imagePattern().FindStringSubmatch(image)
-	if match == nil {
-		found.Add(path, image, want)
-		return
-	}
-	tag, digest := strings.TrimPrefix(match[3], ":"), match[4]
-	if digest == "" && (tag == "" || strings.HasPrefix(tag, "latest")) {
-		found.Add(path, image, want+": a tag that moves turns a restart after a crash into an upgrade, which IRIS refuses")
+	image, valid := rules.ParseImage(reference)
+	switch {
+	case !valid:
+		found.Add(path, reference, want)
+	case !image.IsPinned():
+		found.Add(path, reference, want+": a tag that moves turns a restart after a crash into an upgrade, which IRIS refuses")
 	}
 }

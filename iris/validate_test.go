@@ -107,7 +107,7 @@ func TestValidate_RefusesTheService(t *testing.T) {
 		`iris.service.sourceRanges: got nothing, want the networks`:    func(c *Config) { c.Service.Type = LoadBalancer },
 		`iris.service.sourceRanges: got "10.0.0.0/8", want none`:       func(c *Config) { c.Service.SourceRanges = []string{"10.0.0.0/8"} },
 		`iris.service.sourceRanges[0]: got "10.0.0.1", want a network`: func(c *Config) { open(c); c.Service.SourceRanges[0] = "10.0.0.1" },
-		`iris.service.sourceRanges[0]: got "10.0.0.1/8", want a network without host bits: 10.0.0.0/8`: func(c *Config) {
+		`iris.service.sourceRanges[0]: got "10.0.0.1/8", want the network's own address: 10.0.0.0/8`: func(c *Config) {
 			open(c)
 			c.Service.SourceRanges[0] = "10.0.0.1/8"
 		},

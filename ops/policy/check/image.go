@@ -2,18 +2,12 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"ha-iris/internal/rules"
 )
 
 const wantImage = "a digest (NAME@sha256:...) or a full version tag (NAME:1.2.3)"
-
-var (
-	digestPattern = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
-	// A full version has three numbers or more, because that is where most publishers stop moving a tag: 1.37 is whatever
-	// 1.37.x is the latest. What follows names a build or a variant.
-	versionPattern = regexp.MustCompile(`^v?\d+(\.\d+){2,}([-+_.][0-9A-Za-z.+_-]+)?$`)
-)
 
 // checkImages looks at every container of every Kubernetes object, custom ones included, and at charts.
 func checkImages(r *resource, report reporter) {
@@ -60,15 +54,15 @@ func isContainerList(key string) bool {
 	return key == "containers" || key == "initContainers" || key == "ephemeralContainers"
 }
 
-func isPinned(image string) bool {
-	return digestPattern.MatchString(image) || versionPattern.MatchString(tagOf(image))
+func isPinned(reference string) bool {
+	image, valid := rules.ParseImage(reference)
+	return valid && image.IsPinned()
 }
 
-// tagOf returns an image's tag, or "". A colon before the last slash belongs to a registry's port.
-func tagOf(image string) string {
-	image, _, _ = strings.Cut(image, "@")
-	_, tag, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
-	return tag
+// tagOf returns an image's tag, or "".
+func tagOf(reference string) string {
+	image, _ := rules.ParseImage(reference)
+	return image.Tag
 }
 
 func describeImage(image string) string {
