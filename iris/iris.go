@@ -53,7 +53,8 @@ type IRIS struct {
 	SuperserverPort pulumi.IntOutput
 }
 
-// New runs IRIS. It returns an error, before any resource is registered, when the configuration is invalid.
+// New runs IRIS. The configuration was validated (Config.ValidateOn). It returns an error, before any resource is registered, when
+// iris.memory is no size or no salt can be drawn for the password.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*IRIS, error) {
 	plan, err := args.plan(ctx)
 	if err != nil {
