@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -302,11 +303,19 @@ func TestLookWaitsForTheNumberAndForEveryDeclaration(t *testing.T) {
 	}
 }
 
-func TestObjectsWithoutAPlainNameAreNotMarked(t *testing.T) {
+func TestWhatHasNoPlainNameIsNotMarked(t *testing.T) {
 	t.Parallel()
-	metadata := &metav1.ObjectMetaArgs{Namespace: pulumi.String("iris")}
-	object, marked := (&Stack{name: us.name}).mark("kubernetes:core/v1:Service", &corev1.ServiceArgs{Metadata: metadata}, Part{})
-	if marked || metadata.Annotations != nil {
-		t.Errorf("marked %t: %v", marked, object)
+	nameless := &metav1.ObjectMetaArgs{Namespace: pulumi.String("iris")}
+	for typeToken, props := range map[string]pulumi.Input{
+		"kubernetes:core/v1:Service":     &corev1.ServiceArgs{Metadata: nameless},
+		"kubernetes:helm.sh/v3:Release":  kubernetes.UntypedArgs{"name": pulumi.String("longhorn")},
+		"kubernetes:core/v1:PodTemplate": &corev1.PodTemplateArgs{},
+	} {
+		if object, marked := (&Stack{name: us.name}).mark(typeToken, props, Part{Namespace: "iris"}); marked {
+			t.Errorf("%s is marked as %v", typeToken, object)
+		}
+	}
+	if nameless.Annotations != nil {
+		t.Errorf("got %v", nameless.Annotations)
 	}
 }
