@@ -120,27 +120,22 @@ func (c Config) validateIRIS() error {
 func (c Config) validateDisk(found *problems.List) {
 	disk, known := c.Cluster.DataDisk()
 	volume, err := c.IRIS.VolumeBytes()
-	if !known || err != nil || !c.Storage.Install { // A size that cannot be read is reported by its own package.
+	percent := int64(c.Storage.UsablePercent(c.Cluster.Traits().Storage))
+	if !known || err != nil || percent == 0 { // A size that cannot be read is reported by its own package.
 		return
 	}
-	// Longhorn reserves 30 % of a disk that it shares with the system, and keeps 10 % of one of its own free
-	// (storage-reserved-percentage-for-default-disk, and storage/values.go).
-	usablePercent := int64(70)
-	if c.Cluster.Traits().Storage.DedicatedDisk {
-		usablePercent = 90
-	}
 	const gib = 1 << 30
-	if usable := int64(disk) * gib * usablePercent / 100; volume > usable {
+	if usable := int64(disk) * gib * percent / 100; volume > usable {
 		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole copy of iris.size (%s), and "+
-			"Longhorn uses %d %% of the disk", (volume*100/usablePercent+gib-1)/gib, c.IRIS.Size, usablePercent))
+			"%s uses %d %% of the disk", (volume*100/percent+gib-1)/gib, c.IRIS.Size, c.Storage.DriverName(), percent))
 	}
 }
 
-// validateVolume refuses what Longhorn cannot keep: a replica is one sparse file, and on ext4 a file ends below 16 TiB.
+// validateVolume refuses what the storage cannot keep.
 func (c Config) validateVolume(found *problems.List) {
-	const largestFile = 16 << 40
-	if volume, err := c.IRIS.VolumeBytes(); err == nil && c.Storage.Install && volume >= largestFile {
-		found.Add("iris.size", c.IRIS.Size, "less than 16Ti: each copy is one file of Longhorn's, and ext4 ends there")
+	tooLarge, want := c.Storage.TooLarge()
+	if volume, err := c.IRIS.VolumeBytes(); err == nil && tooLarge > 0 && volume >= tooLarge {
+		found.Add("iris.size", c.IRIS.Size, want)
 	}
 }
 

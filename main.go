@@ -28,7 +28,7 @@ func run(ctx *pulumi.Context) error {
 // deploy is the whole program: the data flows from top to bottom and nowhere else.
 func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	kubernetes, err := cluster.New(ctx, "cluster", &cluster.Args{
-		Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData, Needs: cfg.needs(),
+		Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData, NodeLabels: cfg.Storage.NodeLabels(), Needs: cfg.needs(),
 	})
 	if err != nil {
 		return nil, err

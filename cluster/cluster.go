@@ -43,6 +43,8 @@ type Cluster struct {
 	// behind and blocks the network's deletion. Nor for what must refuse to be deleted.
 	Lifetime pulumi.Resource
 
+	// nodeLabels are those of Args.
+	nodeLabels map[string]string
 	// surveyed waits for the look at a cluster that exists already and returns why the stack cannot run there.
 	surveyed func() error
 }
@@ -52,6 +54,8 @@ type Args struct {
 	Config Config
 	// Protect refuses another name, with which everything that has it in its own would be replaced, the database included.
 	Protect bool
+	// NodeLabels are further labels of every node that is made, as what runs on the cluster wants them.
+	NodeLabels map[string]string
 	// Needs is what a cluster that exists already is looked at for, before anything is registered. Nil: only whether it is there.
 	Needs *survey.Needs
 }
@@ -67,7 +71,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if !known {
 		return nil, fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
-	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}}
+	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels}
 	if kind.preflight != nil {
 		if err := kind.preflight(cfg, ctx, c.Live); err != nil {
 			return nil, err

@@ -30,6 +30,9 @@ const (
 	gkeType        = "gcp:container/cluster:Cluster"
 	nodePoolType   = "gcp:container/nodePool:NodePool"
 	kubernetesType = "pulumi:providers:kubernetes"
+
+	// diskLabel is what a storage driver may want on every node.
+	diskLabel = "driver.example.com/disk"
 )
 
 // target is one way to get a cluster, as a user would configure it.
@@ -89,7 +92,7 @@ func provide(cfg Config, preview bool) result {
 	}
 	r.err = r.Run(func(ctx *pulumi.Context) error {
 		var err error
-		r.cluster, err = New(ctx, "cluster", &Args{Config: cfg})
+		r.cluster, err = New(ctx, "cluster", &Args{Config: cfg, NodeLabels: map[string]string{diskLabel: "true"}})
 		return err
 	}, testkit.Options{Preview: preview})
 	return r
@@ -271,18 +274,18 @@ func TestAKSKeepsTheNodesAndTheirDisks(t *testing.T) {
 	r := provide(cfg, false).mustSucceed(t)
 	cluster := r.One(t, aksType, "ha-iris-test")
 	assertInputs(t, cluster, map[string]any{
-		"kubernetesVersion":                                           "1.35",
-		"autoUpgradeProfile.upgradeChannel":                           "none", // Both would reimage the nodes.
-		"autoUpgradeProfile.nodeOSUpgradeChannel":                     "None",
-		"agentPoolProfiles[0].osDiskType":                             "Managed", // Ephemeral is wiped when the machine moves.
-		"agentPoolProfiles[0].osDiskSizeGB":                           256,
-		"agentPoolProfiles[0].availabilityZones":                      []any{"1", "2", "3"},
-		"agentPoolProfiles[0].enableAutoScaling":                      true, // Brings back a deleted machine.
-		"agentPoolProfiles[0].count":                                  4,
-		"agentPoolProfiles[0].minCount":                               4,
-		"agentPoolProfiles[0].maxCount":                               4,
-		"agentPoolProfiles[0].vnetSubnetID":                           cfg.SubnetIDs[0],
-		`agentPoolProfiles[0].nodeLabels["` + defaultDiskLabel + `"]`: "true",
+		"kubernetesVersion":                                    "1.35",
+		"autoUpgradeProfile.upgradeChannel":                    "none", // Both would reimage the nodes.
+		"autoUpgradeProfile.nodeOSUpgradeChannel":              "None",
+		"agentPoolProfiles[0].osDiskType":                      "Managed", // Ephemeral is wiped when the machine moves.
+		"agentPoolProfiles[0].osDiskSizeGB":                    256,
+		"agentPoolProfiles[0].availabilityZones":               []any{"1", "2", "3"},
+		"agentPoolProfiles[0].enableAutoScaling":               true, // Brings back a deleted machine.
+		"agentPoolProfiles[0].count":                           4,
+		"agentPoolProfiles[0].minCount":                        4,
+		"agentPoolProfiles[0].maxCount":                        4,
+		"agentPoolProfiles[0].vnetSubnetID":                    cfg.SubnetIDs[0],
+		`agentPoolProfiles[0].nodeLabels["` + diskLabel + `"]`: "true",
 	})
 	if pool := at(t, cluster, "agentPoolProfiles[0]").ObjectValue(); pool.HasValue("orchestratorVersion") {
 		t.Error("with the pool's version given, raising the cluster's would reimage the nodes")
@@ -322,7 +325,7 @@ func TestEKSNodesBootPreparedWithAnEncryptedDataDisk(t *testing.T) {
 	assertInputs(t, group, map[string]any{
 		"amiType": "AL2023_x86_64_STANDARD", "launchTemplate.version": "7", "nodeRepairConfig.enabled": true,
 		"updateConfig.maxUnavailable": 1, "scalingConfig.minSize": 3, "scalingConfig.desiredSize": 3, "scalingConfig.maxSize": 3,
-		`labels["` + defaultDiskLabel + `"]`: "true",
+		`labels["` + diskLabel + `"]`: "true",
 	})
 	if got := group.RegisterRPC.GetIgnoreChanges(); !slices.Equal(got, []string{"version", "releaseVersion", "subnetIds", "amiType"}) {
 		t.Errorf("ignores %q", got)
@@ -410,7 +413,7 @@ func TestGKEIsRegionalOverExactlyThreeZones(t *testing.T) {
 		"nodeConfig.diskType": "pd-balanced", "nodeConfig.workloadMetadataConfig.mode": "GKE_METADATA",
 		"nodeConfig.serviceAccount": "ha-iris-test-nodes@acme-databases.iam.gserviceaccount.com",
 		"upgradeSettings.maxSurge":  1, "upgradeSettings.maxUnavailable": 0, "management.autoRepair": true,
-		`nodeConfig.labels["` + defaultDiskLabel + `"]`: "true",
+		`nodeConfig.labels["` + diskLabel + `"]`: "true",
 	})
 }
 

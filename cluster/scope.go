@@ -7,10 +7,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// defaultDiskLabel makes Longhorn use a node's data path. It is on every pool and the setting
-// createDefaultDiskLabeledNodes goes with it, so that a node that somebody adds later does not lend its root disk.
-const defaultDiskLabel = "node.longhorn.io/create-default-disk"
-
 // scope is what the steps of one cloud's cluster have in common.
 type scope struct {
 	ctx       *pulumi.Context
@@ -51,10 +47,9 @@ func (s scope) tags() map[string]string {
 // nodeLabels are the Kubernetes labels of every node. None may be of kubernetes.io: the kubelet refuses to start with
 // those that are not on its list (NodeRestriction).
 func (s scope) nodeLabels() pulumi.StringMap {
-	return pulumi.StringMap{
-		defaultDiskLabel:  pulumi.String("true"),
-		"ha-iris/cluster": pulumi.String(s.cfg.Name),
-	}
+	labels := pulumi.ToStringMap(s.component.nodeLabels)
+	labels["ha-iris/cluster"] = pulumi.String(s.cfg.Name)
+	return labels
 }
 
 // lookupError adds to a provider's message the one line that helps when credentials are missing. The provider's message

@@ -11,8 +11,8 @@ import (
 //
 // It is a binding of our own for the one resource we need. The SDK's package helm/v3 imports every Kubernetes API
 // package and doubles the program's cold build (6 min 35 s against 3 min 12 s when measured); a test keeps it out. Release
-// and not Chart, because only Release runs the chart's hooks, and without its uninstall hook Longhorn leaves webhooks
-// behind that reject every update of nodes and claims (longhorn-manager webhook/resources).
+// and not Chart, because only Release runs the chart's hooks: without its uninstall hook a driver can leave webhooks behind
+// that reject every update of nodes and claims.
 type release struct {
 	pulumi.CustomResourceState
 

@@ -16,8 +16,6 @@ const (
 	labelOS   = "kubernetes.io/os"
 	labelArch = "kubernetes.io/arch"
 	labelZone = "topology.kubernetes.io/zone"
-	// labelDisk is Longhorn's: with createDefaultDiskLabeledNodes only these nodes get a disk.
-	labelDisk = "node.longhorn.io/create-default-disk"
 )
 
 type node struct {
@@ -211,16 +209,16 @@ func checkCopies(facts *facts, needs Storage, found *findings) {
 		return
 	}
 	usable := filter(facts.nodes.value.Items, func(n node) bool {
-		labelled := n.Metadata.Labels[labelDisk] == "true" || n.Metadata.Labels[labelDisk] == "config"
-		return n.isLinux() && (needs.TaintedNodes || len(n.repels(podSpec{})) == 0) && (!needs.LabelledNodes || labelled)
+		labelled := needs.NodeLabel == "" || slices.Contains(needs.NodeLabelValues, n.Metadata.Labels[needs.NodeLabel])
+		return n.isLinux() && (needs.TaintedNodes || len(n.repels(podSpec{})) == 0) && labelled
 	})
 	if len(usable) >= needs.Replicas {
 		return
 	}
-	why := "each copy needs a node of its own, and Longhorn makes no volume with fewer copies"
-	if needs.LabelledNodes {
-		why += "; it uses nodes with the label " + labelDisk + " only"
+	why := "each copy needs a node of its own, and " + needs.Driver + " makes no volume with fewer copies"
+	if needs.NodeLabel != "" {
+		why += "; it uses nodes with the label " + needs.NodeLabel + " only"
 	}
 	found.list(!needs.FewerNodes && !facts.hasVolume() && !facts.growing()).Add("storage.replicas", needs.Replicas, fmt.Sprintf(
-		"at most %d, the number of nodes that Longhorn can use, or more nodes: %s", len(usable), why))
+		"at most %d, the number of nodes that %s can use, or more nodes: %s", len(usable), needs.Driver, why))
 }

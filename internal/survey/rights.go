@@ -9,8 +9,6 @@ import (
 	"ha-iris/internal/live"
 )
 
-const longhornNamespace = "longhorn-system"
-
 // right is one that the user may have or not, as a SelfSubjectAccessReview has it.
 type right struct {
 	Verb      string `json:"verb"`
@@ -56,10 +54,8 @@ func rightsFor(needs Needs) []right {
 		return rights
 	}
 	rights = append(rights, resources("", apply, "storageclasses.storage.k8s.io")...)
-	rights = append(rights, resources("", create, "customresourcedefinitions.apiextensions.k8s.io",
-		"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io", "priorityclasses.scheduling.k8s.io")...)
-	return append(rights, resources(longhornNamespace, create, "secrets", "configmaps", "services", "serviceaccounts", "daemonsets.apps",
-		"deployments.apps", "jobs.batch", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
+	rights = append(rights, resources("", create, needs.Storage.ClusterObjects...)...)
+	return append(rights, resources(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
 }
 
 // missingRights asks for the right to everything, which an administrator has, and one by one only when that is missing.

@@ -22,17 +22,23 @@ type Needs struct {
 
 // Storage is what the storage of the database's volume asks for.
 type Storage struct {
-	// Install says that Longhorn and the class are installed; otherwise the class must be there.
+	// Install says that a driver and the class are installed; otherwise the class must be there.
 	Install   bool
 	ClassName string
+	// Driver is what is installed, as messages call it.
+	Driver string
 	// Replicas is the number of copies, each on a node of its own.
 	Replicas int
 	// FewerNodes says that a volume can be made on fewer nodes than it has copies.
 	FewerNodes bool
-	// TaintedNodes says that Longhorn was told to run on nodes that keep other pods away.
+	// TaintedNodes says that the driver was told to run on nodes that keep other pods away.
 	TaintedNodes bool
-	// LabelledNodes says that copies go to nodes with Longhorn's label only.
-	LabelledNodes bool
+	// NodeLabel is the label without which a node gets no copy, NodeLabelValues are the values that count; empty: any node does.
+	NodeLabel       string
+	NodeLabelValues []string
+	// Objects are what the installation makes in its Namespace, ClusterObjects what outside of any; RESOURCE or RESOURCE.GROUP.
+	Namespace               string
+	Objects, ClusterObjects []string
 }
 
 // Database is what the database asks for.

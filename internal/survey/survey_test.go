@@ -18,6 +18,9 @@ import (
 
 type object = map[string]any
 
+// diskLabel is a driver's label of the nodes that it uses.
+const diskLabel = "driver.example.com/disk"
+
 // api is an API server that answers what it is told to.
 type api struct {
 	mu sync.Mutex
@@ -150,7 +153,11 @@ func needs() survey.Needs {
 		return object{"resources": object{"requests": amounts, "limits": amounts}}
 	}
 	return survey.Needs{
-		Storage: survey.Storage{Install: true, ClassName: "longhorn-iris", Replicas: 3},
+		Storage: survey.Storage{
+			Install: true, ClassName: "longhorn-iris", Driver: "Longhorn", Replicas: 3,
+			Namespace: "longhorn-system", Objects: []string{"secrets", "jobs.batch"},
+			ClusterObjects: []string{"customresourcedefinitions.apiextensions.k8s.io"},
+		},
 		Database: survey.Database{
 			Namespace: "iris", Deployment: "iris", Claim: "iris-pvc", PriorityClass: "ha-iris-iris", VolumeBytes: 20 << 30, OncePerPod: true,
 			MaxCores: 20, LoadBalancers: 1, NodePorts: 2,
@@ -274,7 +281,7 @@ func TestEachFindingSpeaksAlone(t *testing.T) {
 		"copies, running":       {cluster: exists, needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, warns: "storage.replicas: got 4"},
 		"copies, growing":       {cluster: answers(autoscaler, object{}), needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, warns: "storage.replicas: got 4"},
 		"copies, degraded":      {cluster: func(*api) {}, needs: func(n *survey.Needs) { n.Storage.Replicas, n.Storage.FewerNodes = 4, true }, warns: "storage.replicas: got 4"},
-		"copies and labels":     {cluster: answers(nodes, items(node("a", set("true", "metadata", "labels", "node.longhorn.io/create-default-disk")), node("b"), node("c"))), needs: func(n *survey.Needs) { n.Storage.LabelledNodes = true }, blocks: "at most 1, the number of nodes that Longhorn can use, or more nodes: each copy needs a node of its own, and Longhorn makes no volume with fewer copies; it uses nodes with the label"},
+		"copies and labels":     {cluster: answers(nodes, items(node("a", set("true", "metadata", "labels", diskLabel)), node("b"), node("c"))), needs: func(n *survey.Needs) { n.Storage.NodeLabel, n.Storage.NodeLabelValues = diskLabel, []string{"true"} }, blocks: "at most 1, the number of nodes that Longhorn can use, or more nodes: each copy needs a node of its own, and Longhorn makes no volume with fewer copies; it uses nodes with the label"},
 		"copies, tainted":       {cluster: answers(nodes, items(node("a"), node("b"), node("c"), node("d"), node("control", taint("node-role.kubernetes.io/control-plane", "NoSchedule")))), needs: func(n *survey.Needs) { n.Storage.Replicas = 5 }, blocks: "storage.replicas: got 5, want at most 4"},
 		"copies, taint allowed": {cluster: answers(nodes, items(node("a"), node("b"), node("c"), node("control", taint("control", "NoSchedule")))), needs: func(n *survey.Needs) { n.Storage.Replicas, n.Storage.TaintedNodes = 4, true }},
 		"copies elsewhere":      {cluster: func(*api) {}, needs: func(n *survey.Needs) { withClass(n); n.Storage.Replicas = 9 }},

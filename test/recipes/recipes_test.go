@@ -91,20 +91,21 @@ func TestRecipe_AddACloud(t *testing.T) {
 func TestRecipe_AddAStorageDriver(t *testing.T) {
 	t.Parallel()
 	c := newScratch(t)
+	c.edit("storage/driver.go", "\tlonghorn,\n", "\tlonghorn,\n\tscratch,\n")
+	c.edit("storage/driver.go", "{ return drivers[0] }",
+		"{\n\tfor _, d := range drivers {\n\t\tif d.name == c.Driver {\n\t\t\treturn d\n\t\t}\n\t}\n\treturn drivers[0]\n}\n\n"+
+			"func driverNames() (names string) {\n\tfor _, d := range drivers {\n\t\tnames += \" \" + d.name\n\t}\n\treturn names\n}")
 	c.edit("storage/config.go", "type Config struct {\n",
-		"type Config struct {\n\t// Driver says what is installed: longhorn or scratch. Default: longhorn.\n\tDriver string `json:\"driver\"`\n")
-	c.edit("storage/config.go", "\t\tInstall:       true,\n", "\t\tInstall:       true,\n\t\tDriver:        \"longhorn\",\n")
-	c.edit("storage/config.go", "\tif c.Replicas < minReplicas",
-		"\tif c.Driver != \"longhorn\" && c.Driver != \"scratch\" {\n\t\tfound.Add(\"storage.driver\", c.Driver, \"longhorn or scratch\")\n\t}\n\tif c.Replicas < minReplicas")
-	c.edit("storage/storage.go", "\tnamespace, err := s.namespace(ctx, args)\n",
-		"\tif args.Config.Driver == \"scratch\" {\n\t\treturn s.scratch(ctx, args)\n\t}\n\tnamespace, err := s.namespace(ctx, args)\n")
-	const trait = "\tPrepareNodes bool\n}"
-	c.edit("internal/traits/traits.go", trait, strings.Replace(trait, "}", "\t// ScratchPool is made up.\n\tScratchPool string\n}", 1))
+		"type Config struct {\n\t// Driver says what is installed: Longhorn or Scratch. Default: Longhorn.\n\tDriver string `json:\"driver\"`\n")
+	c.edit("storage/config.go", "\tif c.Install {", "\tif c.Driver != \"\" && c.Driver != c.driver().name {\n"+
+		"\t\tfound.Add(\"storage.driver\", c.Driver, \"one of\"+driverNames())\n\t}\n\tif c.Install {")
 	c.add("testdata/driver")
 
 	c.passesAfterUpdate(c.compileTests("storage"))
 	c.vet(".")
-	c.didWhatTheRecipeSays("Add a storage driver", "storage/nodeprep.go", "ops/policy/check/data.go", "sandbox", "README.md")
+	c.didWhatTheRecipeSays("Add a storage driver", "storage/longhorn.go", "storage/longhorn_nodeprep.go", "internal/traits/traits.go",
+		"ops/policy/check/data.go", "sandbox", "README.md")
+	c.touchesAFew()
 }
 
 // wrote expects that an update of generated files put a text into one.

@@ -67,7 +67,7 @@ func TestRenovate_WatchesLonghornAndIRIS(t *testing.T) {
 	for _, manager := range parseRenovate(t).CustomManagers {
 		for _, pattern := range manager.MatchStrings {
 			expression := regexp.MustCompile(pattern)
-			for _, path := range []string{"storage/config.go", "iris/config.go"} {
+			for _, path := range []string{"storage/config.go", "storage/longhorn_config.go", "iris/config.go"} {
 				for _, match := range expression.FindAllStringSubmatch(files[path], -1) {
 					name := manager.DepName
 					if at := expression.SubexpIndex("depName"); at > 0 {

@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"ha-iris/internal/testkit"
+	"ha-iris/internal/traits"
 	"ha-iris/storage"
 )
 
 func TestScratch_IsInstalledInPlaceOfLonghorn(t *testing.T) {
 	t.Parallel()
 	cfg := storage.DefaultConfig()
-	cfg.Driver = "scratch"
+	cfg.Driver = "Scratch"
 	recorder := run(t, storage.Args{Config: cfg, Traits: dedicated(), Protect: true}, false)
 	testkit.Golden(t, "resources-scratch.golden", recorder.Golden())
 	if !recorder.One(t, releaseType, "scratch").RegisterRPC.GetProtect() {
@@ -25,10 +26,26 @@ func TestScratch_IsInstalledInPlaceOfLonghorn(t *testing.T) {
 	}
 }
 
+// Whatever the rest of the program asks, the driver that was chosen answers.
+func TestScratch_AnswersForItself(t *testing.T) {
+	t.Parallel()
+	cfg := storage.DefaultConfig()
+	cfg.Driver = "Scratch"
+	size, want := cfg.TooLarge()
+	if size != 1<<40 || want == "" || cfg.UsablePercent(traits.Storage{}) != 50 || cfg.DriverName() != "Scratch" ||
+		cfg.NodeLabels()["scratch.example.com/disk"] != "yes" || cfg.Needs(traits.Storage{}).Namespace != "kube-system" {
+		t.Errorf("got %d, %q, %v", size, want, cfg.NodeLabels())
+	}
+	cfg.ClassName = "scratch"
+	if cfg.Validate() == nil {
+		t.Error("not its own validation")
+	}
+}
+
 func TestScratch_IsTheOnlyOtherDriver(t *testing.T) {
 	t.Parallel()
 	cfg := storage.DefaultConfig()
-	for driver, valid := range map[string]bool{"longhorn": true, "scratch": true, "other": false, "": false} {
+	for driver, valid := range map[string]bool{"Longhorn": true, "Scratch": true, "other": false, "": true} {
 		cfg.Driver = driver
 		if err := cfg.Validate(); (err == nil) != valid {
 			t.Errorf("%q: got %v", driver, err)

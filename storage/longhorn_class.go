@@ -56,14 +56,14 @@ func (c classSpec) values() map[string]any {
 }
 
 func (s *Storage) class(
-	ctx *pulumi.Context, args *Args, longhorn *release, guard pulumi.ResourceOption,
+	ctx *pulumi.Context, args *Args, installed *release, guard pulumi.ResourceOption,
 ) (*storagev1.StorageClass, error) {
 	spec := classOf(args.Config)
 	class, err := storagev1.NewStorageClass(ctx, args.Config.ClassName, &storagev1.StorageClassArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Name:        pulumi.String(args.Config.ClassName),
 			Labels:      labels(),
-			Annotations: pulumi.StringMap{revisionAnnotation: longhorn.revision()},
+			Annotations: pulumi.StringMap{revisionAnnotation: installed.revision()},
 		},
 		Provisioner:          pulumi.String(spec.provisioner),
 		Parameters:           pulumi.ToStringMap(spec.parameters),
@@ -72,8 +72,8 @@ func (s *Storage) class(
 		VolumeBindingMode:    pulumi.String(spec.volumeBindingMode),
 	}, s.options(args, guard,
 		pulumi.ReplaceOnChanges([]string{"parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"}),
-		pulumi.DeleteBeforeReplace(true),                  // It keeps its name.
-		pulumi.DependsOn([]pulumi.Resource{longhorn}))...) // The class names the driver by a string; the release brings it.
+		pulumi.DeleteBeforeReplace(true),                   // It keeps its name.
+		pulumi.DependsOn([]pulumi.Resource{installed}))...) // The class names the driver by a string; the release brings it.
 	if err != nil {
 		return nil, fmt.Errorf("create StorageClass %s: %w", args.Config.ClassName, err)
 	}

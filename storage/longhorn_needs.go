@@ -5,19 +5,30 @@ import (
 	"ha-iris/internal/traits"
 )
 
-// Needs is what this storage asks of a cluster that exists already.
-func (c Config) Needs(nodes traits.Storage) survey.Storage {
+func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 	values := chartValues(c, nodes, false)
-	return survey.Storage{
-		Install:   c.Install,
-		ClassName: c.ClassName,
-		Replicas:  c.Replicas,
+	needs := survey.Storage{
+		Replicas: c.Replicas,
 		FewerNodes: isTrue(value(values, "defaultSettings", "replicaSoftAntiAffinity")) ||
 			isTrue(value(values, "defaultSettings", "allowVolumeCreationWithDegradedAvailability")),
 		TaintedNodes: value(values, "global", "tolerations") != nil || value(values, "longhornManager", "tolerations") != nil ||
 			value(values, "defaultSettings", "taintToleration") != nil,
-		LabelledNodes: isTrue(value(values, "defaultSettings", "createDefaultDiskLabeledNodes")),
+		// What the chart holds.
+		Namespace: namespaceName,
+		Objects: []string{
+			"secrets", "configmaps", "services", "serviceaccounts", "daemonsets.apps", "deployments.apps", "jobs.batch",
+			"roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
+		},
+		ClusterObjects: []string{
+			"customresourcedefinitions.apiextensions.k8s.io", "clusterroles.rbac.authorization.k8s.io",
+			"clusterrolebindings.rbac.authorization.k8s.io", "priorityclasses.scheduling.k8s.io",
+		},
 	}
+	if isTrue(value(values, "defaultSettings", "createDefaultDiskLabeledNodes")) {
+		// "config" is for a node whose annotation lists its disks (Longhorn's "Default Disk and Node Configuration").
+		needs.NodeLabel, needs.NodeLabelValues = diskLabel, []string{"true", "config"}
+	}
+	return needs
 }
 
 // value follows keys into the chart's values; nil when there is nothing.

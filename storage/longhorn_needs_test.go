@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"reflect"
 	"testing"
 
 	"ha-iris/internal/survey"
@@ -13,7 +14,11 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 	settings := func(key string, value any) map[string]any {
 		return map[string]any{"defaultSettings": map[string]any{key: value}}
 	}
-	plain := survey.Storage{Install: true, ClassName: storage.DefaultClassName, Replicas: 3}
+	plain := storage.DefaultConfig().Needs(traits.Storage{})
+	if !plain.Install || plain.ClassName != storage.DefaultClassName || plain.Driver != "Longhorn" || plain.Replicas != 3 ||
+		plain.Namespace != "longhorn-system" || len(plain.Objects) == 0 || len(plain.ClusterObjects) == 0 {
+		t.Errorf("got %+v", plain)
+	}
 	with := func(change func(*survey.Storage)) survey.Storage {
 		changed := plain
 		change(&changed)
@@ -21,7 +26,9 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 	}
 	tainted := with(func(s *survey.Storage) { s.TaintedNodes = true })
 	fewer := with(func(s *survey.Storage) { s.FewerNodes = true })
-	labelled := with(func(s *survey.Storage) { s.LabelledNodes = true })
+	labelled := with(func(s *survey.Storage) {
+		s.NodeLabel, s.NodeLabelValues = "node.longhorn.io/create-default-disk", []string{"true", "config"}
+	})
 	tolerations := map[string]any{"tolerations": []any{map[string]any{"operator": "Exists"}}}
 	for name, test := range map[string]struct {
 		values map[string]any
@@ -42,13 +49,13 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 	} {
 		cfg := storage.DefaultConfig()
 		cfg.Values = test.values
-		if got := cfg.Needs(test.traits); got != test.want {
+		if got := cfg.Needs(test.traits); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
 	}
 	own := storage.DefaultConfig()
 	own.Install, own.ClassName = false, "fast"
-	if got := own.Needs(traits.Storage{}); got.Install || got.ClassName != "fast" {
+	if got := own.Needs(traits.Storage{}); !reflect.DeepEqual(got, survey.Storage{ClassName: "fast"}) {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -1,0 +1,130 @@
+package storage
+
+import (
+	"fmt"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/owner"
+)
+
+const (
+	provisioner = "driver.longhorn.io"
+	// Longhorn's documents, its support bundle and its webhooks all expect this namespace and release name.
+	namespaceName = "longhorn-system"
+	releaseName   = "longhorn"
+	// releaseTimeout covers pulling Longhorn's images on three fresh nodes; Helm's default of 5 min is too short there,
+	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds in the chart).
+	releaseTimeout = 20 * 60
+	// diskLabel makes Longhorn use a node's data path. It is on every node that is made for Longhorn, and the setting
+	// createDefaultDiskLabeledNodes goes with it, so that a node that somebody adds later does not lend its root disk.
+	diskLabel = "node.longhorn.io/create-default-disk"
+)
+
+// longhorn is SUSE's Longhorn, by its official chart.
+//
+//nolint:gochecknoglobals // A literal that nothing writes to, as the table that it belongs to.
+var longhorn = driver{
+	name:          "Longhorn",
+	defaults:      longhornDefaults,
+	validate:      Config.validateLonghorn,
+	needs:         longhornNeeds,
+	nodeLabels:    map[string]string{diskLabel: "true"},
+	usablePercent: longhornShare,
+	// A replica is one sparse file, and on ext4 a file ends below 16 TiB.
+	tooLarge:    16 << 40,
+	wantSmaller: "less than 16Ti: each copy is one file of Longhorn's, and ext4 ends there",
+	part: owner.Part{
+		Namespace: namespaceName,
+		Advice: map[string]string{
+			"": "storage.install: false and storage.className, to use the Longhorn that is there (README, \"A cluster of yours\"); " +
+				"what an earlier Longhorn has left behind, delete",
+			"StorageClass": "storage.className: a name that is free",
+		},
+		Signs: []owner.Object{
+			{APIVersion: "storage.k8s.io/v1", Kind: "CSIDriver", Name: provisioner},
+			{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition", Name: "volumes.longhorn.io"},
+		},
+	},
+	provision: (*Storage).installLonghorn,
+}
+
+func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error) {
+	namespace, err := s.namespace(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	var prepared []pulumi.Resource
+	if args.Traits.PrepareNodes {
+		daemon, err := newNodePrep(ctx, nodePrepArgs{
+			Namespace: namespace.Metadata.Name().Elem(), Image: args.Config.text(args.Config.NodePrepImage),
+		}, s.options(args)...)
+		if err != nil {
+			return nil, err
+		}
+		prepared = append(prepared, daemon)
+	}
+	keeper := s.keeper(ctx, args)
+	guardRelease, err := keeper.guardRelease(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	installed, err := s.longhornRelease(ctx, args, namespace, prepared, guardRelease)
+	if err != nil {
+		return nil, err
+	}
+	guardClass, err := keeper.guardClass(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	class, err := s.class(ctx, args, installed, guardClass)
+	if err != nil {
+		return nil, err
+	}
+	return []pulumi.Resource{installed, class}, nil
+}
+
+func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace, error) {
+	namespaceLabels := labels()
+	// Longhorn's manager, CSI plugin and instance managers are privileged and mount host paths.
+	namespaceLabels["pod-security.kubernetes.io/enforce"] = pulumi.String("privileged")
+	namespace, err := corev1.NewNamespace(ctx, namespaceName, &corev1.NamespaceArgs{
+		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(namespaceName), Labels: namespaceLabels},
+	}, s.options(args, pulumi.Protect(args.Protect),
+		pulumi.DependsOn(args.After))...) // The namespace's value needs nothing of the nodes; what runs in it does.
+	if err != nil {
+		return nil, fmt.Errorf("create namespace %s: %w", namespaceName, err)
+	}
+	return namespace, nil
+}
+
+func (s *Storage) longhornRelease(
+	ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource, guard pulumi.ResourceOption,
+) (*release, error) {
+	cfg := args.Config
+	releaseArgs := releaseArgs{
+		Name:           releaseName,
+		Namespace:      namespace.Metadata.Name().Elem(),
+		Chart:          cfg.text(cfg.Chart),
+		Version:        cfg.text(cfg.Version),
+		Values:         own(chartValues(cfg, args.Traits, !args.Protect), args.Stack, classOf(cfg)),
+		TimeoutSeconds: releaseTimeout,
+	}
+	switch cfg.chartKind() {
+	case chartRepository:
+		releaseArgs.Chart, releaseArgs.Repository = pulumi.String(releaseName), releaseArgs.Chart
+	case chartLocal:
+		releaseArgs.Version = nil // A local chart is the version that it is.
+	case chartOCI:
+	}
+	// Its uninstall hook takes away webhooks that reject every update of nodes and claims (longhorn-manager webhook/resources).
+	return newRelease(ctx, releaseName, releaseArgs, s.options(args, guard,
+		// What Helm answers repeats the values.
+		pulumi.AdditionalSecretOutputs(secretOutputs(cfg)),
+		// A replaced release is an uninstalled one: its hook wipes every volume.
+		pulumi.Protect(args.Protect),
+		// Longhorn's manager exits on a node where `iscsiadm --version` fails.
+		pulumi.DependsOn(prepared))...)
+}

@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ha-iris/internal/pattern"
+	"ha-iris/internal/problems"
+	"ha-iris/internal/traits"
+)
+
+// Defaults that other code or documents refer to.
+const (
+	// DefaultClassName is the StorageClass that this program creates. Longhorn's own class "longhorn" is deleted and
+	// recreated by Longhorn at will (longhorn-manager), so it is not ours to manage.
+	DefaultClassName = "longhorn-iris"
+	// DefaultVersion is the Longhorn chart. 1.12.1 needs Kubernetes >= 1.25 and is tested on 1.33 to 1.36; 1.11 is the
+	// first line with ReadWriteOncePod (Longhorn's release notes and best practices).
+	DefaultVersion = "1.12.1"
+	// DefaultChart is the repository of Longhorn's official chart. There is no official OCI chart (longhorn#9450).
+	DefaultChart = "https://charts.longhorn.io"
+
+	minReplicas = 2
+	maxReplicas = 20 // Longhorn's limit for numberOfReplicas.
+)
+
+func longhornDefaults() Config {
+	return Config{
+		Install:       true,
+		ClassName:     DefaultClassName,
+		Replicas:      3, // One per zone of a three-zone cluster: survives the loss of any two copies.
+		Version:       DefaultVersion,
+		Chart:         DefaultChart,
+		NodePrepImage: DefaultNodePrepImage,
+		Values:        map[string]any{},
+	}
+}
+
+var versionPattern = pattern.Lazy(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+
+func (c Config) validateLonghorn(found *problems.List) {
+	if c.ClassName == "longhorn" || c.ClassName == "longhorn-static" {
+		found.Add("storage.className", c.ClassName, "another name: Longhorn manages the class of that name itself")
+	}
+	if c.Replicas < minReplicas || c.Replicas > maxReplicas {
+		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
+			"%d to %d: a single copy is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
+	}
+	c.validateLengths(found)
+	c.validateImage(found)
+	c.validateChart(found)
+}
+
+// longhornShare is what Longhorn uses of a disk: it reserves 30 % of one that it shares with the system, and keeps 10 % of one of
+// its own free (storage-reserved-percentage-for-default-disk, and longhorn_values.go).
+func longhornShare(nodes traits.Storage) int {
+	if nodes.DedicatedDisk {
+		return 90
+	}
+	return 70
+}
+
+// maxText bounds texts that nothing else does: the longest path on Linux, and longer than any reference of an image.
+const maxText = 4096
+
+func (c Config) validateLengths(found *problems.List) {
+	for _, setting := range []struct{ path, text string }{
+		{"storage.version", c.Version}, {"storage.chart", c.Chart}, {"storage.nodePrepImage", c.NodePrepImage},
+	} {
+		if len(setting.text) > maxText {
+			found.AddSecret(setting.path, fmt.Sprintf("%d characters", len(setting.text)), fmt.Sprintf("at most %d", maxText))
+		}
+	}
+}
+
+func (c Config) validateImage(found *problems.List) {
+	// Behind the last slash: a colon before it is a registry's port.
+	name := c.NodePrepImage[strings.LastIndex(c.NodePrepImage, "/")+1:]
+	if !strings.ContainsAny(name, ":@") || strings.HasSuffix(name, ":latest") {
+		found.Add("storage.nodePrepImage", c.NodePrepImage, "an image with sh and nsenter at a fixed tag or digest, such as "+DefaultNodePrepImage)
+	}
+}
+
+func (c Config) validateChart(found *problems.List) {
+	const want = "a Helm repository (https://...), an OCI reference (oci://...) or the path of a chart directory or .tgz file"
+	switch c.chartKind() {
+	case chartLocal:
+		if c.Chart == "" {
+			found.AddMissing("storage.chart", want)
+			return
+		}
+		file, what := c.Chart, "there is"
+		if !strings.HasSuffix(file, ".tgz") {
+			file, what = filepath.Join(file, "Chart.yaml"), "Chart.yaml in it:"
+		}
+		if _, err := os.Stat(file); err != nil {
+			var cause *fs.PathError // Without the path, which must not be shown when it is secret.
+			if errors.As(err, &cause) {
+				err = cause.Err
+			}
+			found.Add("storage.chart", c.Chart, fmt.Sprintf("%s (%s %v)", want, what, err))
+		}
+	case chartRepository, chartOCI:
+		if !versionPattern().MatchString(c.Version) {
+			found.Add("storage.version", c.Version, "the version of Longhorn's chart, such as "+DefaultVersion+" (without v)")
+		}
+	}
+}
+
+type chartKind int
+
+const (
+	chartRepository chartKind = iota
+	chartOCI
+	chartLocal
+)
+
+func (c Config) chartKind() chartKind {
+	switch {
+	case strings.HasPrefix(c.Chart, "oci://"):
+		return chartOCI
+	case strings.HasPrefix(c.Chart, "https://"), strings.HasPrefix(c.Chart, "http://"):
+		return chartRepository
+	default:
+		return chartLocal
+	}
+}

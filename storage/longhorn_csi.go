@@ -1,0 +1,210 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// driverBudget is how long Longhorn's driver may take to be there on every node once Helm is content. On clean nodes
+	// with the images present the whole install took 77 s; what is left after Helm is the pull of the sidecars' images.
+	driverBudget = 5 * time.Minute
+	// driverTick is how often the nodes are looked at.
+	driverTick = 2 * time.Second
+	// driverReport is how often waiting is reported.
+	driverReport = 15 * time.Second
+	// hopelessRestarts ends the waiting early: the kubelet's pauses before the fourth restart add up to more than a minute,
+	// and a deployer that fails so often fails for a reason that stays.
+	hopelessRestarts = 4
+
+	deployerApp, pluginApp, managerApp = "longhorn-driver-deployer", "longhorn-csi-plugin", "longhorn-manager"
+)
+
+// meta is what of an object's metadata matters here.
+type meta struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels"`
+}
+
+// pod is what of a pod matters here.
+type pod struct {
+	Metadata meta `json:"metadata"`
+	Spec     struct {
+		NodeName string `json:"nodeName"`
+	} `json:"spec"`
+	Status struct {
+		Phase      string      `json:"phase"`
+		Conditions []condition `json:"conditions"`
+		Init       []container `json:"initContainerStatuses"`
+		Containers []container `json:"containerStatuses"`
+	} `json:"status"`
+}
+
+type condition struct {
+	Type    string `json:"type"`
+	Status  string `json:"status"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+type container struct {
+	Name         string `json:"name"`
+	Ready        bool   `json:"ready"`
+	RestartCount int    `json:"restartCount"`
+	State        state  `json:"state"`
+	LastState    state  `json:"lastState"`
+}
+
+type state struct {
+	Waiting    *ended `json:"waiting"`
+	Terminated *ended `json:"terminated"`
+}
+
+// ended is why a container does not run.
+type ended struct {
+	Reason   string `json:"reason"`
+	Message  string `json:"message"`
+	ExitCode int    `json:"exitCode"`
+}
+
+func (p pod) app() string { return p.Metadata.Labels["app"] }
+
+func (p pod) ready() bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c condition) bool { return c.Type == "Ready" && c.Status == "True" })
+}
+
+// csiDriver is how far Longhorn's CSI driver has come.
+type csiDriver struct {
+	// registered: the CSIDriver object exists.
+	registered bool
+	// nodes are those that count, missing those of them whose kubelet does not know the driver.
+	nodes, missing []string
+	// hopeless: the deployer ends again and again.
+	hopeless bool
+}
+
+func (d csiDriver) ready() bool { return d.registered && len(d.nodes) > 0 && len(d.missing) == 0 }
+
+func (d csiDriver) String() string {
+	switch {
+	case len(d.nodes) == 0:
+		return managerApp + " runs on no node that is Ready and takes pods"
+	case !d.registered:
+		return "there is no CSIDriver " + provisioner
+	default:
+		return fmt.Sprintf("the driver %s is missing on %s (%d of %d nodes have it)",
+			provisioner, strings.Join(d.missing, ", "), len(d.nodes)-len(d.missing), len(d.nodes))
+	}
+}
+
+// awaitDriver waits until every node that can run the database can mount its volume. Helm does not: it waits for the
+// deployer of the driver, which is content as soon as its container has started once.
+func (k *keeper) awaitDriver(ctx context.Context) error {
+	start := k.now()
+	for reported := start; ; {
+		found, err := k.findDriver(ctx)
+		if err != nil {
+			return k.unknown("Longhorn's driver", err)
+		}
+		if found.ready() {
+			return nil
+		}
+		now := k.now()
+		if waited := now.Sub(start); waited >= k.budget || found.hopeless {
+			return fmt.Errorf("longhorn is installed but not ready after %.0f s: %s%s", waited.Seconds(), found, k.diagnose(ctx))
+		}
+		if now.Sub(reported) >= driverReport {
+			reported = now
+			k.log.info(fmt.Sprintf("Waiting for Longhorn for %.0f s: %s", now.Sub(start).Seconds(), found))
+		}
+		if err := k.sleep(ctx, driverTick); err != nil {
+			return err
+		}
+	}
+}
+
+// findDriver looks at the nodes on which Longhorn's manager is, by the chart's tolerations and selectors. One that is not
+// Ready, or takes no pods, does not hold the others up.
+func (k *keeper) findDriver(ctx context.Context) (csiDriver, error) {
+	var found csiDriver
+	pods, err := k.pods(ctx)
+	if err != nil {
+		return found, err
+	}
+	usable, err := k.usableNodes(ctx)
+	if err != nil {
+		return found, err
+	}
+	if found.registered, err = k.live.Get(ctx, "/apis/storage.k8s.io/v1/csidrivers/"+provisioner, nil); err != nil {
+		return found, err
+	}
+	var csiNodes struct {
+		Items []struct {
+			Metadata meta `json:"metadata"`
+			Spec     struct {
+				Drivers []meta `json:"drivers"`
+			} `json:"spec"`
+		} `json:"items"`
+	}
+	if _, err := k.live.Get(ctx, "/apis/storage.k8s.io/v1/csinodes", &csiNodes); err != nil {
+		return found, err
+	}
+	has := map[string]bool{}
+	for _, node := range csiNodes.Items {
+		has[node.Metadata.Name] = slices.ContainsFunc(node.Spec.Drivers, func(d meta) bool { return d.Name == provisioner })
+	}
+	for _, p := range pods {
+		switch {
+		case p.app() == deployerApp:
+			found.hopeless = found.hopeless || slices.ContainsFunc(p.Status.Containers, func(c container) bool {
+				return !c.Ready && c.RestartCount >= hopelessRestarts
+			})
+		case p.app() == managerApp && usable[p.Spec.NodeName]:
+			found.nodes = append(found.nodes, p.Spec.NodeName)
+			if !has[p.Spec.NodeName] {
+				found.missing = append(found.missing, p.Spec.NodeName)
+			}
+		}
+	}
+	slices.Sort(found.missing)
+	return found, nil
+}
+
+func (k *keeper) pods(ctx context.Context) ([]pod, error) {
+	var list struct {
+		Items []pod `json:"items"`
+	}
+	selector := "?labelSelector=app+in+%28" + strings.Join([]string{deployerApp, pluginApp, managerApp}, "%2C") + "%29"
+	if _, err := k.live.Get(ctx, podsPath+selector, &list); err != nil {
+		return nil, fmt.Errorf("list Longhorn's pods: %w", err)
+	}
+	return list.Items, nil
+}
+
+// usableNodes are those that are Ready and take pods.
+func (k *keeper) usableNodes(ctx context.Context) (map[string]bool, error) {
+	var list struct {
+		Items []struct {
+			Metadata meta `json:"metadata"`
+			Spec     struct {
+				Unschedulable bool `json:"unschedulable"`
+			} `json:"spec"`
+			Status struct {
+				Conditions []condition `json:"conditions"`
+			} `json:"status"`
+		} `json:"items"`
+	}
+	if _, err := k.live.Get(ctx, "/api/v1/nodes", &list); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	usable := map[string]bool{}
+	for _, node := range list.Items {
+		usable[node.Metadata.Name] = !node.Spec.Unschedulable && slices.ContainsFunc(node.Status.Conditions, func(c condition) bool {
+			return c.Type == "Ready" && c.Status == "True"
+		})
+	}
+	return usable, nil
+}
