@@ -1,8 +1,11 @@
 package storage
 
 import (
+	"context"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/owner"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/survey"
@@ -29,6 +32,10 @@ type driver struct {
 	wantSmaller string
 	// part says by what one sees that somebody else has installed it, and what to set then.
 	part owner.Part
+	// recorded are its keys that are read when a volume is made and never again, as inputs of the component.
+	recorded func(Config) pulumi.Map
+	// checkChange refuses a change of those; it runs before anything is changed, in previews too.
+	checkChange func(ctx context.Context, args *Args, before, after guard.Inputs) error
 	// provision installs it and makes the class, with its guards. It returns the concrete resources without which a claim
 	// would stay Pending.
 	provision func(s *Storage, ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error)

@@ -48,7 +48,9 @@ var longhorn = driver{
 			{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition", Name: "volumes.longhorn.io"},
 		},
 	},
-	provision: (*Storage).installLonghorn,
+	recorded:    func(c Config) pulumi.Map { return pulumi.Map{"replicas": pulumi.Int(c.Replicas)} },
+	checkChange: checkCopies,
+	provision:   (*Storage).installLonghorn,
 }
 
 func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error) {

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"ha-iris/internal/guard"
@@ -166,37 +165,4 @@ func (k *keeper) warnOfUninstall(ctx context.Context, before, after guard.Inputs
 		warning += fmt.Sprintf(". There are %d: %s.", len(volumes), listed(volumes))
 	}
 	k.log.warn(warning)
-}
-
-// warnOfReplicas says that another number of copies is that of new volumes, and how to change those that are there.
-func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs) {
-	was, wasKnown := copies(before)
-	will, willKnown := copies(after)
-	if !wasKnown || !willKnown || was == will {
-		return
-	}
-	command := func(name string) string {
-		return fmt.Sprintf(`kubectl -n %s patch volumes.longhorn.io %s --type merge -p '{"spec":{"numberOfReplicas":%d}}'`,
-			namespaceName, name, int(will))
-	}
-	warning := fmt.Sprintf("storage.replicas: %d instead of %d is for new volumes; those that are there keep their copies.", int(will), int(was))
-	volumes, err := k.volumes(ctx)
-	others := slices.DeleteFunc(volumes, func(v volume) bool { return v.class != k.class || v.replicas == int(will) })
-	switch {
-	case err != nil || len(others) > maxNamed:
-		warning += " To change one: " + command("NAME")
-	default:
-		for _, v := range others {
-			warning += " To change that of " + v.claim + ": " + command(v.name)
-		}
-	}
-	k.log.warn(warning)
-}
-
-// copies is the number of copies that a release's values ask for, also in those from before the class was among them.
-func copies(inputs guard.Inputs) (float64, bool) {
-	if count, found := inputs.Number("values", ownerKey, "class", "replicas"); found {
-		return count, true
-	}
-	return inputs.Number("values", "defaultSettings", "defaultReplicaCount")
 }

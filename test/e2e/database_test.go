@@ -36,8 +36,8 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 	}{
 		{"grows with the pod running", life.grow},
 		{"does not shrink", life.shrink},
-		{"does not move to another class, mode or namespace", life.move},
-		{"takes another number of copies for new volumes", life.changeReplicas},
+		{"does not move to another storage, class, mode or namespace", life.move},
+		{"takes another number of copies once the volume has it", life.changeReplicas},
 		{"takes a new password with a new pod", life.rotatePassword},
 		{"takes back what kubectl has set", life.takeBackFromKubectl},
 		{"takes back what another tool applies", life.takeBackFromAnotherTool},
@@ -85,26 +85,27 @@ func (l *databaseLife) shrink(t *testing.T) {
 func (l *databaseLife) move(t *testing.T) {
 	t.Helper()
 	refused(t, l.s, l.c.set("storage.className", "other"), "storage.className", "restore a backup")
+	refused(t, l.s, l.c.set("storage.install", false), "storage.install: got false, want true", "restore a backup")
 	refused(t, l.s, l.c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
 	refused(t, l.s, l.c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
 }
 
-// changeReplicas changes what Kubernetes lets nobody change of a StorageClass.
+// changeReplicas changes what Kubernetes lets nobody change of a StorageClass: refused before the volume has gone first.
 func (l *databaseLife) changeReplicas(t *testing.T) {
 	t.Helper()
 	volume := jsonpath(t, "pvc", "iris-pvc", "{.spec.volumeName}")
 	class := shared.kubectl(t, "get", "storageclass", "longhorn-iris", "-o", "jsonpath={.metadata.uid}")
-	l.s.configure(l.c.set("storage.replicas", 2))
+	two := l.c.set("storage.replicas", 2)
+	refused(t, l.s, two, "storage.replicas: got 2, want 3", "patch volumes.longhorn.io "+volume+" --type merge",
+		"pulumi config set --path storage.replicas 3")
+	setCopies(t, volume, 2)
+	l.s.configure(two)
 	planned, err := l.s.preview()
 	if err != nil || planned["replace"] != 1 || planned["delete"] > 0 {
 		t.Errorf("the preview plans %v, %v; want the class replaced and nothing else", planned, err)
 	}
-	output, err := l.s.cli("up", "--yes")
-	if err != nil {
+	if _, err := l.s.cli("up", "--yes"); err != nil {
 		t.Fatalf("up: %v", err)
-	}
-	if want := "patch volumes.longhorn.io " + volume + " --type merge"; !strings.Contains(output, want) {
-		t.Errorf("the output lacks %q, so that nobody learns that the volume keeps its copies", want)
 	}
 	now := shared.kubectl(t, "get", "storageclass", "longhorn-iris", "-o", "jsonpath={.metadata.uid} {.parameters.numberOfReplicas}")
 	if uid, replicas, _ := strings.Cut(now, " "); uid == class || replicas != "2" {
@@ -113,11 +114,18 @@ func (l *databaseLife) changeReplicas(t *testing.T) {
 	if phase := jsonpath(t, "pvc", "iris-pvc", "{.status.phase} {.spec.volumeName}"); phase != "Bound "+volume {
 		t.Errorf("the claim is %s, want it bound to %s", phase, volume)
 	}
+	setCopies(t, volume, 3)
 	l.s.configure(l.c)
 	l.s.up()
 	if _, again := l.s.up(); !again.onlySame() {
 		t.Errorf("a second up changed something: %v", again)
 	}
+}
+
+func setCopies(t *testing.T, volume string, count int) {
+	t.Helper()
+	shared.kubectl(t, "-n", "longhorn-system", "patch", "volumes.longhorn.io", volume, "--type", "merge",
+		"-p", fmt.Sprintf(`{"spec":{"numberOfReplicas":%d}}`, count))
 }
 
 func (l *databaseLife) rotatePassword(t *testing.T) {

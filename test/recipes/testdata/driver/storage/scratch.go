@@ -1,12 +1,14 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	storagev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/storage/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/owner"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/survey"
@@ -31,7 +33,9 @@ var scratch = driver{
 		Namespace: "kube-system",
 		Signs:     []owner.Object{{APIVersion: "storage.k8s.io/v1", Kind: "CSIDriver", Name: "scratch.example.com"}},
 	},
-	provision: (*Storage).installScratch,
+	recorded:    func(Config) pulumi.Map { return nil },
+	checkChange: func(context.Context, *Args, guard.Inputs, guard.Inputs) error { return nil },
+	provision:   (*Storage).installScratch,
 }
 
 func (c Config) validateScratch(found *problems.List) {

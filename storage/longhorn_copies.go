@@ -1,0 +1,98 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ha-iris/internal/guard"
+)
+
+// The number of copies is a parameter of the class, which is read when a volume is made. A volume that is there has its own
+// (spec.numberOfReplicas of volumes.longhorn.io), which Longhorn follows at any time. So the volume goes first and the key follows: the
+// class is then made anew, which touches no volume.
+
+// checkCopies refuses a number of copies that the volumes of the class do not have.
+func checkCopies(ctx context.Context, args *Args, before, after guard.Inputs) error {
+	was, wasKnown := before.Number("replicas")
+	will, willKnown := after.Number("replicas")
+	if !wasKnown || !willKnown || was == will {
+		return nil
+	}
+	k := &keeper{live: args.Live, class: args.Config.ClassName}
+	others, err := k.behind(ctx, int(will))
+	if err == nil && len(others) == 0 {
+		return nil
+	}
+	reason := "as the volume has it"
+	if err != nil {
+		reason = fmt.Sprintf("with which the volume was made, and whether it has another number by now is not known (%v)", err)
+	}
+	return fmt.Errorf("storage.replicas: got %d, want %d, %s: the key is for new volumes and changes none that is there. Change the "+
+		"volume first: %s. When it has %d, this key can follow. Or set it back: pulumi config set --path storage.replicas %d",
+		int(will), int(was), reason, k.changeCommands(others, int(will)), int(will), int(was))
+}
+
+// behind are the volumes of the class that have another number of copies, as far as the cluster can be asked.
+func (k *keeper) behind(ctx context.Context, count int) ([]volume, error) {
+	if !k.asks() {
+		return nil, errors.New("the cluster cannot be asked yet")
+	}
+	volumes, err := k.volumes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(volumes, func(v volume) bool { return v.class != k.class || v.replicas == count }), nil
+}
+
+// changeCommands change the number of copies of volumes, or, when they are too many or not known, of all of the class.
+func (k *keeper) changeCommands(volumes []volume, count int) string {
+	if len(volumes) == 0 || len(volumes) > maxNamed {
+		all := fmt.Sprintf(`$(kubectl get persistentvolumes -o jsonpath='{.items[?(@.spec.storageClassName=="%s")].spec.csi.volumeHandle}')`, k.class)
+		return changeCommand(all, count)
+	}
+	commands := make([]string, 0, len(volumes))
+	for _, v := range volumes {
+		commands = append(commands, changeCommand(v.name, count))
+	}
+	return strings.Join(commands, "; ")
+}
+
+func changeCommand(name string, count int) string {
+	return fmt.Sprintf(`kubectl -n %s patch volumes.longhorn.io %s --type merge -p '{"spec":{"numberOfReplicas":%d}}'`,
+		namespaceName, name, count)
+}
+
+// warnOfReplicas says that another number of copies is that of new volumes, and how to change those that are there: where nothing
+// is protected, or the state is from before the number was recorded.
+func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs) {
+	was, wasKnown := copies(before)
+	will, willKnown := copies(after)
+	if !wasKnown || !willKnown || was == will {
+		return
+	}
+	others, err := k.behind(ctx, int(will))
+	if err == nil && len(others) == 0 {
+		return // The volumes have gone first.
+	}
+	warning := fmt.Sprintf("storage.replicas: %d instead of %d is for new volumes; those that are there keep their copies.", int(will), int(was))
+	switch {
+	case err != nil || len(others) > maxNamed:
+		warning += " To change one: " + changeCommand("NAME", int(will))
+	default:
+		for _, v := range others {
+			warning += " To change that of " + v.claim + ": " + changeCommand(v.name, int(will))
+		}
+	}
+	k.log.warn(warning)
+}
+
+// copies is the number of copies that a release's values ask for, also in those from before the class was among them.
+func copies(inputs guard.Inputs) (float64, bool) {
+	if count, found := inputs.Number("values", ownerKey, "class", "replicas"); found {
+		return count, true
+	}
+	return inputs.Number("values", "defaultSettings", "defaultReplicaCount")
+}
