@@ -18,17 +18,21 @@ type kept struct {
 	age           time.Duration
 }
 
-func TestRelease_RecoversWhatAKilledHelmLeaves(t *testing.T) {
+// recovery is what Helm's records are when a run begins, and what has to become of them.
+type recovery struct {
+	records   []kept
+	mark      string // the recorded inputs', if it is not that of the stack
+	forgotten []string
+	refused   []string
+	waits     bool
+}
+
+// old is an age at which nobody is at work any more.
+const old = time.Hour
+
+func TestRelease_RecoversWhatAKilledInstallLeaves(t *testing.T) {
 	t.Parallel()
-	const old = time.Hour
-	for name, test := range map[string]struct {
-		records   []kept
-		installed bool   // the stack's state has the release
-		mark      string // the recorded inputs', if it is not that of the stack
-		forgotten []string
-		refused   []string
-		waits     bool
-	}{
+	for name, test := range map[string]recovery{
 		"nothing there":                     {},
 		"install, killed":                   {records: []kept{{statusPendingInstall, ours, old}}, forgotten: []string{"v1"}},
 		"install, killed just now":          {records: []kept{{statusPendingInstall, ours, time.Second}}, forgotten: []string{"v1"}, waits: true},
@@ -43,56 +47,67 @@ func TestRelease_RecoversWhatAKilledHelmLeaves(t *testing.T) {
 		"one of several records is somebody's": {
 			records: []kept{{statusDeployed, "", old}, {statusPendingUpgrade, ours, old}}, refused: []string{"revision 1 (deployed)"},
 		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.check(t, guard.Inputs{})
+		})
+	}
+}
 
-		"no upgrade at work":                 {installed: true, records: []kept{{statusDeployed, ours, old}}},
-		"recorded before records had a mark": {installed: true, records: []kept{{statusDeployed, "", old}}},
-		"upgrade, failed":                    {installed: true, records: []kept{{statusDeployed, ours, old}, {statusFailed, ours, old}}},
-		"upgrade, killed":                    {installed: true, records: []kept{{statusDeployed, ours, old}, {statusPendingUpgrade, ours, old}}, forgotten: []string{"v2"}},
+func TestRelease_RecoversWhatAKilledUpgradeLeaves(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]recovery{
+		"no upgrade at work":                 {records: []kept{{statusDeployed, ours, old}}},
+		"recorded before records had a mark": {records: []kept{{statusDeployed, "", old}}},
+		"upgrade, failed":                    {records: []kept{{statusDeployed, ours, old}, {statusFailed, ours, old}}},
+		"upgrade, killed":                    {records: []kept{{statusDeployed, ours, old}, {statusPendingUpgrade, ours, old}}, forgotten: []string{"v2"}},
 		"the first upgrade with a mark, killed": {
-			installed: true, records: []kept{{statusDeployed, "", old}, {statusPendingUpgrade, ours, old}}, forgotten: []string{"v2"},
+			records: []kept{{statusDeployed, "", old}, {statusPendingUpgrade, ours, old}}, forgotten: []string{"v2"},
 		},
 		"upgrade, killed just now": {
-			installed: true, records: []kept{{statusDeployed, ours, old}, {statusPendingUpgrade, ours, 0}}, forgotten: []string{"v2"}, waits: true,
+			records: []kept{{statusDeployed, ours, old}, {statusPendingUpgrade, ours, 0}}, forgotten: []string{"v2"}, waits: true,
 		},
-		"rollback, killed": {installed: true, records: []kept{{statusSuperseded, ours, old}, {statusPendingRollback, ours, old}}, forgotten: []string{"v2"}},
+		"rollback, killed": {records: []kept{{statusSuperseded, ours, old}, {statusPendingRollback, ours, old}}, forgotten: []string{"v2"}},
 		"upgrade of a stack that was renamed": {
-			installed: true, mark: otherStack, records: []kept{{statusDeployed, otherStack, old}, {statusPendingUpgrade, otherStack, old}},
+			mark: otherStack, records: []kept{{statusDeployed, otherStack, old}, {statusPendingUpgrade, otherStack, old}},
 			forgotten: []string{"v2"},
 		},
 		"upgrade by somebody": {
-			installed: true, records: []kept{{statusDeployed, ours, old}, {statusPendingUpgrade, "", old}},
+			records: []kept{{statusDeployed, ours, old}, {statusPendingUpgrade, "", old}},
 			refused: []string{"revision 2 (pending-upgrade)", "delete secret sh.helm.release.v1.longhorn.v2"},
 		},
 		"install in the state": {
-			installed: true, records: []kept{{statusPendingInstall, ours, old}},
+			records: []kept{{statusPendingInstall, ours, old}},
 			refused: []string{"delete secret sh.helm.release.v1.longhorn.v1", "--refresh"},
 		},
 		"uninstall, killed": {
-			installed: true, records: []kept{{statusUninstalling, ours, old}}, refused: []string{"half removed", forgetCommand, "pulumi destroy --refresh"},
+			records: []kept{{statusUninstalling, ours, old}}, refused: []string{"half removed", forgetCommand, "pulumi destroy --refresh"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, preview := range []bool{true, false} {
-				list := items{}
-				for i, r := range test.records {
-					list.Items = append(list.Items, helmSecret(t, i+1, r.status, r.owner, "1.12.1", r.age))
-				}
-				slices.Reverse(list.Items) // The API server's order is by name.
-				k, api, said := newKeeper(t, map[string]any{secretsPath: list, managerPath: map[string]any{}})
-				k.preview = preview
-				before := guard.Inputs{}
-				if test.installed {
-					before = inputs(map[string]any{"values": map[string]any{ownerKey: map[string]any{"stack": test.mark}}})
-				}
-				err := k.beforeRelease(t.Context(), before, inputs(map[string]any{"name": "longhorn"}))
-				checkRefusal(t, err, test.refused)
-				checkForgotten(t, preview, test.forgotten, api, said)
-				if waited := k.now().Sub(testNow()); (waited > 0) != (test.waits && !preview) || waited > settleTime {
-					t.Errorf("preview %t: waited %s", preview, waited)
-				}
-			}
+			test.check(t, inputs(map[string]any{"values": map[string]any{ownerKey: map[string]any{"stack": test.mark}}}))
 		})
+	}
+}
+
+// check looks at the records before a release with the given inputs is changed.
+func (r recovery) check(t *testing.T, before guard.Inputs) {
+	t.Helper()
+	for _, preview := range []bool{true, false} {
+		list := items{}
+		for i, one := range r.records {
+			list.Items = append(list.Items, helmSecret(t, i+1, one.status, one.owner, "1.12.1", one.age))
+		}
+		slices.Reverse(list.Items) // The API server's order is by name.
+		k, api, said := newKeeper(t, map[string]any{secretsPath: list, managerPath: map[string]any{}})
+		k.preview = preview
+		checkRefusal(t, k.beforeRelease(t.Context(), before, inputs(map[string]any{"name": "longhorn"})), r.refused)
+		checkForgotten(t, preview, r.forgotten, api, said)
+		if waited := k.now().Sub(testNow()); (waited > 0) != (r.waits && !preview) || waited > settleTime {
+			t.Errorf("preview %t: waited %s", preview, waited)
+		}
 	}
 }
 
