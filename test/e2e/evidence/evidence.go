@@ -25,19 +25,19 @@ func NewStore(dir string) *Store {
 
 // Of returns what is kept of a test. Its first call removes what an earlier run of the test left, and registers the clean-up
 // that says where the evidence is: what runs last was registered first, so call it before other clean-ups are.
-func (s *Store) Of(t testing.TB) *Test {
-	t.Helper()
+func (s *Store) Of(tb testing.TB) *Test {
+	tb.Helper()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if known := s.tests[t]; known != nil {
+	if known := s.tests[tb]; known != nil {
 		return known
 	}
-	one := &Test{t: t, dir: filepath.Join(s.dir, filepath.FromSlash(t.Name()))}
-	s.tests[t] = one
+	one := &Test{t: tb, dir: filepath.Join(s.dir, filepath.FromSlash(tb.Name()))}
+	s.tests[tb] = one
 	if err := os.RemoveAll(one.dir); err != nil {
-		t.Fatalf("remove what an earlier run left: %v", err)
+		tb.Fatalf("remove what an earlier run left: %v", err)
 	}
-	t.Cleanup(one.report)
+	tb.Cleanup(one.report)
 	return one
 }
 
