@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 
 	"ha-iris/internal/testkit"
 )
+
+// goldenFile is where the golden file of a target is: not in testdata, to keep the top of the repository short.
+func goldenFile(name string) string { return filepath.Join("test", "golden", name+".yaml") }
 
 // deployment runs the whole program and returns what it asked of the engine.
 func deployment(t *testing.T, options testkit.Options) *testkit.Recorder {
@@ -53,7 +57,7 @@ func TestProgram_AsksForWhatWasReviewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			up := deployment(t, options)
-			testkit.Golden(t, "golden-"+name+".yaml", up.Golden())
+			testkit.GoldenFile(t, goldenFile(name), up.Golden())
 			options.Preview = true
 			if got, want := urns(deployment(t, options)), urns(up); !slices.Equal(got, want) {
 				t.Errorf("a preview registers\n%q\nand an up\n%q", got, want)
@@ -156,7 +160,7 @@ func TestProgram_AsksForWhatWasReviewedWithOtherSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			base := targets[variant.target]
-			testkit.Golden(t, "golden-"+name+".yaml", deployment(t, variant.options(t, base)).GoldenBeside(deployment(t, base)))
+			testkit.GoldenFile(t, goldenFile(name), deployment(t, variant.options(t, base)).GoldenBeside(deployment(t, base)))
 		})
 	}
 }

@@ -13,7 +13,12 @@ var update = flag.Bool("update", false, "rewrite the golden files instead of com
 // Golden compares got with testdata/name, or rewrites the file when the test runs with -update.
 func Golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
+	GoldenFile(t, filepath.Join("testdata", name), got)
+}
+
+// GoldenFile does the same with a file of any path.
+func GoldenFile(t *testing.T, path, got string) {
+	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatalf("make directory of golden file: %v", err)
