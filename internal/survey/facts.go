@@ -29,7 +29,10 @@ type facts struct {
 	deployment answer[object]
 	claim      answer[claim]
 	quotas     answer[list[quota]]
-	limits     answer[list[limitRange]]
+	// service and daemonSet are asked for when a quota counts them.
+	service   answer[service]
+	daemonSet answer[object]
+	limits    answer[list[limitRange]]
 	// pod is how a trial of the database's pod ended.
 	pod answer[object]
 	// missing are the rights that the user lacks.
@@ -46,6 +49,9 @@ type answer[T any] struct {
 // known reports whether the question was answered; that there is no such object is an answer.
 func (a answer[T]) known() bool { return a.err == nil }
 
+// there reports whether there is such an object, as far as is known.
+func (a answer[T]) there() bool { return !a.known() || a.found }
+
 type object struct{}
 
 type list[T any] struct {
@@ -60,15 +66,9 @@ type metadata struct {
 	Labels map[string]string `json:"labels"`
 }
 
-type claim struct {
-	Status struct {
-		Phase string `json:"phase"`
-	} `json:"status"`
-}
-
 // running reports whether the database is deployed already, as far as is known: then its pod runs, or did, and what the cluster
 // lacks now may be back in a minute.
-func (f *facts) running() bool { return !f.deployment.known() || f.deployment.found }
+func (f *facts) running() bool { return f.deployment.there() }
 
 // hasVolume reports whether the volume is there already, as far as is known.
 func (f *facts) hasVolume() bool {
@@ -96,7 +96,10 @@ func readFacts(ctx context.Context, cluster *live.Cluster, needs Needs) *facts {
 			f.deployment = read[object](ctx, cluster, "/apis/apps/v1/namespaces/"+needs.Database.Namespace+"/deployments/"+needs.Database.Deployment)
 		},
 		func() { f.claim = read[claim](ctx, cluster, within+"/persistentvolumeclaims/"+needs.Database.Claim) },
-		func() { f.quotas = read[list[quota]](ctx, cluster, within+"/resourcequotas") },
+		func() {
+			f.quotas = read[list[quota]](ctx, cluster, within+"/resourcequotas")
+			f.readCounted(ctx, cluster, needs.Database)
+		},
 		func() { f.limits = read[list[limitRange]](ctx, cluster, within+"/limitranges") },
 		func() { f.missing.value, f.missing.err = missingRights(ctx, cluster, needs) },
 	} {
@@ -129,6 +132,8 @@ func (f *facts) unread() error {
 		{"its namespace", f.namespace.err},
 		{"its deployment", f.deployment.err},
 		{"its claim", f.claim.err},
+		{"its Service", f.service.err},
+		{"its DaemonSet", f.daemonSet.err},
 		{"resource quotas", f.quotas.err},
 		{"limit ranges", f.limits.err},
 		{"the user's rights", f.missing.err},

@@ -61,58 +61,118 @@ func (s scope) takes(priorityClass string) bool {
 	return false
 }
 
-// checkQuotas compares what the stack takes with what the namespace's quotas leave. What is there already counts as used: then
-// only a quota that is too small even when empty is in the way for certain.
+// isScoped reports whether the quota counts certain pods only, and then no other objects.
+func (q quota) isScoped() bool {
+	return len(q.Spec.Scopes) > 0 || len(q.Spec.ScopeSelector.MatchExpressions) > 0
+}
+
+// checkQuotas compares what the stack takes with what the namespace's quotas leave. Its objects that are there already are counted as
+// used, and are not wanted again. A database that runs makes room for the one of an update: then only a quota that is too small for
+// the pods even when empty is in the way for certain.
 func checkQuotas(facts *facts, needs Needs, found *findings) {
 	if !facts.quotas.known() {
 		return
 	}
-	database, others := takes(facts, needs)
+	database, others := facts.pods(needs.Database)
+	objects, present := objectAmounts(needs), facts.present(needs)
 	for _, q := range facts.quotas.value.Items {
-		wanted := amounts{}
+		pods := amounts{}
 		if q.counts(needs.Database.PriorityClass) {
-			wanted = wanted.plus(database)
+			pods = pods.plus(database)
 		}
 		if q.counts("") {
-			wanted = wanted.plus(others)
+			pods = pods.plus(others)
 		}
 		hard, used := parseAmounts(q.Status.Hard), parseAmounts(q.Status.Used)
 		for _, resource := range slices.Sorted(maps.Keys(hard)) {
-			left := hard[resource] - used[resource]
-			if facts.running() || (facts.hasVolume() && keyOf(resource) == "iris.size") {
+			left := max(0, hard[resource]-used[resource])
+			wanted, isPods := pods[resource]
+			switch {
+			case isPods && facts.running():
 				left = hard[resource]
+			case !isPods && !q.isScoped():
+				wanted = objects[resource] - present[resource]
 			}
-			if wanted[resource] > left {
+			if wanted > left {
 				found.blocking.AddSecret("iris.namespace", fmt.Sprintf("%s, whose quota %s leaves %s of %s (%s used of %s)", needs.Database.Namespace,
 					q.Metadata.Name, show(resource, left), resource, show(resource, used[resource]), show(resource, hard[resource])),
-					show(resource, wanted[resource])+" for the database and what runs beside it; raise the quota")
+					show(resource, wanted)+" for the database and what runs beside it; raise the quota")
 			}
 		}
 	}
 }
 
-// takes returns what quotas count, under all the names that they have for it: of the database, and of the pods beside it on every
-// node, which have no priority class.
-func takes(facts *facts, needs Needs) (database, others amounts) {
-	pod := specOf(needs.Database.Pod)
-	database = podAmounts(pod)
-	volume := float64(needs.Database.VolumeBytes)
-	ofClass := needs.Storage.ClassName + ".storageclass.storage.k8s.io/"
-	maps.Copy(database, amounts{
-		"persistentvolumeclaims": 1, "count/persistentvolumeclaims": 1, "requests.storage": volume,
-		ofClass + "persistentvolumeclaims": 1, ofClass + "requests.storage": volume,
-		"services": 1, "count/services": 1, "count/deployments.apps": 1,
-		"services.loadbalancers": float64(needs.Database.LoadBalancers), "services.nodeports": float64(needs.Database.NodePorts),
-	})
+// pods returns what quotas count, under all the names that they have for it, of the database's pod, and of the pods beside it on every
+// node, which have no priority class. Those pods are not wanted where they are and the database is not; where both are, they are
+// exchanged together.
+func (f *facts) pods(needs Database) (database, others amounts) {
 	others = amounts{}
-	if needs.Database.PerNode != nil {
-		beside := specOf(needs.Database.PerNode)
-		for range facts.candidates(beside) {
+	if needs.PerNode != nil && (f.running() || !f.daemonSet.there()) {
+		beside := specOf(needs.PerNode)
+		for range f.candidates(beside) {
 			others = others.plus(podAmounts(beside))
 		}
-		others["count/daemonsets.apps"] = 1
 	}
-	return database, others
+	return podAmounts(specOf(needs.Pod)), others
+}
+
+// objectAmounts are what quotas count of the stack's objects, but for pods.
+func objectAmounts(needs Needs) amounts {
+	all := volumeAmounts(needs.Storage.ClassName, float64(needs.Database.VolumeBytes)).
+		plus(serviceAmounts(needs.Database.LoadBalancers, needs.Database.NodePorts)).
+		plus(amounts{countDeployments: 1})
+	if needs.Database.PerNode != nil {
+		all[countDaemonSets] = 1
+	}
+	return all
+}
+
+// present is the part of objectAmounts that is there already. What could not be looked at is taken for present.
+func (f *facts) present(needs Needs) amounts {
+	all := amounts{}
+	if f.claim.there() {
+		class, size := f.claim.value.Spec.StorageClassName, f.claim.value.bytes()
+		if class == "" {
+			class = needs.Storage.ClassName
+		}
+		if size == 0 {
+			size = float64(needs.Database.VolumeBytes)
+		}
+		all = all.plus(volumeAmounts(class, size))
+	}
+	switch {
+	case f.service.found:
+		all = all.plus(f.service.value.amounts())
+	case !f.service.known():
+		all = all.plus(serviceAmounts(needs.Database.LoadBalancers, needs.Database.NodePorts))
+	}
+	if f.running() {
+		all[countDeployments] = 1
+	}
+	if f.daemonSet.there() {
+		all[countDaemonSets] = 1
+	}
+	return all
+}
+
+const (
+	countDeployments = "count/deployments.apps"
+	countDaemonSets  = "count/daemonsets.apps"
+)
+
+func volumeAmounts(class string, bytes float64) amounts {
+	ofClass := class + ".storageclass.storage.k8s.io/"
+	return amounts{
+		"persistentvolumeclaims": 1, "count/persistentvolumeclaims": 1, "requests.storage": bytes,
+		ofClass + "persistentvolumeclaims": 1, ofClass + "requests.storage": bytes,
+	}
+}
+
+func serviceAmounts(loadBalancers, nodePorts int) amounts {
+	return amounts{
+		"services": 1, "count/services": 1,
+		"services.loadbalancers": float64(loadBalancers), "services.nodeports": float64(nodePorts),
+	}
 }
 
 func podAmounts(pod podSpec) amounts {
@@ -138,9 +198,9 @@ type limitRange struct {
 }
 
 // checkLimits compares the volume with the namespace's bounds for claims. Those for pods are the API server's to judge (checkPod);
-// a volume that is there already is not looked at again.
+// a claim that is there already, bound or not, is not looked at again.
 func checkLimits(facts *facts, needs Database, found *findings) {
-	if facts.hasVolume() {
+	if facts.claim.there() {
 		return
 	}
 	size := float64(needs.VolumeBytes)

@@ -46,7 +46,9 @@ type Database struct {
 	Namespace string
 	// Deployment and Claim are the names of the objects whose existence says that this is no first installation.
 	Deployment, Claim string
-	PriorityClass     string
+	// Service and DaemonSet are the names of the other objects that quotas count.
+	Service, DaemonSet string
+	PriorityClass      string
 	// Pod is the database's pod as the API server gets it, but for what refers to objects that do not exist yet. PerNode is the
 	// pod that runs on every node beside it; nil: none.
 	Pod, PerNode map[string]any
