@@ -4,20 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 
 	"ha-iris/internal/live"
 )
 
-const (
-	// maxNodes is how many nodes are asked for: an object of a node has 10 to 20 KB. With more of them nothing is said of what
-	// the nodes lack.
-	maxNodes = 500
-	// podName is the name of the pod that is asked for and never made.
-	podName = "ha-iris-survey"
-)
+// maxNodes is how many nodes are asked for: an object of a node has 10 to 20 KB. With more of them nothing is said of what the nodes
+// lack.
+const maxNodes = 500
 
 // facts is what was read of the cluster.
 type facts struct {
@@ -154,21 +149,4 @@ func (f *facts) unread() error {
 		return fmt.Errorf("could not look at %s, and so did not check it: the kubeconfig's user may not", strings.Join(forbidden, ", "))
 	}
 	return nil
-}
-
-// tryPod asks for the database's pod without making it, and returns why it is refused.
-func tryPod(ctx context.Context, cluster *live.Cluster, needs Database) error {
-	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "spec": needs.Pod["spec"]}
-	meta := map[string]any{"name": podName, "namespace": needs.Namespace}
-	if own, ok := needs.Pod["metadata"].(map[string]any); ok {
-		for key, value := range own {
-			meta[key] = value
-		}
-	}
-	pod["metadata"] = meta
-	err := cluster.Create(ctx, "/api/v1/namespaces/"+url.PathEscape(needs.Namespace)+"/pods?dryRun=All", pod, nil)
-	if isStatus(err, http.StatusNotFound) {
-		return nil
-	}
-	return err
 }

@@ -71,7 +71,8 @@ func (p podSpec) tolerates(t taint) bool {
 	return false
 }
 
-// checkPod passes on why the API server refuses the database's pod: Pod Security, an admission policy or webhook, a limit range.
+// checkPod passes on why the API server refuses the database's pod: Pod Security, an admission policy or webhook, a limit range. It is
+// in the way for certain where there is no database yet, and whoever refuses judges by the pod alone.
 func checkPod(facts *facts, needs Database, found *findings) {
 	refusal, says := facts.refusal()
 	if !says {
@@ -81,9 +82,13 @@ func checkPod(facts *facts, needs Database, found *findings) {
 		http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests,
 	}, refusal.Code)
 	text := strings.Join(strings.Fields(refusal.Message), " ")
-	if passes || strings.Contains(text, "does not support dry run") {
+	switch {
+	case passes || strings.Contains(text, "does not support dry run"):
 		found.warnings.AddSecret("iris.namespace", "no answer to whether "+needs.Namespace+" takes the database's pod", "one: "+text)
-		return
+	case judgesTheRequest(text):
+		found.warnings.AddSecret("iris.namespace", needs.Namespace+", where a policy refuses a trial of the database's pod",
+			"one that takes the pod from Kubernetes' own controllers: "+text)
+	default:
+		found.list(!facts.running()).AddSecret("iris.namespace", needs.Namespace+", which refuses the database's pod", "one that takes it: "+text)
 	}
-	found.blocking.AddSecret("iris.namespace", needs.Namespace+", which refuses the database's pod", "one that takes it: "+text)
 }

@@ -28,3 +28,11 @@ func (f *facts) refusal() (*live.StatusError, bool) {
 	}
 	return refusal, true
 }
+
+// judgesTheRequest reports whether a refusal is that of a webhook or a policy of the cluster's owner. Those see who asks, and for what:
+// they may judge a pod of the ReplicaSet controller's otherwise than this user's trial. Pod Security looks at the pod alone, also
+// as a webhook.
+func judgesTheRequest(message string) bool {
+	return !strings.Contains(message, "violates PodSecurity") &&
+		(strings.Contains(message, "admission webhook ") || strings.Contains(message, "ValidatingAdmissionPolicy "))
+}
