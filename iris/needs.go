@@ -25,11 +25,12 @@ func (c Config) Needs() survey.Database {
 	size, _ := c.VolumeBytes() // Validated.
 	needs := survey.Database{
 		Namespace: c.Namespace, Deployment: deploymentName, Claim: claimName, Service: serviceName, DaemonSet: prePullName,
-		PriorityClass: c.priorityClassName(),
-		Pod:           withoutObjects(c.database().podLabels(), c.pod()),
-		VolumeBytes:   size,
-		OncePerPod:    c.AccessMode == ReadWriteOncePod,
-		MaxCores:      c.MaxCores(),
+		PriorityClass:  c.priorityClassName(),
+		Pod:            withoutObjects(c.database().podLabels(), c.pod()),
+		ServiceMonitor: c.Metrics == ServiceMonitor,
+		VolumeBytes:    size,
+		OncePerPod:     c.AccessMode == ReadWriteOncePod,
+		MaxCores:       c.MaxCores(),
 	}
 	if c.PrePullImage {
 		needs.PerNode = withoutObjects(nil, c.prePullPod())

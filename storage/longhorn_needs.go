@@ -23,6 +23,8 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 			"customresourcedefinitions.apiextensions.k8s.io", "clusterroles.rbac.authorization.k8s.io",
 			"clusterrolebindings.rbac.authorization.k8s.io", "priorityclasses.scheduling.k8s.io",
 		},
+		Signs:  []string{"csidrivers.storage.k8s.io"}, // And one of the kinds of objects above.
+		Tidied: []string{"secrets"},                   // Helm's records.
 	}
 	if isTrue(value(values, "defaultSettings", "createDefaultDiskLabeledNodes")) {
 		// "config" is for a node whose annotation lists its disks (Longhorn's "Default Disk and Node Configuration").

@@ -40,21 +40,26 @@ func resources(namespace string, verbs []string, names ...string) []right {
 	return rights
 }
 
-// rightsFor are the rights that an installation takes. The provider applies on the server's side, which is a patch that also
-// needs the right to create; Helm creates.
+// rightsFor are the rights that an installation takes. Each object is looked for before it is made (internal/owner). The provider applies
+// on the server's side, which is a patch that also needs the right to create; Helm looks and creates.
 func rightsFor(needs Needs) []right {
-	apply, create := []string{"create", "patch"}, []string{"create"}
+	read, create, apply := []string{"get"}, []string{"get", "create"}, []string{"get", "create", "patch"}
 	rights := resources("", apply, "namespaces", "priorityclasses.scheduling.k8s.io")
 	rights = append(rights, resources(needs.Database.Namespace, apply, "persistentvolumeclaims", "configmaps", "secrets", "services",
 		"deployments.apps", "networkpolicies.networking.k8s.io")...)
 	if needs.Database.PerNode != nil {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "daemonsets.apps")...)
 	}
+	if needs.Database.ServiceMonitor {
+		rights = append(rights, resources(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
+	}
 	if !needs.Storage.Install {
 		return rights
 	}
 	rights = append(rights, resources("", apply, "storageclasses.storage.k8s.io")...)
+	rights = append(rights, resources("", read, needs.Storage.Signs...)...)
 	rights = append(rights, resources("", create, needs.Storage.ClusterObjects...)...)
+	rights = append(rights, resources(needs.Storage.Namespace, []string{"list", "delete"}, needs.Storage.Tidied...)...)
 	return append(rights, resources(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
 }
 

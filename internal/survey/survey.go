@@ -39,6 +39,9 @@ type Storage struct {
 	// Objects are what the installation makes in its Namespace, ClusterObjects what outside of any; RESOURCE or RESOURCE.GROUP.
 	Namespace               string
 	Objects, ClusterObjects []string
+	// Signs are objects outside of any namespace by which another installation is known, and Tidied what the program lists and
+	// deletes in Namespace after an installation that was interrupted.
+	Signs, Tidied []string
 }
 
 // Database is what the database asks for.
@@ -52,6 +55,8 @@ type Database struct {
 	// Pod is the database's pod as the API server gets it, but for what refers to objects that do not exist yet. PerNode is the
 	// pod that runs on every node beside it; nil: none.
 	Pod, PerNode map[string]any
+	// ServiceMonitor says that the Prometheus Operator's object is made.
+	ServiceMonitor bool
 	// VolumeBytes is the volume's size.
 	VolumeBytes int64
 	// OncePerPod says that the volume admits one pod in the whole cluster (ReadWriteOncePod).

@@ -155,8 +155,9 @@ func needs() survey.Needs {
 	return survey.Needs{
 		Storage: survey.Storage{
 			Install: true, ClassName: "longhorn-iris", Driver: "Longhorn", Replicas: 3,
-			Namespace: "longhorn-system", Objects: []string{"secrets", "jobs.batch"},
+			Namespace: "longhorn-system", Objects: []string{"secrets", "jobs.batch", "daemonsets.apps"},
 			ClusterObjects: []string{"customresourcedefinitions.apiextensions.k8s.io"},
+			Signs:          []string{"csidrivers.storage.k8s.io"}, Tidied: []string{"secrets"},
 		},
 		Database: survey.Database{
 			Namespace: "iris", Deployment: "iris", Claim: "iris-pvc", PriorityClass: "ha-iris-iris", VolumeBytes: 20 << 30, OncePerPod: true,

@@ -1,0 +1,53 @@
+package survey_test
+
+import (
+	"testing"
+
+	"ha-iris/internal/survey"
+)
+
+// The program itself looks before it makes something, and tidies up after Helm: without these rights the update ends half-way.
+func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
+	t.Parallel()
+	withMonitor := func(n *survey.Needs) { n.Database.ServiceMonitor = true }
+	for denied, test := range map[string]struct {
+		needs  func(*survey.Needs)
+		blocks string
+	}{
+		"get csidrivers.storage.k8s.io":                      {blocks: "may not get csidrivers.storage.k8s.io, want"},
+		"get customresourcedefinitions.apiextensions.k8s.io": {blocks: "may not get customresourcedefinitions.apiextensions.k8s.io, want"},
+		"get storageclasses.storage.k8s.io":                  {blocks: "may not get storageclasses.storage.k8s.io, want"},
+		"get namespaces":                                     {needs: withClass, blocks: "may not get namespaces, want"},
+		"get secrets iris":                                   {needs: withClass, blocks: "may not get secrets in iris, want"},
+		"get secrets longhorn-system":                        {blocks: "may not get secrets in longhorn-system, want"},
+		"list secrets longhorn-system":                       {blocks: "may not list secrets in longhorn-system, want"},
+		"delete secrets longhorn-system":                     {blocks: "may not delete secrets in longhorn-system, want"},
+		"get daemonsets.apps iris":                           {blocks: "may not get daemonsets.apps in iris, want"},
+		"get daemonsets.apps longhorn-system":                {blocks: "may not get daemonsets.apps in longhorn-system, want"},
+		"create servicemonitors.monitoring.coreos.com iris":  {needs: withMonitor, blocks: "may not create servicemonitors.monitoring.coreos.com in iris, want"},
+		// What is not asked for.
+		"get servicemonitors.monitoring.coreos.com iris": {},
+		"delete secrets iris":                            {},
+	} {
+		a, n := healthy(), needs()
+		a.denied = []string{denied}
+		if test.needs != nil {
+			test.needs(&n)
+		}
+		found, err := look(t, a, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, denied, found.Blocking, test.blocks)
+		expect(t, denied, found.Warnings, "")
+	}
+	// On storage that is there nothing of Longhorn's is looked at.
+	a, n := healthy(), needs()
+	a.denied = []string{"get csidrivers.storage.k8s.io", "get customresourcedefinitions.apiextensions.k8s.io", "delete secrets longhorn-system"}
+	withClass(&n)
+	found, err := look(t, a, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "class", found.Blocking, "")
+}
