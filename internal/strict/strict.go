@@ -4,7 +4,9 @@ package strict
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -18,7 +20,8 @@ const UnknownKey = "a key that does not exist"
 
 // Decode decodes a JSON object into target, a pointer to a struct with json tags. A key whose value has the wrong type
 // leaves the field as it was; a map or a list that is given replaces the default instead of being merged with it. Numbers
-// arrive as they were written or not at all. The error lists every problem with its key path below path.
+// arrive as they were written or not at all. A key of target's without a value (null) counts as not given; a key that the user chose, in
+// a map, has one. The error lists every problem with its key path below path.
 func Decode(content []byte, path string, target any) error {
 	var found problems.List
 	object, err := parse(content)
@@ -26,13 +29,14 @@ func Decode(content []byte, path string, target any) error {
 		found.Add(path, string(content), "an object with the keys "+strings.Join(Keys(target), ", "))
 		return found.Err()
 	}
+	reportTwins(&found, path, json.NewDecoder(bytes.NewReader(content)))
 	// The wrong types first: what a reader must mend stands before what he must only rename.
 	fillStruct(&found, path, object, reflect.ValueOf(target).Elem())
 	reportUnknown(&found, path, object, reflect.TypeOf(target).Elem())
 	return found.Err()
 }
 
-// parse reads a JSON object. Numbers keep their text, so that none is rounded before anybody has looked at it.
+// parse reads one JSON object, and nothing after it. Numbers keep their text, so that none is rounded before anybody has looked at it.
 func parse(content []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
@@ -40,26 +44,42 @@ func parse(content []byte) (map[string]any, error) {
 	if err := decoder.Decode(&object); err != nil {
 		return nil, fmt.Errorf("parse: %w", err)
 	}
-	dropNull(object)
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("parse: something follows the object")
+	}
 	return object, nil
 }
 
-// dropNull takes a key without a value for a key not given.
-func dropNull(object map[string]any) {
-	for key, value := range object {
-		switch typed := value.(type) {
-		case nil:
-			delete(object, key)
-		case map[string]any:
-			dropNull(typed)
-		case []any:
-			for _, element := range typed {
-				if nested, isObject := element.(map[string]any); isObject {
-					dropNull(nested)
-				}
-			}
-		}
+// reportTwins reads one value and reports the keys that an object has twice: of those the last one would win unseen. What it reads has been
+// parsed before, so there are no errors in it.
+func reportTwins(found *problems.List, path string, decoder *json.Decoder) {
+	token, err := decoder.Token()
+	if err != nil {
+		return
 	}
+	switch token {
+	case json.Delim('{'):
+		seen := map[any]bool{}
+		for decoder.More() {
+			key, err := decoder.Token()
+			if err != nil {
+				return
+			}
+			below := fmt.Sprintf("%s.%v", path, key)
+			if seen[key] {
+				found.AddSecret(below, "the same key again", "each key once")
+			}
+			seen[key] = true
+			reportTwins(found, below, decoder)
+		}
+	case json.Delim('['):
+		for i := 0; decoder.More(); i++ {
+			reportTwins(found, fmt.Sprintf("%s[%d]", path, i), decoder)
+		}
+	default:
+		return // A value; it ends where it begins.
+	}
+	_, _ = decoder.Token() // The end of the object or list.
 }
 
 // reportUnknown walks the object beside the struct. (mapstructure lists unused keys only when nothing else is wrong.)

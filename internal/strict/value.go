@@ -25,13 +25,17 @@ const (
 	notExact   = "a number that is kept as it is written, or a string in quotes: this one would be rounded"
 )
 
+// notNull is for a key of the user's without a value. Whoever writes one means to take something away, a chart's default for instance, and
+// nothing would happen: the Kubernetes provider drops null from a chart's values (allowNullValues is false).
+const notNull = "a value, or no such key: null takes nothing away"
+
 // rewrittenDate matches the text in which the CLI hands over what YAML takes for a date (time.Time's String).
 var rewrittenDate = pattern.Lazy(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} \S+$`)
 
 // fillStruct sets the fields that object has keys for. Keys without a field are for reportUnknown.
 func fillStruct(found *problems.List, path string, object map[string]any, target reflect.Value) {
 	for _, field := range Fields(target.Type()) {
-		if given, isGiven := object[field.Key]; isGiven {
+		if given := object[field.Key]; given != nil {
 			at := place{found: found, path: path + "." + field.Key, takesNumbers: field.TakesNumbers}
 			at.fill(given, target.Field(field.index))
 		}
@@ -156,6 +160,10 @@ func (p place) fillMap(given any, target reflect.Value) bool {
 	}
 	filled, complete := reflect.MakeMapWithSize(target.Type(), len(object)), true
 	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if object[key] == nil {
+			complete = p.below("."+key).refuse(nil, notNull)
+			continue
+		}
 		element := reflect.New(target.Type().Elem()).Elem()
 		complete = p.below("."+key).fill(object[key], element) && complete
 		filled.SetMapIndex(reflect.ValueOf(key), element)
