@@ -76,7 +76,7 @@ func (f cpf) merge(extra map[string]map[string]string) {
 
 func (f cpf) section(name string) map[string]string {
 	for known := range f {
-		if strings.EqualFold(known, name) {
+		if folded(known) == folded(name) {
 			return f[known]
 		}
 	}
@@ -86,7 +86,7 @@ func (f cpf) section(name string) map[string]string {
 
 func canonicalKey(section map[string]string, key string) string {
 	for known := range section {
-		if strings.EqualFold(known, key) {
+		if folded(known) == folded(key) {
 			return known
 		}
 	}
@@ -141,6 +141,8 @@ func checkCPFKey(key string) string {
 	case key == "", key != strings.TrimSpace(key), strings.ContainsFunc(key, breaksLine), strings.Contains(key, "="),
 		strings.ContainsAny(key[:1], "[#;"), strings.HasPrefix(key, "//"), strings.Contains(key, longComment):
 		return "a key on one line, without '=' and '/*', not beginning with '[', '#', ';' or '//'"
+	case strings.ContainsFunc(key, func(r rune) bool { return r > unicode.MaxASCII }):
+		return "a key of ASCII characters, as IRIS' own are: it compares them without case"
 	default:
 		return ""
 	}

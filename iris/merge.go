@@ -103,7 +103,10 @@ func addMergeText(found *problems.List, path, text, want string, beside ...strin
 	found.Add(path, text, want)
 }
 
-var secretPattern = pattern.Lazy(`(?i)pass|secret|token|privatekey`)
+// secretWords are what the names of secrets have in them, a password's and a key's own content included.
+const secretWords = "pass|pwd|secret|token|privatekey|hotpkey|apikey|accesskey|symmetrickey"
+
+var secretPattern = pattern.Lazy("(?i)" + secretWords)
 
 // actionPattern knows the one action without properties, too (RACS).
 var actionPattern = pattern.Lazy(`^([A-Z][A-Za-z0-9]+ *:.+|DeleteOAuth2Server)$`)
@@ -122,7 +125,7 @@ func checkActionLine(action string) string {
 
 // sectionChange reads a key of a section.
 func sectionChange(path, section, key, value string) mergeChange {
-	change := mergeChange{path: path, object: strings.ToLower(section)}
+	change := mergeChange{path: path, object: folded(section)}
 	name := mergeProperty{name: propertyName, written: key, value: unquoted(key)}
 	switch {
 	case change.object == "databases":
@@ -248,11 +251,15 @@ func unquoted(value string) string {
 	return value
 }
 
-// bare returns a name as rules compare it: in lower case, without the quotes, the spaces and the comment that IRIS allows
-// beside it (RACS "CPF Format").
+// bare returns a name as rules compare it: folded, without the quotes, the spaces and the comment that IRIS allows beside it (RACS
+// "CPF Format").
 func bare(name string) string {
 	for _, comment := range []string{"//", "/*", ";", "#"} {
 		name, _, _ = strings.Cut(name, comment)
 	}
-	return strings.ToLower(strings.TrimSpace(strings.Trim(strings.TrimSpace(name), `"`)))
+	return folded(strings.TrimSpace(strings.Trim(strings.TrimSpace(name), `"`)))
 }
+
+// folded is how names are compared wherever they are: in lower case, and by way of upper case, because a few letters beyond ASCII become
+// one of ASCII's on one way only.
+func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }

@@ -13,7 +13,7 @@ type refusal struct {
 
 // refusals has at least one case for every rule; TestMergeRules_AreAllTested finds the rule that has none.
 func refusals() []refusal {
-	return slices.Concat(placeRefusals(), ownedRefusals(), accessRefusals())
+	return slices.Concat(placeRefusals(), ownedRefusals(), accessRefusals(), kindRefusals())
 }
 
 // wantBelow begins what is wanted where a directory is not on the volume.
