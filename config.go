@@ -82,6 +82,10 @@ func (c Config) Validate() error {
 		found.Add("storage.replicas", c.Storage.Replicas, fmt.Sprintf(
 			"at most cluster.nodes (%d): each copy needs a node of its own", c.Cluster.Nodes))
 	}
+	if c.IRIS.Namespace != "" && c.IRIS.Namespace == c.Storage.Namespace() {
+		found.Add("iris.namespace", c.IRIS.Namespace, "another one: "+c.Storage.DriverName()+" is installed in it, and the database's "+
+			"network policies would cut it off")
+	}
 	c.validateDisk(&found)
 	c.validateCores(&found)
 	c.validateMachine(&found)

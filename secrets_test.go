@@ -50,7 +50,7 @@ func TestSecrets_StaySecretInEveryKeyOrAreRefused(t *testing.T) {
 	cfg := defaultConfig()
 	for section, target := range cfg.sections() {
 		for path, kind := range leafTypes("", reflect.TypeOf(target).Elem()) {
-			for _, text := range []string{marker, "https://" + marker + ".example.com/x", "Not a name: " + marker + `"\n`} {
+			for _, text := range []string{marker, "https://" + marker + ".example.com/x", "example.com/x:1.2.3-" + marker, "Not a name: " + marker + `"\n`} {
 				for _, value := range holding(text, kind) {
 					if checkSecretStays(t, section, path, value) {
 						accepted = append(accepted, section+"."+path)

@@ -193,9 +193,8 @@ func TestService_RefusesInternalWithoutAnAnnotationForIt(t *testing.T) {
 	cfg := community(func(c *Config) {
 		c.Service = Service{Type: LoadBalancer, Internal: true, SourceRanges: []string{"10.0.0.0/8"}}
 	})
-	result := scenario{args: Args{Config: cfg}}.run(t)
-	if result.err == nil || !strings.Contains(result.err.Error(), "iris.service.internal: got true, want false, or in") {
-		t.Errorf("got %v", result.err)
+	if err := cfg.ValidateOn(traits.Service{}); err == nil || !strings.Contains(err.Error(), "iris.service.internal: got true, want false, or in") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -3,8 +3,8 @@ package storage
 import (
 	"maps"
 
-	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
 	"ha-iris/internal/survey"
 	"ha-iris/internal/traits"
 )
@@ -37,9 +37,6 @@ type Config struct {
 // DefaultConfig returns the configuration of a stack that sets nothing.
 func DefaultConfig() Config { return drivers[0].defaults() }
 
-// An RFC 1123 subdomain, which Kubernetes asks of object names.
-var namePattern = pattern.Lazy(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-
 // Validate returns every problem of the configuration, or nil. It looks for a local chart but calls no network.
 func (c Config) Validate() error {
 	if c.Secret {
@@ -51,7 +48,7 @@ func (c Config) Validate() error {
 func (c Config) validate() error {
 	var found problems.List
 	c.validateSecret(&found)
-	if !namePattern().MatchString(c.ClassName) {
+	if !rules.IsSubdomain(c.ClassName) {
 		found.Add("storage.className", c.ClassName, "the name of a StorageClass: lower-case letters, digits, '-' and '.'")
 	}
 	if c.Install { // Otherwise of any name: the default one too may be there, from before. That it is there the cluster says.
@@ -87,6 +84,14 @@ func (c Config) Needs(nodes traits.Storage) survey.Storage {
 
 // DriverName is what is installed, as messages call it.
 func (c Config) DriverName() string { return c.driver().name }
+
+// Namespace is the one that the driver is installed in; empty when none is.
+func (c Config) Namespace() string {
+	if !c.Install {
+		return ""
+	}
+	return c.driver().part.Namespace
+}
 
 // NodeLabels are the labels of every node that is made for this storage. They stay when nothing is installed: what is on the
 // nodes is no reason to change them.

@@ -10,6 +10,7 @@ import (
 
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
 	"ha-iris/internal/traits"
 )
 
@@ -78,9 +79,7 @@ func (c Config) validateLengths(found *problems.List) {
 }
 
 func (c Config) validateImage(found *problems.List) {
-	// Behind the last slash: a colon before it is a registry's port.
-	name := c.NodePrepImage[strings.LastIndex(c.NodePrepImage, "/")+1:]
-	if !strings.ContainsAny(name, ":@") || strings.HasSuffix(name, ":latest") {
+	if image, valid := rules.ParseImage(c.NodePrepImage); !valid || !image.IsPinned() {
 		found.Add("storage.nodePrepImage", c.NodePrepImage, "an image with sh and nsenter at a fixed tag or digest, such as "+DefaultNodePrepImage)
 	}
 }

@@ -101,7 +101,7 @@ func (r recovery) check(t *testing.T, before guard.Inputs) {
 			list.Items = append(list.Items, helmSecret(t, i+1, one.status, one.owner, "1.12.1", one.age))
 		}
 		slices.Reverse(list.Items) // The API server's order is by name.
-		k, api, said := newKeeper(t, map[string]any{secretsPath: list, managerPath: map[string]any{}})
+		k, api, said := newKeeper(t, map[string]any{secretsPath: list})
 		k.preview = preview
 		checkRefusal(t, k.beforeRelease(t.Context(), before, inputs(map[string]any{"name": "longhorn"})), r.refused)
 		checkForgotten(t, preview, r.forgotten, api, said)
@@ -145,7 +145,7 @@ func checkForgotten(t *testing.T, preview bool, want []string, api *apiServer, s
 // A Helm that is still at work may finish while we wait.
 func TestRelease_AYoungRecordThatTurnsDeployedIsNoLeftover(t *testing.T) {
 	t.Parallel()
-	k, api, said := newKeeper(t, map[string]any{managerPath: map[string]any{}, secretsPath: items{[]any{
+	k, api, said := newKeeper(t, map[string]any{secretsPath: items{[]any{
 		helmSecret(t, 1, statusDeployed, ours, "1.12.1", time.Hour), helmSecret(t, 2, statusPendingUpgrade, ours, "1.12.1", 0),
 	}}})
 	sleep := k.sleep
@@ -188,26 +188,23 @@ func TestRelease_GoesOnWhereNobodyMayLook(t *testing.T) {
 func TestRemoval_IsNoticedInPreviewsAndByEveryTrace(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		status  string
-		job     map[string]any
-		manager bool
-		want    []string
+		status string
+		job    map[string]any
+		want   []string
 	}{
-		"nothing of the kind":            {statusDeployed, nil, true, nil},
-		"refused by Longhorn":            {statusDeployed, map[string]any{"failed": 2}, true, nil},
-		"uninstaller at work":            {statusDeployed, map[string]any{"active": 1}, true, []string{"at work", "pulumi destroy"}},
-		"uninstaller done":               {statusDeployed, map[string]any{"succeeded": 1}, false, []string{"has succeeded", "pulumi destroy"}},
-		"manager gone":                   {statusDeployed, nil, false, []string{"longhorn-manager is gone", "pulumi destroy"}},
-		"Helm deletes the chart's parts": {statusUninstalling, nil, false, []string{"uninstalling", forgetCommand, "pulumi destroy --refresh"}},
+		// No case has Longhorn's manager: that it is not there is no trace. Somebody deleted it, or its installation failed.
+		"nothing of the kind":            {statusDeployed, nil, nil},
+		"first installation failed":      {"failed", nil, nil},
+		"refused by Longhorn":            {statusDeployed, map[string]any{"failed": 2}, nil},
+		"uninstaller at work":            {statusDeployed, map[string]any{"active": 1}, []string{"at work", "pulumi destroy"}},
+		"uninstaller done":               {statusDeployed, map[string]any{"succeeded": 1}, []string{"has succeeded", "pulumi destroy"}},
+		"Helm deletes the chart's parts": {statusUninstalling, nil, []string{"uninstalling", forgetCommand, "pulumi destroy --refresh"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			objects := map[string]any{secretsPath: items{[]any{helmSecret(t, 1, test.status, ours, "1.12.1", time.Hour)}}}
 			if test.job != nil {
 				objects[uninstallJobPath] = map[string]any{"status": test.job}
-			}
-			if test.manager {
-				objects[managerPath] = map[string]any{}
 			}
 			k, _, _ := newKeeper(t, objects)
 			k.preview = true
@@ -253,7 +250,6 @@ func volumeObjects(t *testing.T) map[string]any {
 			longhorn("pvc-1", 3), longhorn("pvc-2", 3), longhorn("made-by-hand", 2),
 		}},
 		"/api/v1/persistentvolumes": items{[]any{persistent("pvc-1", "ours", DefaultClassName), persistent("pvc-2", "theirs", "other")}},
-		managerPath:                 map[string]any{},
 		secretsPath:                 items{[]any{helmSecret(t, 1, statusDeployed, ours, "1.12.1", time.Hour)}},
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 const (
 	uninstallJobPath = "/apis/batch/v1/namespaces/" + namespaceName + "/jobs/longhorn-uninstall"
-	managerPath      = "/apis/apps/v1/namespaces/" + namespaceName + "/daemonsets/longhorn-manager"
 	// maxNamed bounds a list of volumes in a message.
 	maxNamed = 10
 )
@@ -43,7 +42,8 @@ func (k *keeper) checkRemoval(ctx context.Context) error {
 }
 
 // removing says by what one can see that Longhorn's uninstaller was or is at work; a job that has failed was refused by
-// Longhorn, which then still has its manager.
+// Longhorn. That the manager is gone proves nothing: somebody may have deleted it, or its first installation been refused, and in
+// both cases Helm's next upgrade makes it, with the volumes as they are.
 func (k *keeper) removing(ctx context.Context) (string, error) {
 	var job struct {
 		Status struct {
@@ -59,13 +59,6 @@ func (k *keeper) removing(ctx context.Context) (string, error) {
 		return "its job longhorn-uninstall is at work", nil
 	case job.Status.Succeeded > 0:
 		return "its job longhorn-uninstall has succeeded", nil
-	}
-	found, err := k.live.Get(ctx, managerPath, nil)
-	if err != nil {
-		return "", err
-	}
-	if !found {
-		return "the DaemonSet longhorn-manager is gone", nil
 	}
 	return "", nil
 }

@@ -47,12 +47,9 @@ type Storage struct {
 	Ready []pulumi.Resource
 }
 
-// New installs a driver and its StorageClass, or passes on the class that is configured. It returns an error, before any
-// resource is registered, when the configuration is invalid.
+// New installs a driver and its StorageClass, or passes on the class that is configured. The configuration was validated
+// (Config.Validate).
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Storage, error) {
-	if err := args.Config.Validate(); err != nil {
-		return nil, err
-	}
 	s := &Storage{ClassName: pulumi.String(args.Config.ClassName).ToStringOutput()}
 	guarded, err := guardFixed(ctx, name, args)
 	if err != nil {

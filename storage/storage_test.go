@@ -224,7 +224,7 @@ func TestValidate_ReportsEveryProblem(t *testing.T) {
 		}},
 		"image that moves":                     {func(c *storage.Config) { c.NodePrepImage = "busybox:latest" }, []string{`storage.nodePrepImage: got "busybox:latest"`}},
 		"no image":                             {func(c *storage.Config) { c.NodePrepImage = "" }, []string{`storage.nodePrepImage: got ""`}},
-		"image by digest":                      {func(c *storage.Config) { c.NodePrepImage = "busybox@sha256:0123" }, nil},
+		"image by digest":                      {func(c *storage.Config) { c.NodePrepImage = "busybox@sha256:0123012301230123012301230123012301230123012301230123012301230123" }, nil},
 		"no chart":                             {func(c *storage.Config) { c.Chart = "" }, []string{"storage.chart: got nothing"}},
 		"chart that is not there":              {func(c *storage.Config) { c.Chart = "charts/none" }, []string{`storage.chart: got "charts/none"`, "Chart.yaml"}},
 		"own storage with a class of our name": {func(c *storage.Config) { c.Install = false }, nil},

@@ -85,6 +85,12 @@ func literal(expression ast.Expr) (string, bool) {
 	case *ast.BasicLit:
 		text, err := strconv.Unquote(one.Value)
 		return text, err == nil
+	case *ast.Ident: // A constant of the same file.
+		if one.Obj != nil { //nolint:staticcheck // Enough for a constant, without type checking.
+			if spec, isValue := one.Obj.Decl.(*ast.ValueSpec); isValue && one.Obj.Kind == ast.Con && len(spec.Values) == 1 {
+				return literal(spec.Values[0])
+			}
+		}
 	case *ast.BinaryExpr:
 		left, leftOK := literal(one.X)
 		right, rightOK := literal(one.Y)
