@@ -116,45 +116,53 @@ type findings struct {
 func survey(cluster *live.Cluster, declared []declaration, stack identity) findings {
 	ctx, cancel := context.WithTimeout(context.Background(), surveyTimeout)
 	defer cancel()
-	answers := make([]*observed, len(declared))
-	failures := make([]error, len(declared))
-	ask := func(wanted func(declaration) bool) {
-		var asking sync.WaitGroup
-		for i, one := range declared {
-			if !wanted(one) {
-				continue
-			}
-			asking.Go(func() {
-				var object observed
-				exists, err := cluster.Get(ctx, one.path(), &object)
-				failures[i] = err
-				if exists {
-					answers[i] = &object
-				}
-			})
-		}
-		asking.Wait()
-	}
-	ask(func(one declaration) bool { return one.Namespace == "" })
+	answers := make([]answer, len(declared))
+	ask(ctx, cluster, declared, answers, func(one declaration) bool { return one.Namespace == "" })
 	// In a namespace that is not there is nothing.
 	absent, ours := map[string]bool{}, map[string]bool{}
 	for i, one := range declared {
 		if one.Kind == namespaceKind {
-			absent[one.Name] = answers[i] == nil && failures[i] == nil
-			ours[one.Name] = answers[i] != nil && answers[i].belongsTo(stack)
+			absent[one.Name] = answers[i].object == nil && answers[i].err == nil
+			ours[one.Name] = answers[i].object != nil && answers[i].object.belongsTo(stack)
 		}
 	}
-	ask(func(one declaration) bool { return one.Namespace != "" && !absent[one.Namespace] })
+	ask(ctx, cluster, declared, answers, func(one declaration) bool { return one.Namespace != "" && !absent[one.Namespace] })
 	result := findings{stack: stack}
 	for i, one := range declared {
-		if failures[i] != nil {
-			return findings{err: fmt.Errorf("look whether %s exists already: %w", one.Object, failures[i])}
-		}
-		if answers[i] != nil && !(one.isSign && ours[one.part.Namespace]) {
-			result.judge(one, *answers[i])
+		isOurSign := one.isSign && ours[one.part.Namespace]
+		switch {
+		case answers[i].err != nil:
+			return findings{err: fmt.Errorf("look whether %s exists already: %w", one.Object, answers[i].err)}
+		case answers[i].object != nil && !isOurSign:
+			result.judge(one, *answers[i].object)
 		}
 	}
 	return result
+}
+
+// answer is what came of asking for an object; neither object nor error: there is none.
+type answer struct {
+	object *observed
+	err    error
+}
+
+// ask asks for those of the declared objects that are wanted, at once.
+func ask(ctx context.Context, cluster *live.Cluster, declared []declaration, answers []answer, wanted func(declaration) bool) {
+	var asking sync.WaitGroup
+	for i, one := range declared {
+		if !wanted(one) {
+			continue
+		}
+		asking.Go(func() {
+			var object observed
+			exists, err := cluster.Get(ctx, one.path(), &object)
+			answers[i].err = err
+			if exists {
+				answers[i].object = &object
+			}
+		})
+	}
+	asking.Wait()
 }
 
 func (f *findings) judge(one declaration, object observed) {

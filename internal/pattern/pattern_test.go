@@ -17,7 +17,7 @@ func TestLazy_EveryPatternOfTheProgram(t *testing.T) {
 	root := filepath.Join("..", "..")
 	found := 0
 	for _, dir := range []string{"cluster", "storage", "iris", "internal"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "testkit") {
 				return err
 			}
@@ -86,7 +86,7 @@ func literal(expression ast.Expr) (string, bool) {
 		text, err := strconv.Unquote(one.Value)
 		return text, err == nil
 	case *ast.Ident: // A constant of the same file.
-		if one.Obj != nil { //nolint:staticcheck // Enough for a constant, without type checking.
+		if one.Obj != nil {
 			if spec, isValue := one.Obj.Decl.(*ast.ValueSpec); isValue && one.Obj.Kind == ast.Con && len(spec.Values) == 1 {
 				return literal(spec.Values[0])
 			}

@@ -22,7 +22,7 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 	}
 	c.wrote("Pulumi.yaml", "storage.scratch")
 	c.wrote("docs/configuration.md", "storage.scratch")
-	c.didWhatTheRecipeSays("Add a configuration key", "cluster/config.go", "iris/config.go") // The other sections.
+	c.didWhatTheRecipeSays("Add a configuration key", "cluster/config.go", "iris/config.go", "storage/longhorn_config.go") // The other sections.
 	c.touchesAFew()
 }
 
