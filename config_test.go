@@ -102,7 +102,7 @@ func TestLoadConfig_RefusesABadCluster(t *testing.T) {
 			},
 		},
 		"volume larger than a file of Longhorn's": {with("iris", `{"size":"16Ti"}`), []string{`iris.size: got "16Ti", want less than 16Ti`}},
-		"database in the storage's namespace": {with("iris", `{"namespace":"longhorn-system"}`), []string{`iris.namespace: got "longhorn-system", want another one: Longhorn is installed in it`}},
+		"database in the storage's namespace":     {with("iris", `{"namespace":"longhorn-system"}`), []string{`iris.namespace: got "longhorn-system", want another one: Longhorn is installed in it`}},
 		"disk too small for a copy": {map[string]string{
 			"cluster": `{"cloud":"gke","dataDiskGiB":100}`, "iris": `{"size":"90Gi"}`, "kubeconfig": "",
 		}, []string{"cluster.dataDiskGiB: got 100, want at least 129: each node holds a whole copy of iris.size (90Gi), and Longhorn uses 70 %"}},

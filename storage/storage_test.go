@@ -222,9 +222,11 @@ func TestValidate_ReportsEveryProblem(t *testing.T) {
 		"image without a tag": {func(c *storage.Config) { c.NodePrepImage = "registry.example.com:5000/busybox" }, []string{
 			`storage.nodePrepImage: got "registry.example.com:5000/busybox", want an image with sh and nsenter at a fixed tag`,
 		}},
-		"image that moves":                     {func(c *storage.Config) { c.NodePrepImage = "busybox:latest" }, []string{`storage.nodePrepImage: got "busybox:latest"`}},
-		"no image":                             {func(c *storage.Config) { c.NodePrepImage = "" }, []string{`storage.nodePrepImage: got ""`}},
-		"image by digest":                      {func(c *storage.Config) { c.NodePrepImage = "busybox@sha256:0123012301230123012301230123012301230123012301230123012301230123" }, nil},
+		"image that moves": {func(c *storage.Config) { c.NodePrepImage = "busybox:latest" }, []string{`storage.nodePrepImage: got "busybox:latest"`}},
+		"no image":         {func(c *storage.Config) { c.NodePrepImage = "" }, []string{`storage.nodePrepImage: got ""`}},
+		"image by digest": {func(c *storage.Config) {
+			c.NodePrepImage = "busybox@sha256:0123012301230123012301230123012301230123012301230123012301230123"
+		}, nil},
 		"no chart":                             {func(c *storage.Config) { c.Chart = "" }, []string{"storage.chart: got nothing"}},
 		"chart that is not there":              {func(c *storage.Config) { c.Chart = "charts/none" }, []string{`storage.chart: got "charts/none"`, "Chart.yaml"}},
 		"own storage with a class of our name": {func(c *storage.Config) { c.Install = false }, nil},
