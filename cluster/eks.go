@@ -230,7 +230,7 @@ func (e *eks) controlPlane(network *eksNetwork, r *roles) (*awseks.Cluster, erro
 		},
 		AccessConfig: &awseks.ClusterAccessConfigArgs{
 			AuthenticationMode: pulumi.String("API"),
-			// Said out loud: once the block is given, the provider's default is false and locks the creator out
+			// Explicit: once the block is given, the provider's default is false and locks the creator out
 			// (pulumi/pulumi-aws#3997).
 			BootstrapClusterCreatorAdminPermissions: pulumi.Bool(true),
 		},

@@ -203,7 +203,7 @@ func checkReachable(ctx context.Context, config *kubeconfig.Config) (*kubeconfig
 	case response.StatusCode == http.StatusOK:
 		return client, nil
 	case refused && client.GetIsAnonymous():
-		return client, nil // It is there, and does not talk to strangers.
+		return client, nil // It is there, and refuses requests without credentials.
 	case refused:
 		return nil, fmt.Errorf("%s: refuses the credentials (%s); check that they have not expired, and try: "+
 			"kubectl --context %s version", where, response.Status, name)

@@ -34,7 +34,7 @@ func guardFixed(ctx *pulumi.Context, name string, args *Args) (pulumi.ResourceOp
 func refuseOtherStorage(ctx context.Context, args *Args) guard.Check {
 	return func(before, after guard.Inputs) error {
 		if !args.Protect {
-			return nil // The data have been given up, in writing.
+			return nil // iris.protectData false says that the data may go.
 		}
 		refusals := checkFixed(before, after)
 		if driver := before.Text("driver"); driver != "" && driver == after.Text("driver") {

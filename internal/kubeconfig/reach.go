@@ -181,7 +181,7 @@ func (c Cluster) check() error {
 	return nil
 }
 
-// check, like the cluster's.
+// check finds what client-go, and so the Kubernetes provider, refuses later.
 func (u User) check() error {
 	if u.Token != "" && u.Username+u.Password != "" {
 		return errors.New("the user has a token and a password")
