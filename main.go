@@ -1,68 +1,11 @@
-// Command ha-iris is a Pulumi program: a highly available InterSystems IRIS on Kubernetes without mirroring.
+// Command ha-iris is a Pulumi program: a highly available InterSystems IRIS on Kubernetes without mirroring. Package program is
+// where it begins.
 package main
 
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"ha-iris/cluster"
-	"ha-iris/internal/owner"
-	"ha-iris/iris"
-	"ha-iris/storage"
+	"ha-iris/internal/program"
 )
 
-func main() { pulumi.Run(run) }
-
-func run(ctx *pulumi.Context) error {
-	cfg, err := loadConfig(ctx)
-	if err != nil {
-		return err
-	}
-	outputs, err := deploy(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	outputs.export(ctx)
-	return nil
-}
-
-// deploy is the whole program: the data flows from top to bottom and nowhere else.
-func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
-	kubernetes, err := cluster.New(ctx, "cluster", &cluster.Args{
-		Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData, NodeLabels: cfg.Storage.NodeLabels(), Needs: cfg.needs(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	stack, err := owner.New(ctx, kubernetes.Live, kubernetes.UID)
-	if err != nil {
-		return nil, err
-	}
-	defer stack.Complete()
-	volumes, err := storage.New(ctx, "storage", &storage.Args{
-		Config:   cfg.Storage,
-		Traits:   kubernetes.Traits.Storage,
-		Live:     kubernetes.Live,
-		Stack:    stack.Name(),
-		Provider: kubernetes.Provider,
-		Owner:    stack,
-		Protect:  cfg.IRIS.ProtectData,
-		Lifetime: kubernetes.Lifetime,
-		After:    kubernetes.Ready,
-	})
-	if err != nil {
-		return nil, err
-	}
-	database, err := iris.New(ctx, "iris", &iris.Args{
-		Config:       cfg.IRIS,
-		StorageClass: volumes.ClassName,
-		Service:      kubernetes.Traits.Service,
-		Provider:     kubernetes.Provider,
-		Owner:        stack,
-		Lifetime:     kubernetes.Lifetime,
-		After:        volumes.Ready,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return newOutputs(kubernetes, volumes, database), nil
-}
+func main() { pulumi.Run(program.Run) }

@@ -265,7 +265,7 @@ func TestUpstream_ReadsOutputsThatExist(t *testing.T) {
 // exports returns the outputs that ha-iris declares, with their types, from its source: a main package cannot be imported.
 func exports(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "outputs.go"), nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "internal", "program", "outputs.go"), nil, 0)
 	if err != nil {
 		t.Fatalf("parse the contract: %v", err)
 	}

@@ -21,7 +21,7 @@ var (
 )
 
 // keys are those that Pulumi.yaml declares, each with the description that begins with its type. That they are the program's,
-// go test . checks.
+// go test ./internal/program checks.
 func keys(t *testing.T) map[string]string {
 	t.Helper()
 	var project struct {

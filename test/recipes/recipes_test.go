@@ -16,8 +16,8 @@ func TestRecipe_AddAConfigurationKey(t *testing.T) {
 	c := newScratch(t)
 	c.edit("storage/config.go", "type Config struct {\n",
 		"type Config struct {\n\t// Scratch is what this test adds. Default: none.\n\tScratch string `json:\"scratch\"`\n")
-	test := c.compileTests(".", "-test.run=^(TestPulumiYAML_|TestReference_)")
-	if failure, want := c.passesAfterUpdate(test), "run: go test . -update"; !strings.Contains(failure, want) {
+	test := c.compileTests("internal/program", "-test.run=^(TestPulumiYAML_|TestReference_)")
+	if failure, want := c.passesAfterUpdate(test), "run: go test ./internal/program -update"; !strings.Contains(failure, want) {
 		t.Errorf("the failure does not say %q:\n%s", want, failure)
 	}
 	c.wrote("Pulumi.yaml", "storage.scratch")
@@ -35,10 +35,10 @@ func TestRecipe_AddAnOutput(t *testing.T) {
 	c.edit("iris/iris.go", "\ti.Namespace, i.ServiceName = ",
 		"\ti.Claim = data.claim.Metadata.Name().Elem()\n\ti.Namespace, i.ServiceName = ")
 	c.edit("iris/iris.go", "\t\t\"portalUrl\": i.PortalURL,", "\t\t\"claim\": i.Claim, \"portalUrl\": i.PortalURL,")
-	c.edit("outputs.go", "type Outputs struct {\n",
+	c.edit("internal/program/outputs.go", "type Outputs struct {\n",
 		"type Outputs struct {\n\t// Claim is the claim of the volume. Made up.\n\tClaim pulumi.StringOutput `pulumi:\"scratchClaim\"`\n")
-	c.edit("outputs.go", "\treturn &Outputs{\n", "\treturn &Outputs{\n\t\tClaim: database.Claim,\n")
-	test := c.compileTests(".", "-test.run=^(TestReference_|TestProgram_KeepsTheInvariantsOnEveryTarget)/^existing")
+	c.edit("internal/program/outputs.go", "\treturn &Outputs{\n", "\treturn &Outputs{\n\t\tClaim: database.Claim,\n")
+	test := c.compileTests("internal/program", "-test.run=^(TestReference_|TestProgram_KeepsTheInvariantsOnEveryTarget)/^existing")
 	c.passesAfterUpdate(test)
 	c.wrote("docs/configuration.md", "scratchClaim")
 	c.didWhatTheRecipeSays("Add an output")
@@ -80,7 +80,7 @@ func TestRecipe_AddACloud(t *testing.T) {
 	if output, passed := c.compileTests("cluster", "-test.run=^Test(Config|Every|Kube|Cluster|StackFiles|Optional|Validate|WithDefaults|New_)")(); !passed {
 		t.Errorf("the cluster's tests fail:\n%s", output)
 	}
-	c.passesAfterUpdate(c.compileTests(".", "-test.run=^(TestProgram_KeepsTheInvariants|TestProgram_AsksFor|TestPulumiYAML_|TestReference_)"))
+	c.passesAfterUpdate(c.compileTests("internal/program", "-test.run=^(TestProgram_KeepsTheInvariants|TestProgram_AsksFor|TestPulumiYAML_|TestReference_)"))
 	c.didWhatTheRecipeSays("Add a cloud",
 		"internal/testkit/clouds.go", ".golangci.yaml", // Take a cloud that has an SDK.
 		"test/standin", "test/e2e/clouds_test.go", "ops/policy/check", ".github/actions/setup/action.yaml", "cluster/gke.go",

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/base64"
@@ -104,7 +104,7 @@ func TestProgram_KeepsTheInvariantsOnEveryTarget(t *testing.T) {
 				recorder := &testkit.Recorder{
 					Invoke: testkit.CloudInvoke(kubeconfig(t)), Outputs: testkit.CloudOutputs("certificate"),
 				}
-				if err := recorder.Run(run, options); err != nil {
+				if err := recorder.Run(Run, options); err != nil {
 					t.Fatalf("run: %v", err)
 				}
 				if err := recorder.CheckInvariants(); err != nil {

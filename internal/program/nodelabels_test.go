@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ func TestProgram_LabelsNodesForItsStorageWhateverIsInstalled(t *testing.T) {
 		for _, section := range []string{`{}`, `{"install":false,"className":"fast"}`} {
 			recorder := &testkit.Recorder{Invoke: testkit.CloudInvoke(kubeconfig(t)), Outputs: testkit.CloudOutputs("certificate")}
 			options.Config["ha-iris:storage"] = section
-			if err := recorder.Run(run, options); err != nil {
+			if err := recorder.Run(Run, options); err != nil {
 				t.Fatalf("%s, storage %s: %v", name, section, err)
 			}
 			labelled := 0

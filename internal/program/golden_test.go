@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ func goldenFile(name string) string { return filepath.Join("test", "golden", nam
 func deployment(t *testing.T, options testkit.Options) *testkit.Recorder {
 	t.Helper()
 	recorder := &testkit.Recorder{Invoke: testkit.CloudInvoke(kubeconfig(t)), Outputs: testkit.CloudOutputs("certificate")}
-	if err := recorder.Run(run, options); err != nil {
+	if err := recorder.Run(Run, options); err != nil {
 		t.Fatalf("run: %v", err)
 	}
 	return recorder

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -44,7 +44,7 @@ func TestReference_ListsWhatIsPulled(t *testing.T) {
 func collectPulled(t *testing.T, target string, options testkit.Options, images, charts pulled) {
 	t.Helper()
 	recorder := &testkit.Recorder{Invoke: testkit.CloudInvoke(kubeconfig(t)), Outputs: testkit.CloudOutputs("certificate")}
-	if err := recorder.Run(run, options); err != nil {
+	if err := recorder.Run(Run, options); err != nil {
 		t.Fatalf("run %s: %v", target, err)
 	}
 	for _, registration := range recorder.Registrations() {

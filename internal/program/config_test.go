@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"strings"
@@ -134,7 +134,7 @@ func checkRefused(t *testing.T, options testkit.Options, words []string) {
 	t.Helper()
 	options.Preview = true
 	recorder := &testkit.Recorder{}
-	err := recorder.Run(run, options)
+	err := recorder.Run(Run, options)
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -157,7 +157,7 @@ func TestLoadConfig_RefusesASecretInClearText(t *testing.T) {
 	t.Parallel()
 	options := existing(t, nil)
 	options.Secrets = []string{"ha-iris:kubeconfig"}
-	err := (&testkit.Recorder{}).Run(run, options)
+	err := (&testkit.Recorder{}).Run(Run, options)
 	if err == nil || !strings.Contains(err.Error(), "irisPassword: got a value in clear text") ||
 		!strings.Contains(err.Error(), "pulumi config set --secret irisPassword") || strings.Contains(err.Error(), testPassword) {
 		t.Errorf("got %v", err)
@@ -220,7 +220,7 @@ func TestLoadConfig_PointsASecretToItsKey(t *testing.T) {
 			if secret {
 				options.Secrets = append(options.Secrets, "ha-iris:"+section)
 			}
-			err := (&testkit.Recorder{}).Run(run, options)
+			err := (&testkit.Recorder{}).Run(Run, options)
 			want := path + ": got a key that does not exist, want the secret " + key + "; run: pulumi config rm --path " + path +
 				"; pulumi config set --secret " + key
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), marker) {

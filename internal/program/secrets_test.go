@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -87,7 +87,7 @@ func checkSecretStays(t *testing.T, section, path string, value any) bool {
 	options.Config["ha-iris:"+section] = nest(t, strings.Split(path, "."), value)
 	options.Secrets = append(options.Secrets, "ha-iris:"+section)
 	recorder := &testkit.Recorder{Invoke: testkit.CloudInvoke("apiVersion: v1\nkind: Config\n"), Outputs: testkit.CloudOutputs("c")}
-	err := recorder.Run(run, options)
+	err := recorder.Run(Run, options)
 	if err != nil && strings.Contains(err.Error(), marker) {
 		t.Errorf("%s.%s: the error shows the secret: %v", section, path, err)
 	}
@@ -137,7 +137,7 @@ func TestSecrets_OfTheChartLeaveOurValuesReadable(t *testing.T) {
 	options := existing(t, with("storage", `{"values":{"defaultSettings":{"logLevel":"`+marker+`"}}}`))
 	options.Secrets = append(options.Secrets, "ha-iris:storage")
 	recorder := &testkit.Recorder{}
-	if err := recorder.Run(run, options); err != nil {
+	if err := recorder.Run(Run, options); err != nil {
 		t.Fatalf("run: %v", err)
 	}
 	release := recorder.One(t, "kubernetes:helm.sh/v3:Release", "longhorn")

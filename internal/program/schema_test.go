@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -66,7 +66,7 @@ func TestReference_ListsEveryKey(t *testing.T) {
 }
 
 func TestReference_ListsEveryOutput(t *testing.T) {
-	docs := fieldDocs(t, ".", "Outputs")
+	docs := fieldDocs(t, "internal/program", "Outputs")
 	var table strings.Builder
 	table.WriteString("| output | type | meaning |\n|---|---|---|\n")
 	outputs := reflect.TypeFor[Outputs]()
@@ -248,7 +248,7 @@ func checkGenerated(t *testing.T, file, begin, end, want string) {
 		return
 	}
 	if flag.Lookup("update").Value.String() != "true" {
-		t.Errorf("%s does not match the code; run: go test . -update\n--- want\n%s", file, want)
+		t.Errorf("%s does not match the code; run: go test ./internal/program -update\n--- want\n%s", file, want)
 		return
 	}
 	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil { //nolint:gosec // A committed file, readable by all.
