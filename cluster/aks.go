@@ -26,10 +26,10 @@ func aksKind() kind {
 	return kind{
 		cloud: AKS,
 		defaults: Config{
-			// Given even though Azure has a default of its own: with it unset, setting it later is an upgrade unasked.
+			// Set although Azure has a default: if it were unset, setting it later could start an unwanted upgrade.
 			KubernetesVersion: "1.35",
 			InstanceType:      "Standard_D4as_v5",
-			// 256 GiB is a full tier of Azure's managed disks (P15); anything between two tiers is paid but not used.
+			// 256 GiB is a tier of Azure's managed disks (P15); a size between two tiers is billed as the larger one.
 			DataDiskGiB: 256,
 		},
 		keys: createdKeys("subnetIds"),
@@ -43,11 +43,11 @@ func aksKind() kind {
 		memoryPerCore: azureMemoryPerCore,
 		traits: traits.Traits{
 			Storage: traits.Storage{
-				// The same on every Linux node of AKS, EKS and GKE; given, so that Longhorn need not find it with a probe pod.
+				// The same on every Linux node of AKS, EKS and GKE; set, so that Longhorn starts no probe pod to find it.
 				KubeletRootDir: "/var/lib/kubelet",
 				// On the OS disk: pools have no data disks (Azure/AKS#401).
 				DataPath: "/var/lib/longhorn/",
-				// Our pool is labelled; a pool that somebody adds later must not lend its small disks unasked.
+				// Only this program's pool has the label, so that Longhorn does not use the small disks of a pool that is added later.
 				LabelledDisksOnly: true,
 				// The OS disk holds the system and the images as well.
 				DedicatedDisk: false,
@@ -56,7 +56,7 @@ func aksKind() kind {
 			},
 			Service: traits.Service{
 				Annotations: map[string]string{
-					// Minutes. Azure drops idle connections after 4; 30 is the most that the annotation takes. Clients of the
+					// In minutes. Azure drops idle connections after 4; 30 is the annotation's maximum. Clients of the
 					// superserver keep connections open and idle.
 					"service.beta.kubernetes.io/azure-load-balancer-tcp-idle-timeout": "30",
 				},
@@ -97,7 +97,7 @@ func azureTags() tagRules {
 func azureZones() []string { return []string{"1", "2", "3"} }
 
 // azureWithoutZones are the public regions that had no availability zones in Microsoft's list of regions of 2025. It is
-// not applied when cluster.zones is set, so that a region that got zones since is not out of reach.
+// not applied when cluster.zones is set, so that a region that has got zones since can be used.
 //
 //nolint:gochecknoglobals // A literal list that nothing writes to.
 var azureWithoutZones = []string{
@@ -124,7 +124,7 @@ func (c Config) validateAKS(found *problems.List) {
 	c.checkTags(found, azureTags())
 }
 
-// aks provides a cluster on Azure. Azure makes the network, unless there is one already, and the identity.
+// aks provides a cluster on Azure. Azure creates the identity and, unless cluster.subnetIds is set, the network.
 func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
 	a, err := newAKS(ctx, name, c, cfg)
 	if err != nil {
@@ -153,8 +153,8 @@ func newAKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 	if err != nil {
 		return nil, fmt.Errorf("create Azure provider: %w", err)
 	}
-	// The answer is not needed: the call makes missing credentials an error of the preview, with a line that helps. The
-	// module for the typed function cannot be downloaded in this version (containerservice, resources and the root can).
+	// The result is not used: the call makes missing credentials an error of the preview, with advice. It is untyped because
+	// the Go module authorization cannot be downloaded in this version (containerservice, resources and the root can).
 	var client struct{}
 	err = ctx.Invoke("azure-native:authorization:getClientConfig", nil, &client,
 		pulumi.Parent(component), pulumi.Provider(provider))
@@ -164,7 +164,8 @@ func newAKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 	return &aks{scope{ctx: ctx, component: component, cfg: cfg, provider: provider}}, nil
 }
 
-// resourceGroup creates the group that everything lies in. The network in it is Azure's or cluster.subnetIds.
+// resourceGroup creates the group of the managed cluster. AKS creates the nodes, and the network unless cluster.subnetIds is
+// set, in a second group of its own.
 func (a *aks) resourceGroup() (*resources.ResourceGroup, error) {
 	group, err := resources.NewResourceGroup(a.ctx, a.name(""), &resources.ResourceGroupArgs{
 		Location: pulumi.String(a.cfg.Region),
@@ -176,7 +177,7 @@ func (a *aks) resourceGroup() (*resources.ResourceGroup, error) {
 	return group, nil
 }
 
-// identity is made and kept by Azure; nothing has to rotate a secret.
+// identity is created and managed by Azure, so no secret has to be rotated.
 func (a *aks) identity() *containerservice.ManagedClusterIdentityArgs {
 	return &containerservice.ManagedClusterIdentityArgs{Type: containerservice.ResourceIdentityTypeSystemAssigned}
 }
@@ -201,8 +202,8 @@ func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.Ma
 		// The admin kubeconfig is a local account; with these disabled it would need a CLI and a login (kubelogin).
 		DisableLocalAccounts:   pulumi.Bool(false),
 		ApiServerAccessProfile: a.access(),
-		// Off, both: an automatic upgrade reimages the nodes in place and wipes the disk with the replicas (Longhorn,
-		// "Upgrade Kubernetes on AKS"). Switched on later, the change itself would reimage them.
+		// Both are off: an automatic upgrade reimages the nodes in place and wipes the disk with the replicas (Longhorn,
+		// "Upgrade Kubernetes on AKS"). Switching them on later would reimage the nodes too.
 		AutoUpgradeProfile: &containerservice.ManagedClusterAutoUpgradeProfileArgs{
 			UpgradeChannel:       pulumi.String(string(containerservice.UpgradeChannelNone)),
 			NodeOSUpgradeChannel: pulumi.String(string(containerservice.NodeOSUpgradeChannelNone)),
@@ -216,7 +217,7 @@ func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.Ma
 		AgentPoolProfiles: containerservice.ManagedClusterAgentPoolProfileArray{a.nodePool()},
 		Tags:              pulumi.ToStringMap(a.tags()),
 	}, a.options(
-		// 45 min: creation takes about 5, but a control plane upgrade with a slow region's queue has taken 30.
+		// 45 min: creation takes about 5, but a control plane upgrade has taken 30 in a slow region.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "45m"}),
 		guarded,
 	)...)
@@ -226,7 +227,7 @@ func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.Ma
 	return managed, nil
 }
 
-// access restricts the API server. Azure itself adds the addresses by which the nodes come.
+// access restricts the API server. Azure adds the nodes' outgoing addresses itself.
 func (a *aks) access() containerservice.ManagedClusterAPIServerAccessProfilePtrInput {
 	if len(a.cfg.APIServerSourceRanges) == 0 {
 		return nil
@@ -239,7 +240,7 @@ func (a *aks) access() containerservice.ManagedClusterAPIServerAccessProfilePtrI
 // azurePool is the name of the pool.
 const azurePool = "nodes"
 
-// poolCount returns the number of nodes in the cluster's pool, which Azure does not list first when somebody has added one.
+// poolCount returns the number of nodes in the cluster's pool. It searches by name: after a refresh another pool may be first.
 func poolCount(managed guard.Inputs) (float64, bool) {
 	for i := 0; ; i++ {
 		switch managed.Text("agentPoolProfiles", i, "name") {
@@ -251,12 +252,12 @@ func poolCount(managed guard.Inputs) (float64, bool) {
 	}
 }
 
-// nodePool is the one pool. It is part of the cluster's resource, because Azure wants a system pool in it. What cannot
-// change on a running pool (size, disk, zones, subnet) Azure refuses, and that is what it should do.
+// nodePool is the one pool. It is part of the cluster's resource, because Azure requires a system pool there. Azure refuses
+// changes that a running pool cannot take (size, disk, zones, subnet), which is intended.
 //
-// Neither count nor version are ignored: the count is fixed from three sides, and Azure refuses one below minCount, so
-// an ignored one would make cluster.nodes fail. OrchestratorVersion is left out: then raising the cluster's version
-// upgrades the control plane alone (Azure/AKS#3087) and the nodes, with the replicas, stay as they are.
+// Changes of the count are not ignored: count, minCount and maxCount are equal, and Azure refuses a count below minCount, so an
+// ignored one would make a change of cluster.nodes fail. OrchestratorVersion is left out: then raising the cluster's version
+// upgrades the control plane only (Azure/AKS#3087), and the nodes keep their replicas.
 func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
 	zones := a.cfg.Zones
 	if len(zones) == 0 {
@@ -268,12 +269,12 @@ func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
 		Type:              pulumi.String(string(containerservice.AgentPoolTypeVirtualMachineScaleSets)), // Zones need it.
 		AvailabilityZones: pulumi.ToStringArray(zones),
 		VmSize:            pulumi.String(a.cfg.InstanceType),
-		// Ubuntu brings open-iscsi. An ephemeral OS disk would be wiped whenever the machine moves.
+		// Ubuntu includes open-iscsi. An ephemeral OS disk would be wiped whenever the machine is moved.
 		OsType:       pulumi.String(string(containerservice.OSTypeLinux)),
 		OsSKU:        pulumi.String(string(containerservice.OSSKUUbuntu)),
 		OsDiskType:   pulumi.String(string(containerservice.OSDiskTypeManaged)),
 		OsDiskSizeGB: pulumi.Int(a.cfg.DataDiskGiB),
-		// Fixed, but by the autoscaler: node repair does not bring back a machine that was deleted, a minimum does.
+		// A fixed number, but with the autoscaler: node repair does not replace a deleted machine, the autoscaler's minimum does.
 		EnableAutoScaling: pulumi.Bool(true),
 		Count:             pulumi.Int(a.cfg.Nodes),
 		MinCount:          pulumi.Int(a.cfg.Nodes),
@@ -291,7 +292,7 @@ func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
 
 // kubeconfig fetches the cluster's admin credentials: a client certificate that lasts about two years, so nothing
 // expires during a long up or before a destroy, and no CLI is needed. The certificate is read at every up. Do not rotate
-// it with az aks rotate-certs: that makes all nodes anew, and the replicas are on their disks.
+// it with az aks rotate-certs: that recreates all nodes, and the replicas on their disks are lost.
 func (a *aks) kubeconfig(group *resources.ResourceGroup, managed *containerservice.ManagedCluster) pulumi.StringOutput {
 	credentials := containerservice.ListManagedClusterAdminCredentialsOutput(a.ctx,
 		containerservice.ListManagedClusterAdminCredentialsOutputArgs{
@@ -301,7 +302,7 @@ func (a *aks) kubeconfig(group *resources.ResourceGroup, managed *containerservi
 	return credentials.Kubeconfigs().ApplyT(adminKubeconfig).(pulumi.StringOutput)
 }
 
-// adminKubeconfig takes the kubeconfig out of Azure's answer. Errors never quote it: it holds a key.
+// adminKubeconfig takes the kubeconfig out of Azure's answer. Errors never quote it, because it contains a key.
 func adminKubeconfig(credentials []containerservice.CredentialResultResponse) (string, error) {
 	if len(credentials) == 0 {
 		return "", errors.New("no admin credentials from Azure; are local accounts disabled on the cluster?")

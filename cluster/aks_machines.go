@@ -7,15 +7,15 @@ import (
 )
 
 var (
-	// azureVMSize has the groups family, number, number that is left of it, and version.
+	// azureVMSize has the groups family, number, constrained number of cores, and version.
 	azureVMSize = pattern.Lazy(`^Standard_([A-Z]+)(\d+)(?:-(\d+))?[a-z]*(?:_[A-Z][A-Za-z0-9]*)*(?:_v(\d+))?$`)
-	// azureUnusualMemory matches sizes whose letters behind the number say that they have more or less memory than their
+	// azureUnusualMemory matches sizes with a letter l, m or i after the number, which have more or less memory than their
 	// family, and F sizes of version 6 and later, which have up to 8 GiB per core.
 	azureUnusualMemory = pattern.Lazy(`^Standard_[A-Z]+\d+[a-z]*[lmi]|^Standard_F\d+[a-z]*_v([6-9]|\d\d)$`)
 )
 
-// azureCores reads the number after the family; a second one (E16-4s_v5) is what is left of it. Sizes without a version,
-// and D and DS sizes of version 2, are numbered and not counted: a DS3_v2 has 4 cores.
+// azureCores reads the number after the family, or the second number of a size with constrained cores (E16-4s_v5). In sizes
+// without a version, and in D and DS sizes of version 2, the number is not that of the cores: a DS3_v2 has 4.
 func azureCores(instanceType string) (int, bool) {
 	parts := azureVMSize().FindStringSubmatch(instanceType)
 	if parts == nil {
@@ -32,8 +32,8 @@ func azureCores(instanceType string) (int, bool) {
 	return cores, err == nil
 }
 
-// azureMemoryPerCore knows compute, general purpose and memory. A second number (E16-4s_v5) takes cores away and leaves the memory;
-// lower-case l and m stand for less and more of it.
+// azureMemoryPerCore knows the compute (F), general purpose (D) and memory (E) families. It returns 0 for sizes with constrained
+// cores (E16-4s_v5), which keep the memory of the first number, and for those that azureUnusualMemory matches.
 func azureMemoryPerCore(instanceType string) int {
 	parts := azureVMSize().FindStringSubmatch(instanceType)
 	if parts == nil || parts[3] != "" || azureUnusualMemory().MatchString(instanceType) {

@@ -13,8 +13,8 @@ import (
 
 var namePattern = pattern.Lazy(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
-// maxNameLength leaves room for what is appended: a Google service account id has 30 characters (NAME-nodes), a GKE
-// cluster's name 40 (NAME-XXXXXXX).
+// maxNameLength leaves room for suffixes: a Google service account id (NAME-nodes) has at most 30 characters, a GKE cluster's
+// name (NAME-XXXXXXX) at most 40.
 const maxNameLength = 24
 
 func (c Config) checkName(found *problems.List) {
@@ -57,7 +57,7 @@ func (c Config) checkDisk(found *problems.List, limits diskLimits) {
 	}
 }
 
-// checkZones reports everything but three different zones that match. No zones at all are fine: New looks them up.
+// checkZones accepts three different valid zones, or none: New then uses the kind's default.
 func (c Config) checkZones(found *problems.List, valid func(zone string) bool, want string) {
 	if len(c.Zones) == 0 {
 		return
@@ -68,7 +68,7 @@ func (c Config) checkZones(found *problems.List, valid func(zone string) bool, w
 	checkItems(found, "cluster.zones", c.Zones, valid, "a zone that is not listed twice", want)
 }
 
-// checkSourceRanges reports what is not a network as all the clouds take it.
+// checkSourceRanges reports what is not an IPv4 network in CIDR notation, the only form that all the clouds accept.
 func (c Config) checkSourceRanges(found *problems.List) {
 	for i, text := range c.APIServerSourceRanges {
 		if want := rules.CheckNetwork(text, true); want != "" {
@@ -77,7 +77,7 @@ func (c Config) checkSourceRanges(found *problems.List) {
 	}
 }
 
-// checkSubnets reports a list of the wrong length, wrong ids and doubles. No subnets are fine.
+// checkSubnets reports a list of the wrong length, wrong ids and duplicates. An empty list is valid.
 func (c Config) checkSubnets(found *problems.List, count int, valid pattern.Pattern, want string) {
 	if len(c.SubnetIDs) == 0 {
 		return
@@ -88,7 +88,7 @@ func (c Config) checkSubnets(found *problems.List, count int, valid pattern.Patt
 	checkItems(found, "cluster.subnetIds", c.SubnetIDs, valid().MatchString, "a subnet that is not listed twice", want)
 }
 
-// checkItems reports the items of a list that occur a second time, wanting once, and those that are not valid.
+// checkItems reports the items of a list that occur a second time, with the text once, and those that are not valid, with want.
 func checkItems(found *problems.List, path string, items []string, valid func(string) bool, once, want string) {
 	for i, item := range items {
 		switch at := fmt.Sprintf("%s[%d]", path, i); {
@@ -100,8 +100,8 @@ func checkItems(found *problems.List, path string, items []string, valid func(st
 	}
 }
 
-// tagRules are what a cloud accepts as a tag. The lengths stand beside the patterns, because a counted repetition of all
-// letters of all languages takes 12 ms to compile.
+// tagRules are what a cloud accepts as a tag. The lengths are not part of the patterns, because a counted repetition of
+// Unicode letters takes 12 ms to compile.
 type tagRules struct {
 	key, value             pattern.Pattern
 	keyLength, valueLength int // at most, in characters

@@ -18,34 +18,34 @@ import (
 // Cloud is where the cluster comes from.
 type Cloud string
 
-// clouds is the table of every kind of cluster, in the order in which messages show them. Each is defined in the file that is named
-// after it, and nothing else in this package says which there are.
+// clouds is the table of every kind of cluster, in the order in which messages show them. Each is defined in the file named
+// after it.
 func clouds() []kind { return []kind{aksKind(), eksKind(), gkeKind(), existingKind()} }
 
-// kind is one kind of cluster: all that the rest of the package knows of it.
+// kind is one kind of cluster, with all that the rest of the package needs of it.
 type kind struct {
 	cloud Cloud
 	// defaults fill what is not set.
 	defaults Config
-	// keys are those of Config that this kind knows beside cloud, name and nodes. Others are refused.
+	// keys are those of Config that this kind accepts besides cloud, name and nodes. Others are refused.
 	keys []string
 	// own are the keys of the cloud's own namespace of the stack's configuration, each with the field that it fills.
 	own map[string]func(*Config) *string
-	// resolve reads what else belongs to the configuration. Nil: nothing.
+	// resolve completes the configuration from other sources, such as a kubeconfig file. Nil: there are none.
 	resolve func(c *Config)
 	// validate reports what is wrong for this kind.
 	validate func(c Config, found *problems.List)
 	// limits are what the kind takes at most.
 	limits limits
 	// cores returns how many cores a process on a node of an instance type sees, as far as the type's name tells; memoryPerCore
-	// the most memory in GiB for each of them, or 0. Nil: the nodes are not ours.
+	// the most memory in GiB for each of them, or 0. Nil: the program does not create the nodes.
 	cores         func(instanceType string) (cores int, known bool)
 	memoryPerCore func(instanceType string) int
 	// traits are what the storage and the database have to know.
 	traits traits.Traits
-	// preflight checks what only the network knows, before anything is registered. Nil: nothing.
+	// preflight checks what needs a connection, before anything is registered. Nil: nothing to check.
 	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster) error
-	// survey looks whether a cluster that is there can carry the stack. Nil: the program makes one that can.
+	// survey checks whether an existing cluster can run the stack. Nil: the program creates the cluster.
 	survey func(c Config, ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error
 	// provision registers the cluster and ends in Cluster.connect.
 	provision func(c *Cluster, ctx *pulumi.Context, name string, cfg Config) error
@@ -56,7 +56,7 @@ func createdKeys(more ...string) []string {
 	return append([]string{"kubernetesVersion", "instanceType", "dataDiskGiB", "zones", "tags", "apiServerSourceRanges"}, more...)
 }
 
-// kind returns the configured kind of cluster; false for one that there is not.
+// kind returns the configured kind of cluster; false if the value is not valid.
 func (c Config) kind() (kind, bool) {
 	for _, one := range clouds() {
 		if one.cloud == c.Cloud {
@@ -85,7 +85,7 @@ func joinClouds(clouds []Cloud) string {
 	return strings.Join(names, ", ")
 }
 
-// cloudsWith returns the clouds that know a key of Config.
+// cloudsWith returns the clouds that accept a key of Config.
 func cloudsWith(key string) []Cloud {
 	var names []Cloud
 	for _, one := range clouds() {
@@ -96,8 +96,8 @@ func cloudsWith(key string) []Cloud {
 	return names
 }
 
-// refuseForeign reports settings of another kind of cluster: they would have no effect, and whoever set them believes
-// otherwise. A key that no kind knows is one of every kind.
+// refuseForeign reports settings of another kind of cluster: they would silently have no effect. A key
+// that no kind lists (cloud, name, nodes) is valid for every kind.
 func (c Config) refuseForeign(found *problems.List) {
 	values := reflect.ValueOf(c)
 	for _, field := range strict.Fields(values.Type()) {
@@ -113,7 +113,7 @@ func (c Config) refuseForeign(found *problems.List) {
 	}
 }
 
-// isSet reports whether a value is another than what a stack has that sets nothing.
+// isSet reports whether a value differs from that of a stack that does not set it.
 func isSet(value reflect.Value) bool {
 	if value.Kind() == reflect.Slice || value.Kind() == reflect.Map {
 		return value.Len() > 0
@@ -131,7 +131,7 @@ func (c Config) VisibleCores() (cores int, known bool) {
 }
 
 // MemoryGiB returns the most memory that a node of the instance type can have, as far as the type's name tells; false when
-// it does not. The families that are counted have up to 2, 4 or 8 GiB for each core, as their kind says.
+// it does not. The known families have up to 2, 4 or 8 GiB per core; see memoryPerCore of each kind.
 func (c Config) MemoryGiB() (gib int, known bool) {
 	cores, known := c.VisibleCores()
 	if !known {

@@ -38,32 +38,32 @@ type Cluster struct {
 	// Live asks the cluster what is there, once its kubeconfig is known.
 	Live *live.Cluster
 	// Lifetime is the resource with which everything inside the cluster ends, for pulumi.DeletedWith: an object that
-	// goes with its cluster need not be deleted one by one from an API server that is going too. Nil when the cluster
-	// outlives this stack. Never for a LoadBalancer Service: what the cloud made for it lies outside the cluster, stays
-	// behind and blocks the network's deletion. Nor for what must refuse to be deleted.
+	// is deleted with its cluster need not be deleted one by one before. Nil when the cluster
+	// outlives this stack. Not to be used for a LoadBalancer Service, whose cloud resources lie outside the cluster and
+	// would block the network's deletion, nor for resources that are protected against deletion.
 	Lifetime pulumi.Resource
 
 	// nodeLabels are those of Args.
 	nodeLabels map[string]string
-	// surveyed waits for the look at a cluster that exists already and returns why the stack cannot run there.
+	// surveyed waits for the survey of an existing cluster and returns why the stack cannot run there.
 	surveyed func() error
 }
 
 // Args is what New needs.
 type Args struct {
 	Config Config
-	// Protect refuses another name, with which everything that has it in its own would be replaced, the database included.
+	// Protect refuses a change of the cluster's name, which would replace the cluster and everything on it, the database included.
 	Protect bool
-	// NodeLabels are further labels of every node that is made, as what runs on the cluster wants them.
+	// NodeLabels are additional labels of every node that is created, for the storage driver.
 	NodeLabels map[string]string
-	// Needs is what a cluster that exists already is looked at for, before anything is registered. Nil: only whether it is there.
+	// Needs is what an existing cluster is surveyed for, before anything is registered. Nil: only its reachability is checked.
 	Needs *survey.Needs
 }
 
 // New provides the cluster that args.Config asks for.
 //
-// It returns an error, before anything is created, when a cloud's credentials are missing, a region has not the zones that are
-// asked for, or an existing cluster cannot be reached or can never carry what args.Needs says. The configuration was validated
+// It returns an error, before anything is created, when a cloud's credentials are missing, a region lacks the configured
+// zones, or an existing cluster cannot be reached or can never carry what args.Needs says. The configuration was validated
 // (Config.Validate).
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Cluster, error) {
 	cfg := args.Config.WithDefaults()
@@ -97,8 +97,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return c, nil
 }
 
-// survey looks whether an existing cluster can carry the stack. An up registers nothing before that is known; a preview, which
-// creates nothing, looks while the Kubernetes provider starts, and has the answer before anything in the cluster is registered.
+// survey checks whether an existing cluster can run the stack. An up registers nothing before the result is known. A preview
+// creates nothing, so there the check runs while the Kubernetes provider starts; connect waits for its result.
 func (c *Cluster) survey(ctx *pulumi.Context, kind kind, cfg Config, needs *survey.Needs) error {
 	c.surveyed = func() error { return nil }
 	if kind.survey == nil {
@@ -108,18 +108,18 @@ func (c *Cluster) survey(ctx *pulumi.Context, kind kind, cfg Config, needs *surv
 	if !ctx.DryRun() {
 		return c.surveyed()
 	}
-	go func() { _ = c.surveyed() }() // connect has the same answer.
+	go func() { _ = c.surveyed() }() // connect returns the error.
 	return nil
 }
 
-// connect creates the Kubernetes provider. Every variant ends here, so that the rules about the kubeconfig hold for all.
+// connect creates the Kubernetes provider. Every kind's provision ends here, so that all treat the kubeconfig alike.
 func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.StringInput, after []pulumi.Resource) error {
 	secretKubeconfig, ok := pulumi.ToSecret(kubeconfig).(pulumi.StringOutput)
 	if !ok {
 		return fmt.Errorf("kubeconfig is %T, not a string output", kubeconfig)
 	}
 	c.Kubeconfig = secretKubeconfig.ApplyT(c.meet).(pulumi.StringOutput)
-	// ClusterIdentifier: without it a changed kubeconfig (a rotated token, another port) makes the provider guess that
+	// ClusterIdentifier: without it a changed kubeconfig (a rotated token, another port) makes the provider assume that
 	// the cluster is a new one and replace everything on it, the data included (pulumi/pulumi-kubernetes#4019).
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
 		Kubeconfig:            c.Kubeconfig,
@@ -129,7 +129,7 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 		// takes, everything that mounts it. The workload's checksum annotations roll the pod instead.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
-	}, pulumi.Parent(c), pulumi.DependsOn(after)) // after: a provider that starts before the nodes finds no one to talk to.
+	}, pulumi.Parent(c), pulumi.DependsOn(after)) // after: without nodes nothing in the cluster becomes ready.
 	if err != nil {
 		return fmt.Errorf("create Kubernetes provider: %w", err)
 	}
@@ -141,11 +141,10 @@ func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.St
 	return c.identify(ctx)
 }
 
-// identify reads what tells this cluster from every other, a later one of the same name included. Kubernetes itself has no
-// identity for a cluster; the uid of kube-system is what everybody uses (kubernetes/kubernetes#77487). A cluster that was looked
-// at already is asked directly: the provider would fetch the API's whole schema first, a tenth of a warm preview (make bench).
-// Where that does not work (a cloud's cluster, whose credentials a plugin brings; a token that kubectl has to renew) the
-// provider reads.
+// identify reads the cluster's UID, which differs even for a later cluster of the same name. Kubernetes has no id for a cluster;
+// the uid of kube-system is commonly used instead (kubernetes/kubernetes#77487). If the kubeconfig is known already, it is read
+// directly: the provider would fetch the API's whole schema first, a tenth of a warm preview (make bench). Otherwise, or when
+// that fails (a token that only kubectl can renew), the provider reads it.
 func (c *Cluster) identify(ctx *pulumi.Context) error {
 	var found struct {
 		Metadata struct {
@@ -159,7 +158,7 @@ func (c *Cluster) identify(ctx *pulumi.Context) error {
 			return nil
 		}
 	}
-	// The name under which the provider would write it. It draws one at each read otherwise, and each run would count a change.
+	// A fixed field manager. Otherwise the provider generates one at each read, which every run would show as a change.
 	known := pulumi.Map{"__fieldManager": pulumi.String("ha-iris")}
 	var system corev1.Namespace
 	err := ctx.ReadResource("kubernetes:core/v1:Namespace", "kube-system", pulumi.ID("kube-system"), known, &system,
@@ -171,8 +170,8 @@ func (c *Cluster) identify(ctx *pulumi.Context) error {
 	return nil
 }
 
-// meet makes the cluster known to Live and returns the kubeconfig as it is. Everything in the cluster waits for that, because
-// the provider does.
+// meet passes the kubeconfig to Live and returns it unchanged. The provider depends on its result, and with it everything in
+// the cluster.
 func (c *Cluster) meet(text string) string {
 	c.Live.Connect(text)
 	return text

@@ -11,10 +11,10 @@ import (
 )
 
 // MinNodes is how many nodes a replicated volume needs to survive the loss of one and still have a majority of healthy
-// copies. Longhorn's best practices ask for as many.
+// replicas. It is the number in Longhorn's best practices.
 const MinNodes = 3
 
-// zoneCount is how many zones a cluster that we create spreads over: with three, losing one leaves two copies of three.
+// zoneCount is how many zones a cluster that we create spreads over: with three, losing one leaves two replicas of three.
 const zoneCount = 3
 
 // Config is the object ha-iris:cluster of the stack's configuration. A zero value means "not set". Settings that do not
@@ -92,9 +92,9 @@ type Config struct {
 // WithDefaults.
 func DefaultConfig() Config { return Config{Nodes: MinNodes} }
 
-// Resolve returns the configuration with what it leaves to others: what the cloud's own namespace of the stack's configuration
-// holds, such as aws:region, so that nobody has to write it twice; the defaults; and the kubeconfig of an existing cluster, which is
-// read here and no more. get returns the value of a key, or "". What is wrong with any of it is for Validate to say.
+// Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as aws:region, the
+// defaults, and the kubeconfig of an existing cluster, which is read here once. get returns the value of a key, or "". Validate
+// reports the errors.
 func (c Config) Resolve(get func(key string) string) Config {
 	kind, _ := c.kind()
 	for key, field := range kind.own {
@@ -130,14 +130,14 @@ func (c Config) Traits() traits.Traits {
 	return kind.traits
 }
 
-// DataDisk returns the size in GiB of the disk that holds a node's replicas; false where that is not ours to know.
+// DataDisk returns the size in GiB of the disk that holds a node's replicas; false for an existing cluster.
 // Whether it holds nothing else is Traits().Storage.DedicatedDisk.
 func (c Config) DataDisk() (gib int, known bool) {
 	return c.DataDiskGiB, c.Cloud != Existing && c.DataDiskGiB > 0
 }
 
-// Validate returns every problem of the configuration, or nil. It reads the kubeconfig file but calls no network. What
-// only the cloud knows (the zones of a region) is checked by New, before it creates anything.
+// Validate returns every problem of the configuration, or nil. It makes no network call, and reads the kubeconfig
+// file only if Resolve has not. New checks what only the cloud knows (a region's zones), before it creates anything.
 func (c Config) Validate() error {
 	var found problems.List
 	if c.Name == "" {

@@ -38,7 +38,8 @@ func eksKind() kind {
 		traits: traits.Traits{
 			Storage: traits.Storage{
 				KubeletRootDir: "/var/lib/kubelet",
-				// Where userdata/eks-node.sh mounts the second EBS volume; immutable underneath, so never the root disk.
+				// Where userdata/eks-node.sh mounts the second EBS volume; the mount point is immutable, so that
+				// nothing is written to the root disk while the volume is not mounted.
 				DataPath:          "/var/lib/longhorn/",
 				LabelledDisksOnly: true, // As on AKS.
 				DedicatedDisk:     true,
@@ -47,14 +48,14 @@ func eksKind() kind {
 			},
 			Service: traits.Service{
 				Annotations: map[string]string{
-					// Not the Classic Load Balancer, which is what one gets unasked: that one drops idle connections after 60 s,
-					// the network load balancer after 350 s. Does not need the AWS Load Balancer Controller.
+					// The default is a Classic Load Balancer, which drops idle connections after 60 s, the network load balancer after
+					// 350 s. Does not need the AWS Load Balancer Controller.
 					"service.beta.kubernetes.io/aws-load-balancer-type": "nlb",
-					// Each zone of a network load balancer sends to its own zone's node only. When that node is dead, the other
-					// zones must take over.
+					// By default each zone of a network load balancer sends to nodes of its own zone only. If that node has failed,
+					// the nodes of the other zones must get the connections.
 					"service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled": "true",
-					// A dead node gets no more connections after 2 checks of 10 s (the only other interval is 30), not 90 s.
-					// Network load balancers want both thresholds equal.
+					// A failed node gets no more connections after 2 checks of 10 s instead of 90 s; the only other interval is 30 s.
+					// Network load balancers require both thresholds to be equal.
 					"service.beta.kubernetes.io/aws-load-balancer-healthcheck-interval":            "10",
 					"service.beta.kubernetes.io/aws-load-balancer-healthcheck-healthy-threshold":   "2",
 					"service.beta.kubernetes.io/aws-load-balancer-healthcheck-unhealthy-threshold": "2",
@@ -157,8 +158,8 @@ func newEKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 	args := &aws.ProviderArgs{
 		Region:      pulumi.String(cfg.Region),
 		DefaultTags: &aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(e.tags())},
-		// The provider's own check ends the program before it can say what to set. The first call, in findZones, is as good
-		// a check: it comes in every preview and creates nothing.
+		// The provider's own check would end the program without advice on what to set. The first call, in findZones, checks
+		// the credentials as well, in every preview.
 		SkipCredentialsValidation: pulumi.Bool(true),
 	}
 	if cfg.AssumeRoleARN != "" {
@@ -173,7 +174,7 @@ func newEKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 	return e, err
 }
 
-// roles are the identities of the control plane and of the nodes, with the attachments that make them useful.
+// roles are the identities of the control plane and of the nodes, with the attachments of their policies.
 type roles struct {
 	cluster, nodes       *iam.Role
 	clusterAttachments   []pulumi.Resource
@@ -189,7 +190,7 @@ func (e *eks) identity() (*roles, error) {
 	}
 	r.nodes, r.nodeGroupAttachments, err = e.role("nodes", awsPartOf(e.cfg.Region).nodes,
 		"AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly",
-		// A shell on a node that does not join, without SSH, keys or an open port.
+		// Gives a shell on a node that does not join, without SSH, keys or an open port.
 		"AmazonSSMManagedInstanceCore")
 	return &r, err
 }
@@ -234,14 +235,14 @@ func (e *eks) controlPlane(network *eksNetwork, r *roles) (*awseks.Cluster, erro
 			// (pulumi/pulumi-aws#3997).
 			BootstrapClusterCreatorAdminPermissions: pulumi.Bool(true),
 		},
-		// The add-ons below are managed ones; unmanaged copies would be theirs to overwrite.
+		// The managed add-ons below would overwrite self-managed ones.
 		BootstrapSelfManagedAddons: pulumi.Bool(false),
-		// When standard support ends, pay rather than be upgraded unasked: the bill is noticed, and an upgraded control
-		// plane would make the next up ask AWS for a downgrade.
+		// When standard support ends, extended support is paid for instead of an automatic upgrade, after which the next up
+		// would ask AWS for a downgrade.
 		UpgradePolicy: &awseks.ClusterUpgradePolicyArgs{SupportType: pulumi.String("EXTENDED")},
 		Tags:          pulumi.ToStringMap(e.tags()),
 	}, e.options(
-		// The role's value says nothing of its policies. Without them the cluster cannot be created, nor its network
+		// The role's ARN does not depend on its policies, without which the cluster cannot be created, nor its network
 		// interfaces be removed.
 		pulumi.DependsOn(r.clusterAttachments),
 		// Both replace the cluster when they change, and AWS does not report them back (pulumi-eks ignores them too).
@@ -264,8 +265,8 @@ func (e *eks) publicAccess() pulumi.StringArrayInput {
 
 // nodePool creates the nodes and the add-ons around them. It returns what must be there before the cluster is usable.
 func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) ([]pulumi.Resource, error) {
-	// vpc-cni before the nodes: without it none gets Ready. On the way down it goes after them and takes its network
-	// interfaces along; leaked ones block the subnets (aws/amazon-vpc-cni-k8s#608).
+	// vpc-cni before the nodes: without it none becomes Ready. A destroy deletes it after them, so that it can release its
+	// network interfaces; leaked ones block the deletion of the subnets (aws/amazon-vpc-cni-k8s#608).
 	before, err := e.addons(control, nil, "vpc-cni", "kube-proxy")
 	if err != nil {
 		return nil, err
@@ -274,8 +275,8 @@ func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) (
 	if err != nil {
 		return nil, err
 	}
-	// Nothing in the group's values says that the policies, the add-ons and the way to the internet must be there first
-	// (and last): a node without them does not join, and one that loses them leaves its interfaces behind.
+	// No input of the node group depends on the policies, the add-ons and the routes to the internet. They must be created
+	// before it and deleted after it: a node without them does not join, and one that loses them leaks its interfaces.
 	after := slices.Concat(r.nodeGroupAttachments, before, network.routes)
 	group, err := e.nodeGroup(network, r, control, template, after)
 	if err != nil {
@@ -296,11 +297,11 @@ func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...
 			ClusterName:              control.Name,
 			AddonName:                pulumi.String(name),
 			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
-			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"), // What an operator tuned by hand is kept.
+			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"), // Keeps manual changes.
 			// Deleting an add-on leaves what it installed: the nodes need it until they are gone themselves.
 			Preserve: pulumi.Bool(true),
 			Tags:     pulumi.ToStringMap(e.tags()),
-		}, e.options(pulumi.DependsOn(after))...) // after: said by the caller.
+		}, e.options(pulumi.DependsOn(after))...) // after: nodePool has the reasons.
 		if err != nil {
 			return nil, fmt.Errorf("create add-on %s: %w", name, err)
 		}
@@ -309,8 +310,8 @@ func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...
 	return addons, nil
 }
 
-// launchTemplate describes a node. It leaves out the image and the security groups: with an image EKS stops adding its
-// own bootstrap, with groups it drops the cluster's, and then the API server cannot reach Longhorn's webhooks.
+// launchTemplate describes a node. It leaves out the image and the security groups: with an image EKS does not add its
+// own bootstrap; with groups it omits the cluster's, and the API server cannot reach Longhorn's webhooks.
 //
 // The instance type is here and not in the node group, where changing it would replace the group and thereby all the
 // replicas at once. Here it makes a new version of the template, to which EKS moves node by node.
@@ -346,11 +347,11 @@ func (e *eks) launchTemplate() (*ec2.LaunchTemplate, error) {
 }
 
 // rootDiskGiB holds the system and the images: IRIS's and Longhorn's take about 8 GiB, and the kubelet starts to evict
-// at 85 %. EKS's default of 20 is too tight for an image upgrade.
+// at 85 %. EKS's default of 20 is too small for an image upgrade.
 const rootDiskGiB = 50
 
-// ebsVolume is one encrypted disk. It goes with its node: Longhorn has the other copies, and nothing would ever attach a
-// disk again that was left behind.
+// ebsVolume is one encrypted disk. It is deleted with its node: Longhorn has the other replicas, and a disk that was kept
+// would never be attached again.
 func ebsVolume(device string, gib int) *ec2.LaunchTemplateBlockDeviceMappingArgs {
 	return &ec2.LaunchTemplateBlockDeviceMappingArgs{
 		DeviceName: pulumi.String(device),
@@ -377,9 +378,9 @@ func (e *eks) nodeGroup(
 		NodeRoleArn:  r.nodes.Arn,
 		SubnetIds:    network.nodes,
 		AmiType:      pulumi.String(amiType(e.cfg.InstanceType)),
-		CapacityType: pulumi.String("ON_DEMAND"), // Spot would take all three away in the same minute.
-		// Fixed. Not ignored as where an autoscaler moves it: none does here, and AWS refuses a desired size below the
-		// minimum, so an ignored one would make cluster.nodes fail.
+		CapacityType: pulumi.String("ON_DEMAND"), // Spot capacity can be withdrawn from all nodes at once.
+		// A fixed number. Changes of it are not ignored: no autoscaler changes it, and AWS refuses a desired size below the
+		// minimum, so an ignored one would make a change of cluster.nodes fail.
 		ScalingConfig: &awseks.NodeGroupScalingConfigArgs{
 			MinSize:     pulumi.Int(e.cfg.Nodes),
 			DesiredSize: pulumi.Int(e.cfg.Nodes),
@@ -387,20 +388,20 @@ func (e *eks) nodeGroup(
 		},
 		LaunchTemplate: &awseks.NodeGroupLaunchTemplateArgs{
 			Id: template.ID(),
-			// The number and not $Latest, which AWS answers with a number and which so is a change in every preview.
+			// Not $Latest: AWS reports a number in its place, which would be a change in every preview.
 			Version: template.LatestVersion.ApplyT(strconv.Itoa).(pulumi.StringOutput),
 		},
 		// One at a time, and never by force: Longhorn's disruption budget holds a drain back until the volume has
 		// another healthy replica.
 		UpdateConfig: &awseks.NodeGroupUpdateConfigArgs{MaxUnavailable: pulumi.Int(1)},
-		// The scaling group only notices dead machines; this notices a dead kubelet as well.
+		// The scaling group replaces failed machines only; this also covers a failed kubelet.
 		NodeRepairConfig: &awseks.NodeGroupNodeRepairConfigArgs{Enabled: pulumi.Bool(true)},
 		Labels:           e.nodeLabels(),
 		Tags:             pulumi.ToStringMap(e.tags()),
 	}, e.options(
-		pulumi.DependsOn(after), // Why: see nodePool.
+		pulumi.DependsOn(after), // See nodePool.
 		pulumi.IgnoreChanges([]string{
-			"version", "releaseVersion", // New nodes come with empty disks: their upgrade is a step of its own (README).
+			"version", "releaseVersion", // New nodes have empty disks, so their upgrade is a separate step (README).
 			"subnetIds", "amiType", // Both would replace the group, and with it every replica at once.
 		}),
 		// An update drains three nodes, 15 min each at most, and waits for three new ones.
@@ -433,12 +434,12 @@ func (e *eks) kubeconfig(control *awseks.Cluster) pulumi.StringOutput {
 		}).(pulumi.StringOutput)
 }
 
-// eksKubeconfig gets a token from the AWS CLI for every connection. A token in the text would live 15 minutes: too short
-// for a first up, gone at the next destroy, and different in every preview.
+// eksKubeconfig gets a token from the AWS CLI for every connection. A token in the kubeconfig would be valid for 15 minutes: too
+// short for a first up, expired at the next destroy, and different in every preview.
 func eksKubeconfig(at endpoint, region, role string) (string, error) {
 	args := []string{"--region", region, "eks", "get-token", "--cluster-name", at.name, "--output", "json"}
 	if role != "" {
-		// The plugin runs with the credentials of whoever runs pulumi; the cluster knows only the role that created it.
+		// The plugin runs with the credentials of the user who runs pulumi; the cluster admits only the role that created it.
 		args = append(args, "--role-arn", role)
 	}
 	return execKubeconfig(at, kubeconfig.Exec{

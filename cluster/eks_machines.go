@@ -10,7 +10,7 @@ import (
 var (
 	awsInstanceType = pattern.Lazy(`^([a-z]+[a-z0-9-]*)\.([a-z0-9-]+)$`)
 	awsXlarge       = pattern.Lazy(`^(\d*)xlarge$`)
-	// awsGraviton matches the families with Amazon's ARM processors: a g behind the generation's number.
+	// awsGraviton matches the families with Amazon's ARM processors: a1, and those with a g after the generation's number.
 	awsGraviton = pattern.Lazy(`^(a1|[a-z]+\d+[a-z]*g[a-z0-9-]*)\.`)
 	awsMemory   = pattern.Lazy(`^([cmr])\d`)
 )
@@ -36,7 +36,7 @@ func awsCores(instanceType string) (int, bool) {
 	return 4 * factor, err == nil
 }
 
-// awsMemoryPerCore knows compute, general purpose and memory.
+// awsMemoryPerCore knows the compute (c), general purpose (m) and memory (r) families.
 func awsMemoryPerCore(instanceType string) int {
 	parts := awsMemory().FindStringSubmatch(instanceType)
 	if parts == nil || !awsInstanceType().MatchString(instanceType) {

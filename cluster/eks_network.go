@@ -12,7 +12,7 @@ import (
 	"ha-iris/internal/problems"
 )
 
-// vpcCIDR is the network of a VPC of our own. Whoever needs another one, to peer it, has a network already and gives
+// vpcCIDR is the network of a VPC that this program creates. For another one, such as a VPC that is peered, there is
 // cluster.subnetIds.
 const vpcCIDR = "10.0.0.0/16"
 
@@ -24,7 +24,7 @@ func privateCIDR(i int) string { return fmt.Sprintf("10.0.%d.0/20", 128+16*i) }
 // refusedZoneIDs are zones in which EKS places no control plane (EKS user guide, network requirements).
 func refusedZoneIDs() []string { return []string{"use1-az3", "usw1-az2", "cac1-az3"} }
 
-// validAWSZone accepts names of the region's zones and zone ids. Whether they exist is for AWS to say.
+// validAWSZone accepts names of the region's zones and zone ids. findZones checks whether they exist.
 func (c Config) validAWSZone(zone string) bool {
 	if awsZoneID().MatchString(zone) {
 		return !slices.Contains(refusedZoneIDs(), zone)
@@ -33,14 +33,14 @@ func (c Config) validAWSZone(zone string) bool {
 	return ok && len(letter) == 1 && letter >= "a" && letter <= "z"
 }
 
-// findZones asks AWS for the region's zones and returns the names of the three to use. It is the first call to AWS, so it
-// is also where missing credentials show.
+// findZones asks AWS for the region's zones and returns the names of the three to use; with cluster.subnetIds it checks
+// those instead. It makes the first call to AWS, which fails when credentials are missing.
 func (e *eks) findZones() ([]string, error) {
 	if len(e.cfg.SubnetIDs) > 0 {
 		return nil, e.checkSubnetZones()
 	}
 	available, err := aws.GetAvailabilityZones(e.ctx, &aws.GetAvailabilityZonesArgs{
-		// Impaired zones too: the middle of an outage is no time to refuse an up.
+		// Impaired zones are included, so that an up works during an outage.
 		ExcludeZoneIds: refusedZoneIDs(),
 		// Not the local zones, in which EKS runs no managed nodes.
 		Filters: []aws.GetAvailabilityZonesFilter{{Name: "opt-in-status", Values: []string{"opt-in-not-required"}}},
@@ -101,7 +101,7 @@ func (e *eks) checkSubnetZones() error {
 type eksNetwork struct {
 	// nodes are the ids of the nodes' subnets, one in each zone.
 	nodes pulumi.StringArray
-	// routes are what makes the subnets reach the internet. Nothing that a node takes as a value leads to them.
+	// routes connect the subnets to the internet. No input of the node group depends on them.
 	routes []pulumi.Resource
 }
 
@@ -158,8 +158,8 @@ func (e *eks) publicSubnets(vpc *ec2.Vpc) (*eksNetwork, error) {
 	return network, nil
 }
 
-// privateSubnets adds subnets that reach the internet through NAT, one gateway per zone: with a single one, losing its
-// zone would keep the others from pulling the images that the failover needs.
+// privateSubnets adds subnets that reach the internet through NAT, one gateway per zone: with a single one, the loss
+// of its zone would keep the nodes of the others from pulling the images that the failover needs.
 func (e *eks) privateSubnets(vpc *ec2.Vpc, public *eksNetwork) (*eksNetwork, error) {
 	// The public routes stay in the list: the NAT gateways send through them.
 	network := &eksNetwork{routes: slices.Clone(public.routes)}
@@ -227,7 +227,7 @@ func (e *eks) subnet(
 	tags[loadBalancers] = pulumi.String("1")
 	args.Tags = tags
 	subnet, err := ec2.NewSubnet(e.ctx, e.name(part), args, e.options(
-		// A subnet cannot move, only be replaced, with the nodes in it. The list of zones that AWS gives out may change.
+		// A change would replace the subnet and the nodes in it. The list of zones that AWS returns may change.
 		pulumi.IgnoreChanges([]string{"availabilityZone"}),
 	)...)
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 
 // awsPart is one of AWS' partitions: a part with accounts, regions and names of its own.
 type awsPart struct {
-	// name is what stands behind "arn:".
+	// name is the part of an ARN after "arn:".
 	name string
-	// regions is how the names of its regions begin; empty for all that no other has.
+	// regions is the prefix of its regions' names; empty for the partition of all other regions.
 	regions string
-	// nodes is the principal by which EC2 takes on the nodes' role. In China it has another ending, and EKS asks for exactly
+	// nodes is the principal with which EC2 assumes the nodes' role. In China it has another suffix, and EKS requires exactly
 	// that one (awslabs/cdk-eks-blueprints#558).
 	nodes string
 }
 
-// controlPlanePrincipal is the same in all partitions: the one with China's ending does not exist
+// controlPlanePrincipal is the same in all partitions: the one with China's suffix does not exist
 // (terraform-aws-modules/terraform-aws-eks#1904).
 const controlPlanePrincipal = "eks.amazonaws.com"
 
@@ -55,7 +55,7 @@ func awsPartOf(region string) awsPart {
 // principals and policies are not known here.
 var awsForeignRegions = pattern.Lazy(`^(eusc|[a-z]+-iso[a-z]*)-`)
 
-// managedPolicy returns the ARN of a policy that AWS keeps.
+// managedPolicy returns the ARN of a policy that AWS manages.
 func (p awsPart) managedPolicy(name string) string {
 	return "arn:" + p.name + ":iam::aws:policy/" + name
 }

@@ -36,15 +36,15 @@ func existingKind() kind {
 		survey:    Config.surveyExisting,
 		traits: traits.Traits{
 			Storage: traits.Storage{
-				// Unknown distribution: k3s, kind and kubeadm differ, so Longhorn's own detection decides.
+				// Unknown distribution: k3s, kind and kubeadm differ, so Longhorn detects it.
 				KubeletRootDir: "",
 				// Longhorn's default.
 				DataPath: "/var/lib/longhorn/",
-				// Nobody has labelled these nodes.
+				// This program does not label these nodes.
 				LabelledDisksOnly: false,
 				// Usually the root disk.
 				DedicatedDisk: false,
-				// A cluster we did not create is not ours to run privileged pods on; the README lists what nodes need.
+				// No privileged pods of this program run on a cluster that it did not create; the README lists what nodes need.
 				PrepareNodes: false,
 			},
 		},
@@ -52,17 +52,17 @@ func existingKind() kind {
 	}
 }
 
-// reachTimeout bounds the reachability check. An API server that needs longer to say its version would time out on every
-// later request too.
+// reachTimeout bounds the reachability check. An API server that needs longer for its version would time out on later
+// requests too.
 const reachTimeout = 10 * time.Second
 
-// validateExisting has no rules for the name: nothing is derived from it here.
+// validateExisting checks the kubeconfig. There is no pattern for the name, because no other name is derived from it.
 func (c Config) validateExisting(found *problems.List) {
 	_, err := c.existingKubeconfig()
 	found.Merge(err)
 }
 
-// access is what came of reading a kubeconfig.
+// access is the result of reading a kubeconfig.
 type access struct {
 	config *kubeconfig.Config
 	err    error
@@ -111,7 +111,8 @@ func (c Config) readKubeconfig() (*kubeconfig.Config, error) {
 	}
 }
 
-// preflightExisting reaches for the cluster, so that a wrong VPN or a kubeconfig that has expired is no half-made update.
+// preflightExisting checks that the cluster can be reached, so that a missing VPN or expired credentials do not fail an update
+// halfway.
 func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster) error {
 	config, err := c.existingKubeconfig()
 	if err != nil {
@@ -129,7 +130,7 @@ func (c Config) preflightExisting(ctx *pulumi.Context, cluster *live.Cluster) er
 	return nil
 }
 
-// surveyExisting looks whether the cluster can carry what is asked of it, so that nothing waits for what never comes.
+// surveyExisting checks whether the cluster can run the stack, so that no resource waits for something that never becomes ready.
 func (c Config) surveyExisting(ctx *pulumi.Context, cluster *live.Cluster, needs *survey.Needs) error {
 	config, err := c.existingKubeconfig()
 	if err != nil || needs == nil {
@@ -178,8 +179,8 @@ func (c *Cluster) existing(ctx *pulumi.Context, name string, cfg Config) error {
 }
 
 // checkReachable asks the API server for its version, with the kubeconfig's own credentials if it has any, and returns the
-// client that reached it. What a plugin or an identity provider would have to bring is not waited for: that the server is there
-// is known without.
+// client that reached it. It does not wait for credentials of a plugin or an identity provider: a refused request also shows
+// that the server is there.
 func checkReachable(ctx context.Context, config *kubeconfig.Config) (*kubeconfig.Client, error) {
 	name, where := config.CurrentContext, where(config)
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)

@@ -19,13 +19,13 @@ import (
 	"ha-iris/internal/traits"
 )
 
-// GKE is Google Kubernetes Engine, in its Standard mode: Autopilot allows no privileged pods, Longhorn needs them.
+// GKE is Google Kubernetes Engine, in its Standard mode: Autopilot does not allow the privileged pods that Longhorn needs.
 const GKE Cloud = "gke"
 
 func gkeKind() kind {
 	return kind{
 		cloud: GKE,
-		// No version: the release channel picks one and keeps it supported; a pinned one ages until Google refuses it.
+		// No version: the release channel chooses a supported one, while Google refuses a pinned one some day.
 		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
 		keys:     createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
 		own: map[string]func(*Config) *string{
@@ -39,16 +39,16 @@ func gkeKind() kind {
 		traits: traits.Traits{
 			Storage: traits.Storage{
 				KubeletRootDir: "/var/lib/kubelet",
-				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Google's own system would need
-				// another path: its /var/lib is mounted without the right to execute.)
+				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Container-Optimized OS would
+				// need another path: its /var/lib is mounted noexec.)
 				DataPath:          "/var/lib/longhorn/",
 				LabelledDisksOnly: true, // As on AKS.
 				DedicatedDisk:     false,
-				// There is no hook for user data, and nobody promises that the image starts iscsid.
+				// There is no hook for user data, and it is not documented that the image starts iscsid.
 				PrepareNodes: true,
 			},
 			Service: traits.Service{
-				// Nothing: the load balancer passes packets through and has no idle timeout to set.
+				// None: the load balancer is a pass-through one and has no idle timeout.
 				Annotations: nil,
 				InternalAnnotations: map[string]string{
 					"networking.gke.io/load-balancer-type": "Internal",
@@ -186,7 +186,7 @@ func newGKE(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*
 	return g, nil
 }
 
-// labels are the tags, as Google allows them. The user's are valid already; names of stacks may hold anything.
+// labels are the tags, as Google allows them. cluster.tags are validated; other characters in the stack's name are replaced by "-".
 func (g *gke) labels() pulumi.StringMap {
 	labels := pulumi.StringMap{}
 	for key, value := range g.tags() {
@@ -195,12 +195,12 @@ func (g *gke) labels() pulumi.StringMap {
 	return labels
 }
 
-// findZones returns the three zones to use. The network itself is cluster.network, or the project's "default": the package
-// with Google's network types is 245,000 lines to compile. It is the first call to Google, so it is also where wrong
-// credentials show. (Where there are none at all, the provider ends the program before, in words that say what to run.)
+// findZones returns the three zones to use. The program creates no network and uses cluster.network or the project's
+// "default": the package with Google's network types is 245,000 lines to compile. findZones makes the first call to Google,
+// which fails when credentials are wrong. (When there are none, the provider fails before, with advice on what to run.)
 func (g *gke) findZones() ([]string, error) {
-	// Untyped for the same reason: the typed function is in that package. Zones that are down are listed too: the middle of
-	// an outage is no time to refuse an up.
+	// Untyped for the same reason: the typed function is in that package. Zones that are down are included, so that an up
+	// works during an outage.
 	args := struct {
 		Project string `pulumi:"project"`
 		Region  string `pulumi:"region"`
@@ -242,7 +242,7 @@ type nodeAccount struct {
 	grants []pulumi.Resource
 }
 
-// nodeRoles are what a node must be allowed: its logs and metrics (Google's own least-privilege role for nodes), and
+// nodeRoles are the roles that a node needs: for its logs and metrics (Google's own least-privilege role for nodes), and for
 // images in the project's registry. The default account of Compute Engine is an editor of the whole project.
 func nodeRoles() []string {
 	return []string{"roles/container.defaultNodeServiceAccount", "roles/artifactregistry.reader"}
@@ -253,7 +253,7 @@ func (g *gke) identity() (*nodeAccount, error) {
 		return &nodeAccount{email: pulumi.String(g.cfg.NodeServiceAccount)}, nil
 	}
 	account, err := serviceaccount.NewAccount(g.ctx, g.name("nodes"), &serviceaccount.AccountArgs{
-		AccountId:   pulumi.String(g.name("nodes")), // The provider makes up no suffix here: it is part of an address.
+		AccountId:   pulumi.String(g.name("nodes")), // The provider adds no random suffix to it.
 		DisplayName: pulumi.String("Nodes of the GKE cluster " + g.cfg.Name),
 	}, g.options()...)
 	if err != nil {
@@ -276,38 +276,38 @@ func (g *gke) identity() (*nodeAccount, error) {
 
 func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Cluster, error) {
 	control, err := container.NewCluster(g.ctx, g.name(""), &container.ClusterArgs{
-		Location:      pulumi.String(g.cfg.Region), // A region: the control plane survives the loss of a zone as well.
-		NodeLocations: pulumi.ToStringArray(zones), // The zones of the configuration, not three of Google's choice.
+		Location:      pulumi.String(g.cfg.Region), // A region, so that the control plane survives the loss of a zone.
+		NodeLocations: pulumi.ToStringArray(zones), // Otherwise Google chooses three.
 		Network:       optional(g.cfg.Network),
 		Subnetwork:    optional(g.cfg.Subnetwork),
 		// Alias addresses: pods are reachable in the network without a route per node.
 		NetworkingMode:     pulumi.String("VPC_NATIVE"),
 		IpAllocationPolicy: &container.ClusterIpAllocationPolicyArgs{},
-		// Enforces network policies. Cannot be changed later, so from the start.
+		// Enforces network policies. It cannot be changed later.
 		DatapathProvider: pulumi.String("ADVANCED_DATAPATH"),
-		// Google switches it on by itself from 1.36; said here, that is no drift.
+		// Google switches it on itself from 1.36; set here, so that this is not drift.
 		EnableL4IlbSubsetting:          pulumi.Bool(true),
 		MasterAuthorizedNetworksConfig: g.access(),
-		// Stable: the fewest upgrades. Without a channel there would be none, but Google has deprecated that.
+		// The stable channel has the fewest upgrades. Google has deprecated clusters without a channel.
 		ReleaseChannel:         &container.ClusterReleaseChannelArgs{Channel: pulumi.String("STABLE")},
 		MinMasterVersion:       optional(g.cfg.KubernetesVersion),
 		MaintenancePolicy:      g.maintenance(),
 		WorkloadIdentityConfig: &container.ClusterWorkloadIdentityConfigArgs{WorkloadPool: pulumi.String(g.cfg.Project + ".svc.id.goog")},
-		// Google's default is true. In the state before a destroy, not only in the code, it must be false.
+		// Google's default is true. It must be false in the state, not only in the configuration, before a destroy.
 		DeletionProtection: pulumi.Bool(g.cfg.DeletionProtection),
-		// The pool that comes with a cluster can only be changed by replacing the cluster, so it goes at once.
+		// The default pool can only be changed by replacing the cluster, so it is deleted at once.
 		RemoveDefaultNodePool: pulumi.Bool(true),
 		InitialNodeCount:      pulumi.Int(1),
 		NodeConfig:            throwawayNodeConfig(account),
 		ResourceLabels:        g.labels(),
 	}, g.options(
 		pulumi.IgnoreChanges([]string{
-			// It describes the pool that is gone, and Google reports the other pool's in its place, which would replace the
-			// cluster (pulumi/pulumi#8991).
+			// It describes the deleted default pool, and Google reports the other pool's in its place, which would replace
+			// the cluster (pulumi/pulumi#8991).
 			"nodeConfig",
 			"nodeLocations", // See the node pool.
 		}),
-		// Creation with the throw-away pool takes 10 to 15 min; an upgrade waits for three control planes in turn.
+		// Creation with the default pool takes 10 to 15 min; an upgrade covers three control planes one after another.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}),
 	)...)
 	if err != nil {
@@ -316,9 +316,10 @@ func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Clu
 	return control, nil
 }
 
-// throwawayNodeConfig is small, because three default disks of SSD are over the quota of a fresh project
-// (terraform-google-modules/terraform-google-kubernetes-engine#1795), and has the nodes' account, because organizations
-// disable the default one.
+// throwawayNodeConfig is that of the default pool, which is deleted at once. It is small, because three default SSD disks exceed
+// the quota of a new project
+// (terraform-google-modules/terraform-google-kubernetes-engine#1795), and has the nodes' account, because
+// organizations disable the default one.
 func throwawayNodeConfig(account *nodeAccount) *container.ClusterNodeConfigArgs {
 	return &container.ClusterNodeConfigArgs{
 		MachineType:    pulumi.String("e2-medium"),
@@ -329,7 +330,8 @@ func throwawayNodeConfig(account *nodeAccount) *container.ClusterNodeConfigArgs 
 	}
 }
 
-// oauthScopes: what a node may do is decided by its account's roles; scopes are the older, coarser limit on top.
+// oauthScopes allow everything, because the roles of the node's account limit what it may do; scopes are an older, coarser limit
+// in addition.
 func oauthScopes() pulumi.StringArray {
 	return pulumi.StringArray{pulumi.String("https://www.googleapis.com/auth/cloud-platform")}
 }
@@ -344,13 +346,13 @@ func (g *gke) access() container.ClusterMasterAuthorizedNetworksConfigPtrInput {
 	}
 	return &container.ClusterMasterAuthorizedNetworksConfigArgs{
 		CidrBlocks: blocks,
-		// Otherwise every virtual machine in Google's cloud, anybody's, is let in too.
+		// Otherwise every virtual machine in Google Cloud, of any customer, has access too.
 		GcpPublicCidrsAccessEnabled: pulumi.Bool(false),
 	}
 }
 
-// maintenance keeps node upgrades to weekends: each upgraded node comes back with an empty disk, and rebuilding its
-// replicas is work for a quiet time. Google wants 48 hours in 32 days; this is 64 at least.
+// maintenance keeps node upgrades to weekends: each upgraded node comes back with an empty disk, and its replicas
+// are rebuilt. Google requires 48 hours in 32 days; these are at least 64.
 func (g *gke) maintenance() *container.ClusterMaintenancePolicyArgs {
 	exclusions := container.ClusterMaintenancePolicyMaintenanceExclusionArray{}
 	for i, period := range g.cfg.MaintenanceExclusions {
@@ -389,13 +391,13 @@ func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.
 			AutoRepair:  pulumi.Bool(true),
 			AutoUpgrade: pulumi.Bool(true), // Google refuses false in a release channel; see maintenance.
 		},
-		// A new node first, then one old one goes: never fewer than three that could hold a replica.
+		// A new node is added before an old one is removed, so that never fewer than three can hold a replica.
 		UpgradeSettings: &container.NodePoolUpgradeSettingsArgs{
 			Strategy: pulumi.String("SURGE"), MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0),
 		},
 		NodeConfig: g.nodeConfig(account),
 	}, g.options(
-		pulumi.DependsOn(account.grants), // The account's address says nothing of its roles; without them a node reports no logs.
+		pulumi.DependsOn(account.grants), // The account's address does not depend on its roles, without which a node sends no logs.
 		pulumi.IgnoreChanges([]string{
 			"version",                                        // The release channel moves it.
 			"nodeLocations",                                  // Nodes do not move: those in the old zones would be deleted, disks and all.
@@ -403,7 +405,7 @@ func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.
 			"nodeConfig.resourceLabels", "nodeConfig.taints", // Google adds its own (upjet-provider-gcp#742).
 			"nodeConfig.kubeletConfig",
 		}),
-		// An update moves three nodes one by one; a disruption budget may hold each drain for Google's limit of 1 h.
+		// An update replaces three nodes one by one; a disruption budget may delay each drain by up to 1 h, Google's limit.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "240m", Delete: "60m"}),
 		guarded,
 	)...)
@@ -413,7 +415,7 @@ func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.
 	return pool, nil
 }
 
-// noNodeLess judges the number of nodes in each zone, which is how Google counts: one less is one less in all of them.
+// noNodeLess is the check for Google, which counts nodes per zone: one less removes a node in every zone at once.
 func noNodeLess(before, after int) error {
 	if after >= before {
 		return nil
@@ -426,7 +428,7 @@ func noNodeLess(before, after int) error {
 func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs {
 	return &container.NodePoolNodeConfigArgs{
 		MachineType: pulumi.String(g.cfg.InstanceType),
-		ImageType:   pulumi.String("UBUNTU_CONTAINERD"), // Brings open-iscsi; Google's own system has none.
+		ImageType:   pulumi.String("UBUNTU_CONTAINERD"), // Includes open-iscsi; Container-Optimized OS has none.
 		// The boot disk holds the replicas too: pools offer no data disk, and local SSDs are lost at every repair.
 		DiskSizeGb:     pulumi.Int(g.cfg.DataDiskGiB),
 		DiskType:       pulumi.String("pd-balanced"), // SSD. Longhorn advises against less.
@@ -438,8 +440,8 @@ func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs
 		WorkloadMetadataConfig: &container.NodePoolNodeConfigWorkloadMetadataConfigArgs{Mode: pulumi.String("GKE_METADATA")},
 		ShieldedInstanceConfig: &container.NodePoolNodeConfigShieldedInstanceConfigArgs{
 			EnableIntegrityMonitoring: pulumi.Bool(true),
-			// Off, as is Google's default: with it on, Ubuntu loads only signed kernel modules, and which of those a
-			// future image ships is not ours to know.
+			// Off, which is Google's default: with it on, Ubuntu loads signed kernel modules only, and it is not known which of
+			// them a future image has.
 			EnableSecureBoot: pulumi.Bool(false),
 		},
 	}
@@ -456,12 +458,13 @@ func (g *gke) kubeconfig(control *container.Cluster) pulumi.StringOutput {
 		}).(pulumi.StringOutput)
 }
 
-// gkeKubeconfig gets a token from Google's plugin for every connection, for the reasons of eksKubeconfig (60 minutes).
+// gkeKubeconfig gets a token from Google's plugin for every connection, for the reasons in eksKubeconfig; here a token
+// is valid for 60 minutes.
 func gkeKubeconfig(at endpoint) (string, error) {
-	at.server = "https://" + at.server // Google reports the address alone.
+	at.server = "https://" + at.server // Google reports the address without the scheme.
 	return execKubeconfig(at, kubeconfig.Exec{
 		Command: "gke-gcloud-auth-plugin",
-		// The credentials of this program's provider, and not whoever gcloud is logged in as; and no need for gcloud.
+		// Uses the credentials of this program's provider, not gcloud's login, and does not need gcloud.
 		Args:               []string{"--use_application_default_credentials"},
 		ProvideClusterInfo: true,
 		InstallHint: "gke-gcloud-auth-plugin must be on the PATH: " +

@@ -12,7 +12,7 @@ var (
 	googleCores       = pattern.Lazy(`^[a-z][a-z0-9]*-(?:standard|high[a-z]+|ultramem|megamem|hypermem|custom)-(\d+)(?:-[a-z0-9]+)*$`)
 )
 
-// gcpCores reads the number after the kind of machine. The names of shared-core and accelerator types carry none.
+// gcpCores reads the number after the machine's class, such as standard. Names of shared-core and accelerator types have none.
 func gcpCores(instanceType string) (int, bool) {
 	parts := googleCores().FindStringSubmatch(instanceType)
 	if parts == nil {
@@ -22,7 +22,7 @@ func gcpCores(instanceType string) (int, bool) {
 	return cores, err == nil
 }
 
-// gcpMemoryPerCore knows the three kinds that most families come in.
+// gcpMemoryPerCore knows the classes standard, highmem and highcpu, which most families have.
 func gcpMemoryPerCore(instanceType string) int {
 	parts := googleMemory().FindStringSubmatch(instanceType)
 	if parts == nil {

@@ -36,8 +36,8 @@ func selectContext(content []byte, source, wanted, keyPath string) (*kubeconfig.
 	return selected, nil
 }
 
-// pickContext returns the wanted context, or the only one there is. The current context is not a default: it is what
-// somebody used last on this machine, and a database must not land wherever that happens to be.
+// pickContext returns the wanted context, or the only one there is. The current context is not a default: it
+// depends on who used this machine last, and a wrong one would install the database in another cluster.
 func pickContext(names []string, wanted string) (string, error) {
 	var found problems.List
 	choices := "one of " + strings.Join(names, ", ")
@@ -71,7 +71,7 @@ func expandHome(path string) (string, error) {
 // execVersion is the version of client-go's credential plugin protocol that the clouds' plugins speak.
 const execVersion = "client.authentication.k8s.io/v1beta1"
 
-// endpoint is where an API server is and by which certificate authority it is known (PEM in base64).
+// endpoint is a cluster's name, the address of its API server and its certificate authority (PEM in base64).
 type endpoint struct{ name, server, authority string }
 
 // endpointOf takes a cluster's name, address and certificate authority out of pulumi.All.
@@ -96,7 +96,7 @@ func execKubeconfig(at endpoint, plugin kubeconfig.Exec) (string, error) {
 		return "", fmt.Errorf("certificate authority of cluster %s: %w", at.name, err)
 	}
 	plugin.APIVersion = execVersion
-	plugin.InteractiveMode = "Never" // Nobody answers a question of a provider.
+	plugin.InteractiveMode = "Never" // The provider has no terminal.
 	config := kubeconfig.New(at.name,
 		kubeconfig.Cluster{Server: at.server, CertificateAuthorityData: authority}, kubeconfig.User{Exec: &plugin})
 	text, err := config.Render()

@@ -6,14 +6,15 @@ import (
 	"ha-iris/internal/problems"
 )
 
-// maxNameOfExisting and maxPath bound texts that nothing else does: an object's name in Kubernetes, a path on Linux.
+// maxNameOfExisting and maxPath bound texts that have no other limit: the length of an object's name in Kubernetes and of a path
+// on Linux.
 const (
 	maxNameOfExisting = 253
 	maxPath           = 4096
 )
 
-// limits are what a kind of cluster takes at most, by its own documents. Tags are those that a resource may carry, less those of
-// this program.
+// limits are the maximums of a kind of cluster according to its documentation. tags is the limit per resource minus this
+// program's own tags; why is the reason for nodes.
 type limits struct {
 	nodes, sourceRanges, tags int
 	why                       string
@@ -30,7 +31,7 @@ func (c Config) checkLimits(found *problems.List, most limits) {
 	atMost(found, "cluster.kubeconfigPath", len(c.KubeconfigPath), maxPath, "characters")
 }
 
-// atMost reports what is too long. A limit of 0 is none.
+// atMost reports a list or text that is too long. 0 means no limit.
 func atMost(found *problems.List, path string, got, most int, what string) {
 	if most > 0 && got > most {
 		found.AddSecret(path, fmt.Sprintf("%d %s", got, what), fmt.Sprintf("at most %d", most))

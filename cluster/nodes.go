@@ -8,12 +8,12 @@ import (
 	"ha-iris/internal/guard"
 )
 
-// runbookFewerNodes is where the way to fewer nodes is written down.
+// runbookFewerNodes is the procedure for reducing the number of nodes.
 const runbookFewerNodes = `docs/operations.md, "Fewer nodes"`
 
-// guardNodes returns the option of the resource that holds the number of nodes: it refuses to take away so many at once that
-// every copy of the volume may be on them. count finds the number in the resource's inputs, as the cloud counts, and check judges
-// the change. What is compared is what the stack has recorded; what somebody changed by hand, a refresh records.
+// guardNodes returns the option of the resource that holds the number of nodes: it refuses to remove so many at once that
+// every replica of a volume may be on them. count reads the number from the resource's inputs (on GKE per zone), and check
+// accepts or refuses the change. The number before is the one in the state; a refresh updates it after a manual change.
 func (s scope) guardNodes(
 	count func(guard.Inputs) (float64, bool), check func(before, after int) error,
 ) (pulumi.ResourceOption, error) {
@@ -27,7 +27,7 @@ func (s scope) guardNodes(
 	})
 }
 
-// oneNodeLess judges the number of nodes of the whole cluster.
+// oneNodeLess is the check for clouds that count the nodes of the whole cluster: at most one may be removed.
 func oneNodeLess(before, after int) error {
 	if after >= before-1 {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"ha-iris/internal/guard"
 )
 
-// guardName returns the component's option that refuses another name for the cluster. Most of all it meets those who rename
-// their stack: the default name has the stack's in it.
+// guardName returns the component's option that refuses a change of the cluster's name. The usual cause is a renamed
+// stack, because the default name contains the stack's name.
 func guardName(ctx *pulumi.Context, name string, protect bool) (pulumi.ResourceOption, error) {
 	return guard.BeforeUpdate(ctx, name+"-guard-name", func(before, after guard.Inputs) error {
 		return checkNameChange(before.Text("name"), after.Text("name"), protect)

@@ -7,12 +7,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// scope is what the steps of one cloud's cluster have in common.
+// scope holds what all steps of creating one cloud's cluster need.
 type scope struct {
 	ctx       *pulumi.Context
 	component *Cluster
 	cfg       Config
-	// provider talks to the cloud. Explicit, so that no ambient default decides where a database goes.
+	// provider is the cloud's. It is explicit, so that the default provider's settings never determine the account or region.
 	provider pulumi.ProviderResource
 }
 
@@ -24,7 +24,7 @@ func (s scope) options(more ...pulumi.ResourceOption) []pulumi.ResourceOption {
 
 // name returns the logical name of one of the cluster's resources. The providers derive the physical name from it and add
 // a random suffix. That suffix matters for the cluster: a replaced one has another name and with it another
-// ClusterIdentifier, so the engine sees that everything on it is gone too, and the protected volume makes it refuse.
+// ClusterIdentifier, so the engine plans to replace everything on it too, and refuses because the volume is protected.
 func (s scope) name(part string) string {
 	if part == "" {
 		return s.cfg.Name
@@ -32,7 +32,7 @@ func (s scope) name(part string) string {
 	return s.cfg.Name + "-" + part
 }
 
-// tags returns what marks the cloud's resources as ours. The user's come last and win.
+// tags returns the tags of every cloud resource. cluster.tags override those of this program.
 func (s scope) tags() map[string]string {
 	tags := map[string]string{
 		"managed-by": "pulumi",
@@ -44,15 +44,15 @@ func (s scope) tags() map[string]string {
 	return tags
 }
 
-// nodeLabels are the Kubernetes labels of every node. None may be of kubernetes.io: the kubelet refuses to start with
-// those that are not on its list (NodeRestriction).
+// nodeLabels are the Kubernetes labels of every node. None may have the prefix kubernetes.io: the kubelet refuses to
+// start with those that are not on its list (NodeRestriction).
 func (s scope) nodeLabels() pulumi.StringMap {
 	labels := pulumi.ToStringMap(s.component.nodeLabels)
 	labels["ha-iris/cluster"] = pulumi.String(s.cfg.Name)
 	return labels
 }
 
-// lookupError adds to a provider's message the one line that helps when credentials are missing. The provider's message
+// lookupError adds to a provider's message how to set the credentials. The provider's message
 // alone often names settings that this program does not have.
 func lookupError(what string, err error, credentials string) error {
 	return fmt.Errorf("%s: %w\nif credentials are missing or expired: %s", what, err, credentials)
