@@ -51,13 +51,13 @@ func (c Config) validate() error {
 	if !rules.IsSubdomain(c.ClassName) {
 		found.Add("storage.className", c.ClassName, "the name of a StorageClass: lower-case letters, digits, '-' and '.'")
 	}
-	if c.Install { // Otherwise of any name: the default one too may be there, from before. That it is there the cluster says.
+	if c.Install { // Otherwise any name is valid, the default one too; the survey checks that the class exists.
 		c.driver().validate(c, &found)
 	}
 	return found.Err()
 }
 
-// validateSecret refuses a secret where nothing could keep it one.
+// validateSecret refuses a secret value where it could not be kept secret.
 func (c Config) validateSecret(found *problems.List) {
 	const remove = "find its line \"secure:\" in the stack's file, and run: pulumi config rm --path storage.KEY"
 	usual := DefaultConfig().ClassName
@@ -82,10 +82,10 @@ func (c Config) Needs(nodes traits.Storage) survey.Storage {
 	return needs
 }
 
-// DriverName is what is installed, as messages call it.
+// DriverName is the driver's name in messages.
 func (c Config) DriverName() string { return c.driver().name }
 
-// Namespace is the one that the driver is installed in; empty when none is.
+// Namespace is the namespace that the driver is installed in; empty when none is installed.
 func (c Config) Namespace() string {
 	if !c.Install {
 		return ""
@@ -93,11 +93,11 @@ func (c Config) Namespace() string {
 	return c.driver().part.Namespace
 }
 
-// NodeLabels are the labels of every node that is made for this storage. They stay when nothing is installed: what is on the
-// nodes is no reason to change them.
+// NodeLabels are the labels of every node that is created for this storage. They are the same when nothing is installed, so that
+// storage.install does not change the nodes.
 func (c Config) NodeLabels() map[string]string { return maps.Clone(c.driver().nodeLabels) }
 
-// UsablePercent is how much of a node's disk the copies of volumes may take; 0 if that is not known.
+// UsablePercent is how much of a node's disk the replicas of volumes may take; 0 if that is not known.
 func (c Config) UsablePercent(nodes traits.Storage) int {
 	if !c.Install {
 		return 0
@@ -105,7 +105,7 @@ func (c Config) UsablePercent(nodes traits.Storage) int {
 	return c.driver().usablePercent(nodes)
 }
 
-// TooLarge returns the size from which on a volume is too large, and what is valid instead; 0 if none is.
+// TooLarge returns the smallest size in bytes that is too large for a volume, and what is valid instead; 0 if there is no limit.
 func (c Config) TooLarge() (size int64, want string) {
 	if !c.Install {
 		return 0, ""

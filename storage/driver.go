@@ -12,8 +12,8 @@ import (
 	"ha-iris/internal/traits"
 )
 
-// driver is one kind of storage that can be installed: all that the rest of the program has to know of it. What a driver has
-// of its own lies in files of its name, and only the table below knows it by name; a test keeps both so. Every field is set.
+// driver is one kind of storage that can be installed, with all that the rest of the program needs of it. A driver's own code is
+// in files with its name as prefix, and only the table below refers to it; a test checks both. Every field is set.
 type driver struct {
 	// name is what messages call it.
 	name string
@@ -25,28 +25,28 @@ type driver struct {
 	needs func(Config, traits.Storage) survey.Storage
 	// nodeLabels are on every node of the clusters that this program makes.
 	nodeLabels map[string]string
-	// usablePercent is how much of a node's disk the copies of volumes may take.
+	// usablePercent is how much of a node's disk the replicas of volumes may take.
 	usablePercent func(traits.Storage) int
-	// tooLarge is the size in bytes from which on it cannot keep a volume, wantSmaller what is valid instead.
+	// tooLarge is the smallest size in bytes that is too large for a volume, wantSmaller what is valid instead.
 	tooLarge    int64
 	wantSmaller string
-	// part says by what one sees that somebody else has installed it, and what to set then.
+	// part has the objects that show an installation by somebody else, and the advice for that case.
 	part owner.Part
-	// recorded are its keys that are read when a volume is made and never again, as inputs of the component.
+	// recorded are the values of its keys that are read only when a volume is created, as inputs of the component.
 	recorded func(Config) pulumi.Map
-	// checkChange refuses a change of those; it runs before anything is changed, in previews too.
+	// checkChange refuses a change of these keys; it runs before anything is changed, in previews too.
 	checkChange func(ctx context.Context, args *Args, before, after guard.Inputs) error
 	// provision installs it and makes the class, with its guards. It returns the concrete resources without which a claim
 	// would stay Pending.
 	provision func(s *Storage, ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error)
 }
 
-// drivers is the one table; the first is the one that is installed unless a stack chooses another.
+// drivers is the table of drivers. The first is installed; no key of the configuration chooses another.
 //
 //nolint:gochecknoglobals // A literal table that nothing writes to; a function returning it would hide that.
 var drivers = []driver{
 	longhorn,
 }
 
-// driver is the one that is installed, or would be.
+// driver returns the driver that is installed, or would be with storage.install.
 func (c Config) driver() driver { return drivers[0] }

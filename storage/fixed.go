@@ -11,12 +11,12 @@ import (
 	"ha-iris/internal/guard"
 )
 
-// Some keys are read when a volume is made, and never again. A change of theirs would leave the volume as it is, and replace or
-// remove what it came from. They are recorded as inputs of the component, whose children wait until it has been updated, and
-// a hook compares them at the next run, in previews too. A component that an earlier version has registered has no such inputs:
-// what is not recorded is not compared.
+// Some keys are read only when a volume is created. A change of them would not change the volume, but replace or remove its driver
+// or class. They are recorded as inputs of the component, whose children wait until it has been updated, and a hook compares
+// them at the next run, in previews too. A component registered by an earlier version has no such inputs; what is not recorded is
+// not compared.
 
-// recorded are the inputs of the component.
+// recorded returns the inputs of the component.
 func recorded(cfg Config) pulumi.Map {
 	inputs := pulumi.Map{"install": pulumi.Bool(cfg.Install), "className": pulumi.String(cfg.ClassName)}
 	if cfg.Install {
@@ -26,7 +26,7 @@ func recorded(cfg Config) pulumi.Map {
 	return inputs
 }
 
-// guardFixed returns the component's option that refuses another storage below the same volume.
+// guardFixed returns the component's option that refuses a change of the storage of an existing volume.
 func guardFixed(ctx *pulumi.Context, name string, args *Args) (pulumi.ResourceOption, error) {
 	return guard.BeforeUpdate(ctx, name+"-guard-fixed", refuseOtherStorage(ctx.Context(), args))
 }

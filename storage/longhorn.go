@@ -19,7 +19,7 @@ const (
 	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds in the chart).
 	releaseTimeout = 20 * 60
 	// diskLabel makes Longhorn use a node's data path. It is on every node that is made for Longhorn, and the setting
-	// createDefaultDiskLabeledNodes goes with it, so that a node that somebody adds later does not lend its root disk.
+	// createDefaultDiskLabeledNodes goes with it, so that Longhorn does not use the root disk of a node that is added later.
 	diskLabel = "node.longhorn.io/create-default-disk"
 )
 
@@ -33,7 +33,7 @@ var longhorn = driver{
 	needs:         longhornNeeds,
 	nodeLabels:    map[string]string{diskLabel: "true"},
 	usablePercent: longhornShare,
-	// A replica is one sparse file, and on ext4 a file ends below 16 TiB.
+	// A replica is one sparse file, and a file on ext4 is smaller than 16 TiB.
 	tooLarge:    16 << 40,
 	wantSmaller: "less than 16Ti: each copy is one file of Longhorn's, and ext4 ends there",
 	part: owner.Part{
@@ -95,7 +95,7 @@ func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace,
 	namespace, err := corev1.NewNamespace(ctx, namespaceName, &corev1.NamespaceArgs{
 		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(namespaceName), Labels: namespaceLabels},
 	}, s.options(args, pulumi.Protect(args.Protect),
-		pulumi.DependsOn(args.After))...) // The namespace's value needs nothing of the nodes; what runs in it does.
+		pulumi.DependsOn(args.After))...) // The namespace has no input from the nodes, but its pods need them.
 	if err != nil {
 		return nil, fmt.Errorf("create namespace %s: %w", namespaceName, err)
 	}
@@ -118,14 +118,14 @@ func (s *Storage) longhornRelease(
 	case chartRepository:
 		releaseArgs.Chart, releaseArgs.Repository = pulumi.String(releaseName), releaseArgs.Chart
 	case chartLocal:
-		releaseArgs.Version = nil // A local chart is the version that it is.
+		releaseArgs.Version = nil // A local chart has its own version.
 	case chartOCI:
 	}
 	// Its uninstall hook takes away webhooks that reject every update of nodes and claims (longhorn-manager webhook/resources).
 	return newRelease(ctx, releaseName, releaseArgs, s.options(args, guard,
-		// What Helm answers repeats the values.
+		// The release's outputs repeat the values.
 		pulumi.AdditionalSecretOutputs(secretOutputs(cfg)),
-		// A replaced release is an uninstalled one: its hook wipes every volume.
+		// Replacing the release uninstalls it, and its hook wipes every volume.
 		pulumi.Protect(args.Protect),
 		// Longhorn's manager exits on a node where `iscsiadm --version` fails.
 		pulumi.DependsOn(prepared))...)

@@ -9,11 +9,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// revisionAnnotation on the class is the release's revision whose driver was seen on the nodes.
+// revisionAnnotation on the class is the revision of the release whose driver was found on the nodes.
 const revisionAnnotation = "ha-iris/longhorn-revision"
 
-// classSpec is what of a StorageClass Kubernetes never changes. Only a new volume's making reads it: a claim that is bound
-// keeps its volume when the class is deleted and made again under its name, and Longhorn's volumes keep their settings.
+// classSpec has the immutable fields of a StorageClass. They are read only when a volume is created: a bound PVC keeps its volume
+// when the class is deleted and created again under its name, and Longhorn's volumes keep their settings.
 type classSpec struct {
 	replicas                                      int
 	parameters                                    map[string]string
@@ -24,26 +24,26 @@ func classOf(cfg Config) classSpec {
 	return classSpec{
 		replicas: cfg.Replicas,
 		parameters: map[string]string{
-			"numberOfReplicas": strconv.Itoa(cfg.Replicas), // The API wants strings.
-			// Keeps a copy on the node where the database runs: reads stay local. strict-local would mean a single copy.
+			"numberOfReplicas": strconv.Itoa(cfg.Replicas), // Parameters are strings.
+			// Keeps a replica on the node where the database runs, for local reads. strict-local allows a single replica only.
 			"dataLocality": "best-effort",
-			// Minutes after which a failed copy is deleted instead of reused. Longhorn's documents use two days: a node that
-			// is repaired over a weekend day rebuilds only what changed.
+			// Minutes after which a failed replica is deleted instead of reused. Longhorn's documents use two days: a node that
+			// is back within them rebuilds only what changed.
 			"staleReplicaTimeout": "2880",
 			// InterSystems supports ext4 and XFS for databases; ext4 is the one every node image can format.
 			"fsType": "ext4",
 		},
 		provisioner: provisioner,
-		// Deleting the claim, by whatever accident, keeps the volume.
+		// Deleting the PVC keeps the volume.
 		reclaimPolicy: "Retain",
 		// Longhorn's volumes can be attached to any node, so waiting for the first consumer would only delay.
 		volumeBindingMode: "Immediate",
 	}
 }
 
-// values are the class as a part of the release's values. It has to be there: the release then changes with the class, the
-// class's annotation is unknown in the preview, and the provider does not try the new class out on the API server, which
-// refuses it while the old one is there (pulumi-kubernetes provider.go, Create: skipPreview).
+// values returns the class as a part of the release's values, so that the release changes with the class. The class's annotation
+// is then unknown in the preview, and the provider makes no dry run of the new class, which the API server would refuse while
+// the old one exists (pulumi-kubernetes provider.go, Create: skipPreview).
 func (c classSpec) values() map[string]any {
 	parameters := map[string]any{}
 	for name, value := range c.parameters {
@@ -73,7 +73,7 @@ func (s *Storage) class(
 	}, s.options(args, guard,
 		pulumi.ReplaceOnChanges([]string{"parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"}),
 		pulumi.DeleteBeforeReplace(true),                   // It keeps its name.
-		pulumi.DependsOn([]pulumi.Resource{installed}))...) // The class names the driver by a string; the release brings it.
+		pulumi.DependsOn([]pulumi.Resource{installed}))...) // The class refers to the driver by its name only.
 	if err != nil {
 		return nil, fmt.Errorf("create StorageClass %s: %w", args.Config.ClassName, err)
 	}

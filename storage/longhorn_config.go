@@ -16,8 +16,8 @@ import (
 
 // Defaults that other code or documents refer to.
 const (
-	// DefaultClassName is the StorageClass that this program creates. Longhorn's own class "longhorn" is deleted and
-	// recreated by Longhorn at will (longhorn-manager), so it is not ours to manage.
+	// DefaultClassName is the StorageClass that this program creates. Longhorn itself deletes and recreates its own
+	// class "longhorn" (longhorn-manager), so this program cannot manage that one.
 	DefaultClassName = "longhorn-iris"
 	// DefaultVersion is the Longhorn chart. 1.12.1 needs Kubernetes >= 1.25 and is tested on 1.33 to 1.36; 1.11 is the
 	// first line with ReadWriteOncePod (Longhorn's release notes and best practices).
@@ -33,7 +33,7 @@ func longhornDefaults() Config {
 	return Config{
 		Install:       true,
 		ClassName:     DefaultClassName,
-		Replicas:      3, // One per zone of a three-zone cluster: survives the loss of any two copies.
+		Replicas:      3, // One per zone of a three-zone cluster: survives the loss of any two replicas.
 		Version:       DefaultVersion,
 		Chart:         DefaultChart,
 		NodePrepImage: DefaultNodePrepImage,
@@ -56,8 +56,8 @@ func (c Config) validateLonghorn(found *problems.List) {
 	c.validateChart(found)
 }
 
-// longhornShare is what Longhorn uses of a disk: it reserves 30 % of one that it shares with the system, and keeps 10 % of one of
-// its own free (storage-reserved-percentage-for-default-disk, and longhorn_values.go).
+// longhornShare is the percentage of a disk that Longhorn uses: it reserves 30 % of a disk shared with the system, and keeps 10 %
+// of a dedicated one free (storage-reserved-percentage-for-default-disk, and longhorn_values.go).
 func longhornShare(nodes traits.Storage) int {
 	if nodes.DedicatedDisk {
 		return 90
@@ -65,7 +65,7 @@ func longhornShare(nodes traits.Storage) int {
 	return 70
 }
 
-// maxText bounds texts that nothing else does: the longest path on Linux, and longer than any reference of an image.
+// maxText bounds texts that have no other limit: it is the longest path on Linux, and longer than any image reference.
 const maxText = 4096
 
 func (c Config) validateLengths(found *problems.List) {

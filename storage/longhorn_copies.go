@@ -10,11 +10,11 @@ import (
 	"ha-iris/internal/guard"
 )
 
-// The number of copies is a parameter of the class, which is read when a volume is made. A volume that is there has its own
-// (spec.numberOfReplicas of volumes.longhorn.io), which Longhorn follows at any time. So the volume goes first and the key follows: the
-// class is then made anew, which touches no volume.
+// The number of replicas is a parameter of the class, which is read when a volume is created. An existing volume has its own number
+// (spec.numberOfReplicas of volumes.longhorn.io), and Longhorn applies a change of it at any time. So the volume is changed first
+// and the key after it: the class is then replaced, which changes no volume.
 
-// checkCopies refuses a number of copies that the volumes of the class do not have.
+// checkCopies refuses a number of replicas that differs from that of the volumes of the class.
 func checkCopies(ctx context.Context, args *Args, before, after guard.Inputs) error {
 	was, wasKnown := before.Number("replicas")
 	will, willKnown := after.Number("replicas")
@@ -35,7 +35,7 @@ func checkCopies(ctx context.Context, args *Args, before, after guard.Inputs) er
 		int(will), int(was), reason, k.changeCommands(others, int(will)), int(will), int(was))
 }
 
-// behind are the volumes of the class that have another number of copies, as far as the cluster can be asked.
+// behind returns the volumes of the class that have another number of replicas, or an error when the cluster cannot be asked.
 func (k *keeper) behind(ctx context.Context, count int) ([]volume, error) {
 	if !k.asks() {
 		return nil, errors.New("the cluster cannot be asked yet")
@@ -47,7 +47,8 @@ func (k *keeper) behind(ctx context.Context, count int) ([]volume, error) {
 	return slices.DeleteFunc(volumes, func(v volume) bool { return v.class != k.class || v.replicas == count }), nil
 }
 
-// changeCommands change the number of copies of volumes, or, when they are too many or not known, of all of the class.
+// changeCommands returns commands that change the number of replicas of the volumes, or, when they are too many or not known, of
+// all volumes of the class.
 func (k *keeper) changeCommands(volumes []volume, count int) string {
 	if len(volumes) == 0 || len(volumes) > maxNamed {
 		all := fmt.Sprintf(`$(kubectl get persistentvolumes -o jsonpath='{.items[?(@.spec.storageClassName=="%s")].spec.csi.volumeHandle}')`, k.class)
@@ -65,8 +66,8 @@ func changeCommand(name string, count int) string {
 		namespaceName, name, count)
 }
 
-// warnOfReplicas says that another number of copies is that of new volumes, and how to change those that are there: where nothing
-// is protected, or the state is from before the number was recorded.
+// warnOfReplicas warns that a changed number of replicas applies to new volumes only, and how to change existing ones. checkCopies
+// does not run when nothing is protected, or when the state is from before the number was recorded.
 func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs) {
 	was, wasKnown := copies(before)
 	will, willKnown := copies(after)
@@ -75,7 +76,7 @@ func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs)
 	}
 	others, err := k.behind(ctx, int(will))
 	if err == nil && len(others) == 0 {
-		return // The volumes have gone first.
+		return // The volumes were changed first.
 	}
 	warning := fmt.Sprintf("storage.replicas: %d instead of %d is for new volumes; those that are there keep their copies.", int(will), int(was))
 	switch {
@@ -89,7 +90,7 @@ func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs)
 	k.log.warn(warning)
 }
 
-// copies is the number of copies that a release's values ask for, also in those from before the class was among them.
+// copies returns the number of replicas in a release's values, also in values from before they contained the class.
 func copies(inputs guard.Inputs) (float64, bool) {
 	if count, found := inputs.Number("values", ownerKey, "class", "replicas"); found {
 		return count, true

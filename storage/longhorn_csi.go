@@ -9,27 +9,27 @@ import (
 )
 
 const (
-	// driverBudget is how long Longhorn's driver may take to be there on every node once Helm is content. On clean nodes
+	// driverBudget is how long Longhorn's driver may take to be registered on every node after Helm has finished. On clean nodes
 	// with the images present the whole install took 77 s; what is left after Helm is the pull of the sidecars' images.
 	driverBudget = 5 * time.Minute
-	// driverTick is how often the nodes are looked at.
+	// driverTick is how often the nodes are checked.
 	driverTick = 2 * time.Second
 	// driverReport is how often waiting is reported.
 	driverReport = 15 * time.Second
 	// hopelessRestarts ends the waiting early: the kubelet's pauses before the fourth restart add up to more than a minute,
-	// and a deployer that fails so often fails for a reason that stays.
+	// and a deployer that fails so often is not expected to recover.
 	hopelessRestarts = 4
 
 	deployerApp, pluginApp, managerApp = "longhorn-driver-deployer", "longhorn-csi-plugin", "longhorn-manager"
 )
 
-// meta is what of an object's metadata matters here.
+// meta is the part of an object's metadata that is used here.
 type meta struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels"`
 }
 
-// pod is what of a pod matters here.
+// pod is the part of a pod that is used here.
 type pod struct {
 	Metadata meta `json:"metadata"`
 	Spec     struct {
@@ -76,7 +76,7 @@ func (p pod) ready() bool {
 	return slices.ContainsFunc(p.Status.Conditions, func(c condition) bool { return c.Type == "Ready" && c.Status == "True" })
 }
 
-// csiDriver is how far Longhorn's CSI driver has come.
+// csiDriver is the progress of Longhorn's CSI driver.
 type csiDriver struct {
 	// registered: the CSIDriver object exists.
 	registered bool
@@ -100,8 +100,8 @@ func (d csiDriver) String() string {
 	}
 }
 
-// awaitDriver waits until every node that can run the database can mount its volume. Helm does not: it waits for the
-// deployer of the driver, which is content as soon as its container has started once.
+// awaitDriver waits until every node that can run the database can mount its volume. Helm does not: it waits
+// for the driver's deployer, which counts as ready as soon as its container has started once.
 func (k *keeper) awaitDriver(ctx context.Context) error {
 	start := k.now()
 	for reported := start; ; {
@@ -126,8 +126,8 @@ func (k *keeper) awaitDriver(ctx context.Context) error {
 	}
 }
 
-// findDriver looks at the nodes on which Longhorn's manager is, by the chart's tolerations and selectors. One that is not
-// Ready, or takes no pods, does not hold the others up.
+// findDriver checks the nodes on which Longhorn's manager runs, according to the chart's tolerations and selectors. Nodes that are
+// not Ready or are cordoned are ignored.
 func (k *keeper) findDriver(ctx context.Context) (csiDriver, error) {
 	var found csiDriver
 	pods, err := k.pods(ctx)
@@ -184,7 +184,7 @@ func (k *keeper) pods(ctx context.Context) ([]pod, error) {
 	return list.Items, nil
 }
 
-// usableNodes are those that are Ready and take pods.
+// usableNodes returns the nodes that are Ready and not cordoned.
 func (k *keeper) usableNodes(ctx context.Context) (map[string]bool, error) {
 	var list struct {
 		Items []struct {

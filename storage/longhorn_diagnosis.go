@@ -12,12 +12,12 @@ import (
 
 const (
 	podsPath = "/api/v1/namespaces/" + namespaceName + "/pods"
-	// Bounds of a message that people have to read.
+	// These keep the message short.
 	maxFacts, maxEvents, maxFact = 12, 5, 400
 	logLines                     = "3"
 )
 
-// diagnose says what Longhorn's own pods say, as lines that begin with a line break. It is the end of an error, so what
+// diagnose describes the state of Longhorn's pods, each line preceded by a line break. It is part of an error message, so what
 // cannot be read is left out.
 func (k *keeper) diagnose(ctx context.Context) string {
 	var facts []string
@@ -49,7 +49,7 @@ func (k *keeper) diagnose(ctx context.Context) string {
 	return "\n  " + strings.Join(facts, "\n  ")
 }
 
-// podFacts is why a pod is not ready, in its own words.
+// podFacts returns why a pod is not ready, as its status and logs report it.
 func (k *keeper) podFacts(ctx context.Context, p pod) []string {
 	var facts []string
 	for _, c := range slices.Concat(p.Status.Init, p.Status.Containers) {
@@ -125,7 +125,7 @@ func (k *keeper) events(ctx context.Context, pods map[string]bool) []string {
 	return facts
 }
 
-// brief is a text on one line, its end kept: what a log says last is what matters.
+// brief returns a text on one line. Of a long one it keeps the end, where a log has the cause.
 func brief(text string) string {
 	line := strings.Join(strings.Fields(text), " ")
 	if len(line) > maxFact {

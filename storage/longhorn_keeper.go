@@ -13,37 +13,37 @@ import (
 	"ha-iris/internal/live"
 )
 
-// keeper looks at the cluster before Helm and the engine write to it. Its checks are hooks of the resources that they are
-// about, and hooks run when a resource changes: a run without changes asks the cluster nothing.
+// keeper checks the cluster before Helm and the engine write to it. Its checks are hooks of the release and the class. Hooks
+// run only when a resource changes: a run without changes sends the cluster no request.
 type keeper struct {
 	live *live.Cluster
-	// owner marks what Helm remembers as this stack's.
+	// owner is the stack's full name, with which Helm's records are marked.
 	owner string
 	// class is the StorageClass's name.
 	class string
-	// kubeletRoot is what the chart is told; empty if Longhorn has to find it out.
+	// kubeletRoot is the chart's value csi.kubeletRootDir; empty if Longhorn detects it.
 	kubeletRoot string
 	// preview: nothing may be changed.
 	preview bool
 	log     log
 
-	// budget is how long the driver may take to appear; tests have less time.
+	// budget is how long the driver may take to appear; shorter in tests.
 	budget time.Duration
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
 }
 
-// log is where a keeper says what it sees and does.
+// log writes messages of a keeper.
 type log struct{ info, warn func(string) }
 
 func (s *Storage) keeper(ctx *pulumi.Context, args *Args) *keeper {
-	// The hooks' own resources are not registered yet while these run; the component is.
+	// The resources of the hooks are not registered yet when the hooks run; the component is.
 	about := &pulumi.LogArgs{Resource: s}
 	return &keeper{
 		live: args.Live, owner: args.Stack, class: args.Config.ClassName,
 		kubeletRoot: args.Traits.KubeletRootDir, preview: ctx.DryRun(), budget: driverBudget, now: time.Now, sleep: pause,
 		log: log{
-			// A message that cannot be shown is no reason to stop.
+			// A failure to log does not stop the run.
 			info: func(text string) { _ = ctx.Log.Info(text, about) },
 			warn: func(text string) { _ = ctx.Log.Warn(text, about) },
 		},
@@ -62,7 +62,8 @@ func pause(ctx context.Context, length time.Duration) error {
 // asks reports whether there is an API server that can be asked: not in a preview of a cluster that does not exist.
 func (k *keeper) asks() bool { return k.live != nil && k.live.Known() }
 
-// unknown lets a preview go on, and a run that may not look: Helm and the provider have credentials and messages of their own.
+// unknown turns the error into a warning in a preview, and when the API server refuses the request: Helm and the provider have
+// their own credentials and messages.
 func (k *keeper) unknown(what string, err error) error {
 	var status *live.StatusError
 	forbidden := errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden)
@@ -73,7 +74,7 @@ func (k *keeper) unknown(what string, err error) error {
 	return err
 }
 
-// guardRelease returns the release's option that looks before Helm writes.
+// guardRelease returns the release's option that checks the cluster before Helm writes.
 func (k *keeper) guardRelease(ctx *pulumi.Context, name string) (pulumi.ResourceOption, error) {
 	return guard.BeforeWrite(ctx, name+"-guard-release", func(before, after guard.Inputs) error {
 		return k.beforeRelease(ctx.Context(), before, after)
@@ -102,8 +103,8 @@ func (k *keeper) beforeRelease(ctx context.Context, before, after guard.Inputs) 
 	return k.recoverRelease(ctx, true, marks)
 }
 
-// guardClass returns the class's option that lets no class appear, and no volume after it, without a driver. The class
-// changes with each revision of the release: an after-hook of the release itself could only warn.
+// guardClass returns the class's option that waits for the driver before the class is written, and so before any volume is created.
+// The class changes with each revision of the release. An after-hook of the release could only warn.
 func (k *keeper) guardClass(ctx *pulumi.Context, name string) (pulumi.ResourceOption, error) {
 	return guard.BeforeWrite(ctx, name+"-guard-class", func(before, _ guard.Inputs) error {
 		return k.beforeClass(ctx.Context(), before)
@@ -115,7 +116,7 @@ func (k *keeper) beforeClass(ctx context.Context, before guard.Inputs) error {
 		return nil
 	}
 	if before.None() {
-		// A destroy deletes the class before it comes to the release.
+		// A destroy deletes the class before the release, so an interrupted one shows here.
 		if err := k.checkRemoval(ctx); err != nil {
 			return err
 		}

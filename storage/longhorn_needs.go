@@ -13,7 +13,7 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 			isTrue(value(values, "defaultSettings", "allowVolumeCreationWithDegradedAvailability")),
 		TaintedNodes: value(values, "global", "tolerations") != nil || value(values, "longhornManager", "tolerations") != nil ||
 			value(values, "defaultSettings", "taintToleration") != nil,
-		// What the chart holds.
+		// The kinds of objects in the chart.
 		Namespace: namespaceName,
 		Objects: []string{
 			"secrets", "configmaps", "services", "serviceaccounts", "daemonsets.apps", "deployments.apps", "jobs.batch",
@@ -23,7 +23,7 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 			"customresourcedefinitions.apiextensions.k8s.io", "clusterroles.rbac.authorization.k8s.io",
 			"clusterrolebindings.rbac.authorization.k8s.io", "priorityclasses.scheduling.k8s.io",
 		},
-		Signs:  []string{"csidrivers.storage.k8s.io"}, // And one of the kinds of objects above.
+		Signs:  []string{"csidrivers.storage.k8s.io"}, // The other sign is a CustomResourceDefinition, listed above.
 		Tidied: []string{"secrets"},                   // Helm's records.
 	}
 	if isTrue(value(values, "defaultSettings", "createDefaultDiskLabeledNodes")) {
@@ -33,7 +33,7 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 	return needs
 }
 
-// value follows keys into the chart's values; nil when there is nothing.
+// value returns the chart's value at a path of keys; nil when there is none.
 func value(values map[string]any, keys ...string) any {
 	var current any = values
 	for _, key := range keys {
@@ -46,5 +46,5 @@ func value(values map[string]any, keys ...string) any {
 	return current
 }
 
-// isTrue takes both ways in which people write a setting of Longhorn's.
+// isTrue accepts a setting of Longhorn's as a boolean or as a string.
 func isTrue(setting any) bool { return setting == true || setting == "true" }

@@ -13,14 +13,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// DefaultNodePrepImage needs sh and nsenter and nothing else; everything else runs in the node. A mirror or a digest
-// serves as well.
+// DefaultNodePrepImage needs only sh and nsenter; all other commands are the node's. A mirror or a digest
+// works as well.
 const DefaultNodePrepImage = "docker.io/library/busybox:1.37.0"
 
 const (
 	nodePrepName = "longhorn-node-prep"
-	// nodePrepInterval is how often a node is looked at again, in seconds: soon enough for an iscsid that somebody
-	// stopped, and rare enough to cost nothing.
+	// nodePrepInterval is the interval in seconds at which a node is checked again, for example for a stopped iscsid. The load
+	// is negligible.
 	nodePrepInterval = 300
 )
 
@@ -39,7 +39,7 @@ type nodePrepArgs struct {
 }
 
 // newNodePrep creates a DaemonSet that prepares every node that is there and every one that joins later, and that is
-// ready on a node only once the node is. Whoever depends on it waits for all of them: Longhorn's manager ends in a crash
+// ready on a node only once the node is. A resource that depends on it waits for all nodes: Longhorn's manager ends in a crash
 // loop where iscsiadm is missing.
 func newNodePrep(ctx *pulumi.Context, args nodePrepArgs, opts ...pulumi.ResourceOption) (*appsv1.DaemonSet, error) {
 	scripts, err := corev1.NewConfigMap(ctx, nodePrepName, &corev1.ConfigMapArgs{
@@ -66,7 +66,7 @@ func newNodePrep(ctx *pulumi.Context, args nodePrepArgs, opts ...pulumi.Resource
 			},
 		},
 	}, append(append([]pulumi.ResourceOption{}, opts...),
-		// 10 min: a package mirror may be slow, and the pod tries again until it works.
+		// 10 min: a package mirror may be slow, and the pod retries until it succeeds.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Update: "10m"}))...)
 	if err != nil {
 		return nil, fmt.Errorf("create DaemonSet %s: %w", nodePrepName, err)
@@ -85,7 +85,7 @@ func nodePrepLabels() pulumi.StringMap {
 	return own
 }
 
-// nodePrepMeta names the objects the way operators meet them in kubectl; a suffix would tell them nothing.
+// nodePrepMeta gives the objects fixed names without a random suffix, which are easy to find with kubectl.
 func nodePrepMeta(namespace pulumi.StringInput) *metav1.ObjectMetaArgs {
 	return &metav1.ObjectMetaArgs{Name: pulumi.String(nodePrepName), Namespace: namespace, Labels: nodePrepLabels()}
 }
@@ -97,8 +97,8 @@ func nodePrepChecksum() string {
 
 func nodePrepPod(image, scripts pulumi.StringInput) *corev1.PodSpecArgs {
 	return &corev1.PodSpecArgs{
-		HostPID: pulumi.Bool(true), // To enter the namespaces of the node's first process.
-		// Every node, whatever keeps other pods away: a new node is prepared before Longhorn may use it.
+		HostPID: pulumi.Bool(true), // To enter the namespaces of the node's PID 1.
+		// Every node, whatever its taints: a new node is prepared before Longhorn may use it.
 		Tolerations: corev1.TolerationArray{&corev1.TolerationArgs{Operator: pulumi.String("Exists")}},
 		Containers:  corev1.ContainerArray{nodePrepContainer(image)},
 		Volumes: corev1.VolumeArray{
@@ -108,8 +108,8 @@ func nodePrepPod(image, scripts pulumi.StringInput) *corev1.PodSpecArgs {
 			},
 			&corev1.VolumeArgs{Name: pulumi.String("state"), EmptyDir: &corev1.EmptyDirVolumeSourceArgs{}},
 		},
-		AutomountServiceAccountToken: pulumi.Bool(false), // It never speaks to the API server.
-		// The loop ends at once; nothing has to be finished.
+		AutomountServiceAccountToken: pulumi.Bool(false), // It does not call the API server.
+		// The loop ends at once.
 		TerminationGracePeriodSeconds: pulumi.Int(5),
 	}
 }
@@ -122,7 +122,7 @@ func nodePrepContainer(image pulumi.StringInput) *corev1.ContainerArgs {
 		Env: corev1.EnvVarArray{&corev1.EnvVarArgs{
 			Name: pulumi.String("INTERVAL"), Value: pulumi.String(fmt.Sprint(nodePrepInterval)),
 		}},
-		// Loading kernel modules and starting services is what root on the node does; there is no lesser right for it.
+		// Loading kernel modules and starting services requires root on the node.
 		SecurityContext: &corev1.SecurityContextArgs{
 			Privileged:             pulumi.Bool(true),
 			RunAsUser:              pulumi.Int(0),
@@ -130,11 +130,11 @@ func nodePrepContainer(image pulumi.StringInput) *corev1.ContainerArgs {
 		},
 		ReadinessProbe: &corev1.ProbeArgs{
 			Exec:          &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"test", "-f", "/state/ready"})},
-			PeriodSeconds: pulumi.Int(2), // A first up waits for this; looking at a file costs nothing.
+			PeriodSeconds: pulumi.Int(2), // A first up waits for this; the check of a file is cheap.
 		},
 		Resources: &corev1.ResourceRequirementsArgs{
 			Requests: pulumi.StringMap{"cpu": pulumi.String("5m"), "memory": pulumi.String("16Mi")},
-			// A package manager, where one has to run, is counted here; what it starts is not.
+			// A package manager counts against this limit; services that it starts do not.
 			Limits: pulumi.StringMap{"memory": pulumi.String("512Mi")},
 		},
 		VolumeMounts: corev1.VolumeMountArray{

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Helm's words for what became of a revision (helm pkg/release/status.go).
+// Helm's statuses of a revision (helm pkg/release/status.go).
 const (
 	statusDeployed        = "deployed"
 	statusSuperseded      = "superseded"
@@ -27,34 +27,34 @@ const (
 const (
 	secretsPath = "/api/v1/namespaces/" + namespaceName + "/secrets"
 	recordsPath = secretsPath + "?labelSelector=owner%3Dhelm%2Cname%3D" + releaseName
-	// forgetCommand makes Helm forget the release, and deletes nothing that the release made.
+	// forgetCommand deletes Helm's records of the release, but none of the release's objects.
 	forgetCommand = "kubectl -n " + namespaceName + " delete secret -l owner=helm,name=" + releaseName
-	// maxRecord bounds an unpacked record: packed it fits into an object of 1.5 MiB, and charts compress tenfold.
+	// maxRecord bounds an unpacked record: packed it fits into an object of 1.5 MiB, and charts compress to about a tenth.
 	maxRecord = 64 << 20
 )
 
-// record is one revision of the release, as Helm remembers it in a Secret.
+// record is one revision of the release, which Helm stores in a Secret.
 type record struct {
 	name, uid, status string
 	revision          int
 	// touched is when Helm wrote the record last, to the second.
 	touched time.Time
-	// owner is the stack that the record's values name; empty for Helm users who are no stack of this program, and for
-	// stacks of its first version.
+	// owner is the stack in the record's values; empty for a release that was not installed by this program, or by its first
+	// version.
 	owner string
 	// chart is the version of the chart.
 	chart string
 }
 
-// pending reports whether the record says that Helm is at work, which it also says of a Helm that was killed.
+// pending reports whether the record has a pending status, which it also keeps after Helm was killed.
 func (r record) pending() bool {
 	return slices.Contains([]string{statusPendingInstall, statusPendingUpgrade, statusPendingRollback}, r.status)
 }
 
-// complete reports whether the revision ran at some time.
+// complete reports whether the revision was deployed at some time.
 func (r record) complete() bool { return r.status == statusDeployed || r.status == statusSuperseded }
 
-// label names the record the way people know it.
+// label is the record's name in messages.
 func (r record) label() string { return fmt.Sprintf("revision %d (%s)", r.revision, r.status) }
 
 // records returns the release's revisions, oldest first.
@@ -93,7 +93,7 @@ func (k *keeper) records(ctx context.Context) ([]record, error) {
 	return found, nil
 }
 
-// unpack reads what the labels do not say. The Secret's base64 is gone already; Helm's own, around its gzip, is not.
+// unpack reads what is not in the labels. The Secret's base64 is decoded already; Helm's gzip has a second base64 around it.
 func (r *record) unpack(packed []byte) error {
 	zipped, err := base64.StdEncoding.DecodeString(string(packed))
 	if err != nil {
@@ -126,8 +126,8 @@ func (r *record) unpack(packed []byte) error {
 	return nil
 }
 
-// forget deletes records. What the revisions made stays, and Helm takes it over with the next install or upgrade, because
-// it carries the release's name (helm pkg/action/validate.go).
+// forget deletes records. The objects of the revisions stay, and the next install or upgrade takes them over, because they
+// carry the release's name (helm pkg/action/validate.go).
 func (k *keeper) forget(ctx context.Context, records []record) error {
 	for _, r := range records {
 		if err := k.live.Delete(ctx, secretsPath+"/"+r.name, r.uid); err != nil {

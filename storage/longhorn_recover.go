@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// settleTime is how old a pending record must be before it counts as left behind. The stack's lock keeps a second run
-	// of this stack away, but not the plugin of a run that was killed: it may outlive its engine, with Helm in it. Helm
-	// makes the chart's objects within seconds and only waits after that; a second Helm does no harm to one that waits.
+	// settleTime is how old a pending record must be before it counts as left behind. The stack's lock prevents a second run
+	// of this stack, but the provider plugin of a killed run, with Helm in it, may still be running. Helm creates the
+	// chart's objects within seconds and only waits after that; a second Helm can run beside one that waits.
 	settleTime = time.Minute
-	// settleTick is how often a record is looked at until then.
+	// settleTick is how often the record is read until then.
 	settleTick = 5 * time.Second
 )
 
-// verdict is what has to happen to Helm's records before Helm may write.
+// verdict is what to do with Helm's records before Helm writes.
 type verdict struct {
 	// forget are records to delete.
 	forget []record
-	// reason is why, for the user.
+	// reason is the reason, for the message.
 	reason string
 }
 
-// recoverRelease clears away what a Helm that was killed has left, so that the next one is not refused. marks are the names
-// under which this stack has written records.
+// recoverRelease deletes the pending records of a Helm run that was killed, because Helm refuses to start while
+// they exist. marks are the names under which this stack has written records.
 func (k *keeper) recoverRelease(ctx context.Context, installed bool, marks []string) error {
 	records, err := k.records(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (k *keeper) recoverRelease(ctx context.Context, installed bool, marks []str
 
 // settle waits until a pending record of ours is old enough, and returns the records as they are then.
 func (k *keeper) settle(ctx context.Context, records []record, marks []string) ([]record, error) {
-	// By our own clock, which may differ from Helm's: never longer than a record that was written just now needs.
+	// The clocks of this machine and of Helm's may differ, so the wait is bounded by settleTime in any case.
 	for waited := time.Duration(0); !k.preview && len(records) > 0; waited += settleTick {
 		last := records[len(records)-1]
 		young := k.now().Sub(last.touched) < settleTime
@@ -88,8 +88,8 @@ func beforeInstall(records []record, marks []string) (verdict, error) {
 		return verdict{}, err
 	}
 	if slices.ContainsFunc(records, record.complete) {
-		// It runs, perhaps with data. Whether the state was lost, or this is another state under the same name, only people
-		// know. The version matters: an install over a newer one skips the checks of Longhorn's upgrade hook.
+		// It is deployed, perhaps with data. The program cannot tell a lost state from another state under the same name. The
+		// version matters: an install over a newer one skips the checks of Longhorn's upgrade hook.
 		return verdict{}, fmt.Errorf("longhorn %s of the stack %s is installed in this cluster, %s, but this stack's state does not "+
 			"know it. If there is no other state of that name, delete Helm's record, and pulumi up with storage.version %s takes "+
 			"it over: %s", last.chart, last.owner, last.label(), last.chart, forgetCommand)
@@ -97,7 +97,7 @@ func beforeInstall(records []record, marks []string) (verdict, error) {
 	return verdict{forget: records, reason: fmt.Sprintf("%s, %s, whose install was interrupted", releaseName, last.label())}, nil
 }
 
-// foreign refuses to touch what is not this stack's.
+// foreign returns an error if a record is not this stack's.
 func foreign(records []record, marks []string) error {
 	for _, r := range records {
 		switch {
@@ -116,10 +116,10 @@ func foreign(records []record, marks []string) error {
 }
 
 // beforeUpgrade: the stack's state has the release, so Helm is about to upgrade, and refuses if the newest record is
-// pending. Every other status is one that Helm goes on from.
+// pending. Helm continues from every other status.
 func beforeUpgrade(records []record, marks []string) (verdict, error) {
 	if len(records) == 0 {
-		return verdict{}, nil // Somebody has deleted them: Helm will say so.
+		return verdict{}, nil // They were deleted; Helm reports that.
 	}
 	last := records[len(records)-1]
 	if !last.pending() {
@@ -131,7 +131,7 @@ func beforeUpgrade(records []record, marks []string) (verdict, error) {
 		return verdict{}, fmt.Errorf("longhorn: %s is %s: if Helm is not at work any more, delete the record of its attempt, then "+
 			"pulumi up: %s", whose(last), last.label(), one)
 	case len(records) == 1:
-		// Helm upgrades from some revision. With none left, the state has to forget the release too, and install it.
+		// Helm needs a revision to upgrade from. With none left, the release must be removed from the state and installed.
 		return verdict{}, fmt.Errorf("longhorn: the install of %s was interrupted, but the stack's state knows the release: delete "+
 			"the record, then pulumi up --refresh, which installs over what is there: %s", last.label(), one)
 	}

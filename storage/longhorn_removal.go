@@ -14,8 +14,8 @@ const (
 	maxNamed = 10
 )
 
-// checkRemoval refuses to go on with a Longhorn that is half removed. The engine cannot see that: for it the release is
-// there until Helm has finished.
+// checkRemoval returns an error when Longhorn is partly uninstalled. The engine cannot detect that: in the state the release
+// exists until Helm has finished.
 func (k *keeper) checkRemoval(ctx context.Context) error {
 	records, err := k.records(ctx)
 	if err != nil {
@@ -25,8 +25,8 @@ func (k *keeper) checkRemoval(ctx context.Context) error {
 		return nil
 	}
 	if last := records[len(records)-1]; last.status == statusUninstalling {
-		// Helm writes that after the chart's uninstall job has succeeded; what the job ran with may be gone already, so it
-		// would not succeed a second time.
+		// Helm sets this status after the chart's uninstall job has succeeded. Objects that the job needs may be deleted already,
+		// so it would fail a second time.
 		return fmt.Errorf("longhorn is half removed: an uninstall was interrupted (%s). Its volumes are gone. Finish the removal, "+
 			"then pulumi up installs it again: %s && pulumi destroy --refresh", last.label(), forgetCommand)
 	}
@@ -41,9 +41,9 @@ func (k *keeper) checkRemoval(ctx context.Context) error {
 	return nil
 }
 
-// removing says by what one can see that Longhorn's uninstaller was or is at work; a job that has failed was refused by
-// Longhorn. That the manager is gone proves nothing: somebody may have deleted it, or its first installation been refused, and in
-// both cases Helm's next upgrade makes it, with the volumes as they are.
+// removing returns how it is known that Longhorn's uninstall job runs or has succeeded, or ""; a job that failed was refused by
+// Longhorn. A missing manager is no sign: it may have been deleted by hand, or its first installation refused, and in both cases
+// Helm's next upgrade creates it, with the volumes unchanged.
 func (k *keeper) removing(ctx context.Context) (string, error) {
 	var job struct {
 		Status struct {
@@ -63,7 +63,7 @@ func (k *keeper) removing(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// volume is a Longhorn volume with the claim that it serves.
+// volume is a Longhorn volume with its PVC.
 type volume struct {
 	name, claim, class string
 	replicas           int
@@ -80,7 +80,7 @@ func (v volume) String() string {
 	}
 }
 
-// volumes lists Longhorn's volumes, and finds out about their claims from their PersistentVolumes.
+// volumes lists Longhorn's volumes, with their PVCs and classes from the PersistentVolumes.
 func (k *keeper) volumes(ctx context.Context) ([]volume, error) {
 	var own struct {
 		Items []struct {
@@ -138,7 +138,7 @@ func listed(volumes []volume) string {
 	return strings.Join(names, ", ")
 }
 
-// warnOfUninstall says what a destroy may delete once Longhorn no longer refuses to be uninstalled.
+// warnOfUninstall warns what a destroy deletes once Longhorn's uninstall is allowed.
 func (k *keeper) warnOfUninstall(ctx context.Context, before, after guard.Inputs) {
 	const settings, flag = "defaultSettings", "deletingConfirmationFlag"
 	was, _ := before.Flag("values", settings, flag)

@@ -2,13 +2,12 @@ package storage
 
 import "ha-iris/internal/traits"
 
-// chartValues renders the values of Longhorn's chart. Every value stands here because the default would be wrong for a
-// single database that has to come back by itself; all else is left to Longhorn.
+// chartValues renders the values of Longhorn's chart. Only values whose default is wrong for a single database that has
+// to recover by itself are set.
 func chartValues(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]any {
 	values := map[string]any{
 		"persistence": map[string]any{
-			// Our own class serves the database; a second default class next to the cluster's own would be a trap for
-			// everybody else.
+			// The database has its own class; a second default class besides the cluster's would affect other workloads.
 			"defaultClass": false,
 		},
 		"networkPolicies": map[string]any{
@@ -19,7 +18,7 @@ func chartValues(cfg Config, nodes traits.Storage, allowUninstall bool) map[stri
 		"defaultSettings": settings(cfg, nodes, allowUninstall),
 	}
 	if nodes.KubeletRootDir != "" {
-		// Skips the probe pod with which Longhorn would look for it.
+		// Otherwise Longhorn starts a probe pod to find it.
 		values["csi"] = map[string]any{"kubeletRootDir": nodes.KubeletRootDir}
 	}
 	if cfg.Secret {
@@ -33,33 +32,33 @@ func settings(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]
 		// Longhorn's default is do-nothing: the pod of a dead node stays Terminating and its replacement waits for the
 		// volume for ever (longhorn-manager kubernetes_pod_controller.go).
 		"nodeDownPodDeletionPolicy": "delete-both-statefulset-and-deployment-pod",
-		// A drain waits while the node holds the last healthy copy, and only then.
+		// A drain waits only while the node holds the last healthy replica.
 		"nodeDrainPolicy": "block-if-contains-last-replica",
-		// Two copies on one node are one copy. Zones are preferred, not required: after the loss of a zone the third copy
-		// must be allowed to go to one of the two that are left.
+		// Replicas on the same node are lost together, so one per node. Zones are preferred, not required: after the loss of a
+		// zone the third replica must be allowed in one of the two that are left.
 		"replicaSoftAntiAffinity":     false,
 		"replicaZoneSoftAntiAffinity": true,
-		// Spreads the copies again when a node comes back. best-effort had a create/delete loop before 1.12 (longhorn#12926).
+		// Spreads the replicas again when a node comes back. best-effort had a create/delete loop before 1.12 (longhorn#12926).
 		"replicaAutoBalance": "least-effort",
-		// A new volume with fewer copies than asked for would look fine and not be. Longhorn's advice for production.
+		// Otherwise a new volume could have fewer replicas than configured without an error. Longhorn's advice for production.
 		"allowVolumeCreationWithDegradedAvailability": false,
-		// For volumes made in Longhorn's UI; the class decides for claims.
+		// For volumes created in Longhorn's UI; for PVCs the class has the number.
 		"defaultReplicaCount": cfg.Replicas,
 		"defaultDataPath":     nodes.DataPath,
-		// Only nodes that were given a data disk; otherwise replicas would silently land on a root disk.
+		// Only nodes that were given a data disk; otherwise replicas could be placed on a root disk.
 		"createDefaultDiskLabeledNodes": nodes.LabelledDisksOnly,
-		// No promise of more space than there is: a full disk stops the database.
+		// No overprovisioning: a full disk stops the database.
 		"storageOverProvisioningPercentage": 100,
 		// Longhorn's recommendation of 3; the default 0 leaves volumes on the old engine after an upgrade.
 		"concurrentAutomaticEngineUpgradePerNodeLimit": 3,
-		// Replica directories of nodes that came back after their copy was rebuilt elsewhere fill the disk otherwise.
+		// Otherwise the old replica directories of a node that comes back after a rebuild elsewhere fill its disk.
 		"orphanResourceAutoDeletion": "replica-data;instance",
 		// True lets the chart's uninstall hook wipe every volume, attached or not; false makes it fail. It follows
-		// iris.protectData, so that a stray uninstall loses nothing and an announced destroy works.
+		// iris.protectData, so that an unintended uninstall deletes no data and an intended destroy works.
 		"deletingConfirmationFlag": allowUninstall,
 	}
 	if nodes.DedicatedDisk {
-		// Nothing else lives on the disk, so the 25 % and 30 % that Longhorn keeps free for a root disk are too much;
+		// Nothing else is on the disk, so the 25 % and 30 % that Longhorn keeps free for a root disk are too much;
 		// 10 % is what its best practices advise for a dedicated one; below it no new replica is placed.
 		all["storageMinimalAvailablePercentage"] = 10
 		all["storageReservedPercentageForDefaultDisk"] = 0
@@ -67,11 +66,11 @@ func settings(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]
 	return all
 }
 
-// ownerKey is the key in the chart's values that is ours. Longhorn's chart has no such key, and Helm no objection.
+// ownerKey is this program's own key in the chart's values. Longhorn's chart does not use it, and Helm accepts unknown keys.
 const ownerKey = "haIris"
 
-// own puts into the values what this program wants to find in Helm's record of the release: whose it is, and what the class
-// was like. Nobody may set it, so it is added last.
+// own adds to the values what this program reads back later: the stack, from Helm's record of the release, and the class.
+// It is added last, so that storage.values cannot override it.
 func own(values map[string]any, owner string, class classSpec) map[string]any {
 	return merge(values, map[string]any{ownerKey: map[string]any{"stack": owner, "class": class.values()}})
 }

@@ -9,7 +9,7 @@ import (
 
 // release is a Helm release, installed by Helm itself inside the Kubernetes provider.
 //
-// It is a binding of our own for the one resource we need. The SDK's package helm/v3 imports every Kubernetes API
+// It is this program's own binding for the one resource that it needs. The SDK's package helm/v3 imports every Kubernetes API
 // package and doubles the program's cold build (6 min 35 s against 3 min 12 s when measured); a test keeps it out. Release
 // and not Chart, because only Release runs the chart's hooks: without its uninstall hook a driver can leave webhooks behind
 // that reject every update of nodes and claims.
@@ -32,7 +32,7 @@ type releaseArgs struct {
 	Repository pulumi.StringInput
 	// Version is the chart's version; nil for a local chart.
 	Version pulumi.StringInput
-	// Values are the chart's values; inputs among them stay what they are.
+	// Values are the chart's values; inputs among them, such as secrets, are kept.
 	Values map[string]any
 	// TimeoutSeconds bounds Helm's waiting for the chart's workloads and for each hook.
 	TimeoutSeconds int
@@ -86,7 +86,7 @@ func valueInput(value any) pulumi.Input {
 	}
 }
 
-// revision is Helm's number of the release's state, which rises with each upgrade; "" if it is not known.
+// revision is Helm's revision number of the release, which rises with each upgrade; "" if it is not known.
 func (r *release) revision() pulumi.StringOutput {
 	return r.Status.ApplyT(func(status map[string]any) string {
 		number, ok := status["revision"].(float64)

@@ -2,7 +2,7 @@ package storage
 
 import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-// text returns a text of the configuration, secret when a value of the configuration is: it may be the one.
+// text returns a text of the configuration, as a secret when any value of storage is secret, because it is not known which one.
 func (c Config) text(value string) pulumi.StringInput {
 	if !c.Secret {
 		return pulumi.String(value)

@@ -21,7 +21,7 @@ type Args struct {
 	Provider pulumi.ProviderResource
 	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
 	Owner *owner.Stack
-	// Live asks the cluster what is there; nil asks nothing.
+	// Live reads from the cluster; nil: nothing is read.
 	Live *live.Cluster
 	// Stack is the stack's full name. Helm's records carry it, so that what an interrupted run leaves can be told from
 	// what somebody else has installed.
@@ -70,7 +70,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 func (s *Storage) provision(ctx *pulumi.Context, name string, args *Args) (err error) {
 	if !args.Config.Install {
-		s.Ready = args.After // Nothing of ours comes between the nodes and the database.
+		s.Ready = args.After // The database depends directly on the nodes.
 		return nil
 	}
 	s.Ready, err = args.Config.driver().provision(s, ctx, name, args)
