@@ -22,7 +22,7 @@ func BeforeUpdate(ctx *pulumi.Context, name string, check Check) (pulumi.Resourc
 }
 
 // BeforeWrite returns a resource's option that calls check before the resource is created, then without recorded inputs, and
-// before each update, in previews too. The new half of a replacement is created. name must be the stack's only one of that name.
+// before each update, in previews too. A replacement counts as a creation. name must be the stack's only one of that name.
 func BeforeWrite(ctx *pulumi.Context, name string, check Check) (pulumi.ResourceOption, error) {
 	hook, err := register(ctx, name, check)
 	if err != nil {

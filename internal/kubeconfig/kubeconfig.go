@@ -1,8 +1,8 @@
-// Package kubeconfig reads, reduces and writes kubeconfigs, and asks the API server that one leads to.
+// Package kubeconfig reads, reduces and writes kubeconfigs, and sends requests to the API server of one.
 //
 // k8s.io/client-go does the same and more, and the tests compare this package's texts and requests with its own. The program
-// does without it and apimachinery because they are a hundred packages more to compile and, at every preview, for Go to look
-// at (docs/performance.md).
+// does not use it and apimachinery because they are a hundred more packages to compile and, at every preview, for Go to check
+// (docs/performance.md).
 package kubeconfig
 
 import (
@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// apiVersion and kind are the only ones there are.
+// apiVersion and kind are the only valid ones.
 const (
 	apiVersion = "v1"
 	kind       = "Config"
@@ -49,7 +49,7 @@ type NamedCluster struct {
 	Cluster Cluster `json:"cluster"`
 }
 
-// NamedContext is a context under the name that people use.
+// NamedContext is a context under its name.
 type NamedContext struct {
 	Name    string  `json:"name"`
 	Context Context `json:"context"`
@@ -61,7 +61,7 @@ type NamedUser struct {
 	User User   `json:"user"`
 }
 
-// Cluster says where an API server is and how to know it.
+// Cluster has the address of an API server and how to verify it.
 type Cluster struct {
 	Server                   string          `json:"server"`
 	TLSServerName            string          `json:"tls-server-name,omitempty"`
@@ -151,7 +151,7 @@ func Parse(content []byte) (*Config, error) {
 	return &config, nil
 }
 
-// setDefaults fills in what client-go takes for granted, so that what is written says the same to everybody.
+// setDefaults fills in client-go's defaults, so that Render writes them explicitly.
 func (c *Config) setDefaults() {
 	if c.Kind == "" {
 		c.Kind = kind
@@ -161,7 +161,7 @@ func (c *Config) setDefaults() {
 	}
 	for _, user := range c.Users {
 		plugin := user.User.Exec
-		// Since v1 of the plugins' protocol this must be said.
+		// Since v1 of the plugins' protocol this field is required.
 		if plugin != nil && plugin.InteractiveMode == "" && (plugin.APIVersion == pluginV1Beta1 || plugin.APIVersion == pluginV1Alpha1) {
 			plugin.InteractiveMode = "IfAvailable"
 		}
@@ -197,7 +197,7 @@ func (c *Config) Select(name string) (*Config, error) {
 
 // Embed puts the content of the certificates and keys that are named as files in their place, so that the text works on
 // any machine. Relative names begin at the directory of source, the file that the kubeconfig was read from; at the working
-// directory if that is empty. With a source, the paths of a token, which something renews, and of a plugin become absolute.
+// directory if that is empty. With a source, the paths of a token file, which is renewed, and of a plugin become absolute.
 func (c *Config) Embed(source string) error {
 	directory := ""
 	if source != "" {
@@ -234,7 +234,7 @@ func (c *Config) Embed(source string) error {
 		failed = append(failed, embed("client-certificate", &user.ClientCertificate, &user.ClientCertificateData),
 			embed("client-key", &user.ClientKey, &user.ClientKeyData))
 		if source == "" {
-			continue // Where a text comes from that was stored as a secret, nobody knows.
+			continue // A secret's text has no file that its paths are relative to.
 		}
 		user.TokenFile = absolute(user.TokenFile)
 		if user.Exec != nil && strings.ContainsRune(user.Exec.Command, filepath.Separator) { // Otherwise it is on the PATH.
@@ -246,8 +246,8 @@ func (c *Config) Embed(source string) error {
 	return errors.Join(failed...)
 }
 
-// unquoted names the field that a file was named in and why it could not be read, but not the file: who forgets "-data" has
-// put the credential itself there.
+// unquoted names the field that a file was named in and why it could not be read, but not the file: without "-data" the field
+// may hold the credential itself.
 func unquoted(field string, err error) error {
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
@@ -265,7 +265,7 @@ func (c *Config) Render() (string, error) {
 	return string(text), nil
 }
 
-// named is what the three lists of a kubeconfig have in common.
+// named is an entry of one of a kubeconfig's three lists.
 type named interface{ label() string }
 
 func (n NamedCluster) label() string { return n.Name }

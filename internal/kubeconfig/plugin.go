@@ -21,19 +21,19 @@ import (
 const (
 	// pluginTimeout bounds a plugin. The slow ones (AWS' CLI, a browser that is logged in already) take seconds.
 	pluginTimeout = time.Minute
-	// pluginGrace is how long what a plugin has started may keep its output open after its end.
+	// pluginGrace is how long a plugin's child processes may keep its output open after its end.
 	pluginGrace = 2 * time.Second
-	// maxComplaint is how much of a plugin's complaint an error shows: the end, where the reason is.
+	// maxComplaint is how much of a plugin's standard error an error shows: its end, where the reason is.
 	maxComplaint = 600
 	// pluginKind is the kind of what a plugin gets and prints.
 	pluginKind = "ExecCredential"
-	// pluginInfo is the variable that it gets it in.
+	// pluginInfo is the environment variable that passes it to the plugin.
 	pluginInfo = "KUBERNETES_EXEC_INFO"
 	// pluginExtension is the extension of a cluster that is meant for plugins.
 	pluginExtension = "client.authentication.k8s.io/exec"
 )
 
-// usesPlugin reports whether the plugin's credentials are the ones that count. As in client-go, any others go before it.
+// usesPlugin reports whether the plugin's credentials are used. As in client-go, any others take precedence.
 func (u User) usesPlugin() bool {
 	return u.Exec != nil && u.Token == "" && u.TokenFile == "" && u.Username == "" && len(u.ClientCertificateData) == 0
 }
@@ -55,7 +55,7 @@ func (e *Exec) check() error {
 	return nil
 }
 
-// find says what to install when the plugin is not there, and refuses one that asks questions.
+// find returns an error that says what to install when the plugin is missing, and one for a plugin that needs a terminal.
 func (e *Exec) find() error {
 	if e.InteractiveMode == "Always" {
 		return errors.New("the credential plugin wants a terminal (interactiveMode Always), and the Kubernetes provider has none")
@@ -77,20 +77,20 @@ type plugin struct {
 
 	mu      sync.Mutex
 	current *credentials
-	// failed is why it brought none. It is not run again: each run may take its time, or open a browser.
+	// failed is why it returned none. It is not run again: a run may be slow, or open a browser.
 	failed error
 }
 
-// credentials are what a plugin brought.
+// credentials are those that a plugin returned.
 type credentials struct {
 	token   string
 	expires time.Time    // Zero: not known.
-	http    *http.Client // With the certificate that it brought; nil: it brought none.
+	http    *http.Client // With the returned certificate; nil: there is none.
 	// accepted is set once the API server has taken them.
 	accepted atomic.Bool
 }
 
-// send sends a request with the credentials, if there are any, over own unless they bring a connection.
+// send sends a request with the credentials, if there are any, over own unless they have a client certificate.
 func (c *credentials) send(own *http.Client, request *http.Request) (*http.Response, error) {
 	if c == nil {
 		return own.Do(request)
@@ -118,14 +118,14 @@ func (p *plugin) credentials(ctx context.Context) (*credentials, error) {
 	return p.runLocked(ctx)
 }
 
-// renew runs the plugin again after the API server has refused credentials that it had taken before. It returns nil when it
-// never did: the plugin would bring the same again.
+// renew runs the plugin again after the API server has refused credentials that it had taken before. It returns nil when
+// they were never accepted: the plugin would return the same again.
 func (p *plugin) renew(ctx context.Context, refused *credentials) (*credentials, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.current != refused:
-		return p.current, p.failed // Somebody else was faster.
+		return p.current, p.failed // Another request has renewed them.
 	case !refused.accepted.Load():
 		return nil, nil
 	}
@@ -172,7 +172,8 @@ func (p *plugin) run(ctx context.Context) (*credentials, error) {
 	return p.read(answer.Bytes())
 }
 
-// ending is the last part of what a plugin wrote to its standard error, on one line. Never of its output: that is a credential.
+// ending is the last part of what a plugin wrote to its standard error, on one line. Its standard output is never
+// shown: it contains a credential.
 func ending(complaint string) string {
 	text := strings.Join(strings.Fields(complaint), " ")
 	switch {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// ErrRenew says that the identity provider has to be asked for a new token, and that this program must not be the one who asks:
-// many providers take each refresh token once, and the one that comes instead would have to go into the user's kubeconfig.
+// ErrRenew means that a new token is needed from the identity provider, which this program must not request: many providers accept
+// each refresh token once, and the new one would have to be written to the user's kubeconfig.
 var ErrRenew = errors.New("the id-token in the kubeconfig has expired, and only kubectl may renew it")
 
-// expiryMargin is client-go's: clocks differ.
+// expiryMargin is client-go's, for differing clocks.
 const expiryMargin = 10 * time.Second
 
 // check finds what client-go, and so the Kubernetes provider, refuses later.
@@ -36,8 +36,8 @@ func (p *AuthProvider) check() error {
 	return fmt.Errorf("auth-provider %q does not exist; the only one left is oidc, and credential plugins (exec) replace the others", p.Name)
 }
 
-// idToken returns the token of an OpenID Connect provider while it is valid. It trusts what the token says of itself: it is for
-// the API server to verify.
+// idToken returns the token of an OpenID Connect provider while it is valid. It does not verify the token; the API
+// server does.
 func (p *AuthProvider) idToken(now time.Time) (string, error) {
 	token := p.Config["id-token"]
 	if token != "" {
@@ -72,7 +72,7 @@ func expiryOf(token string) (time.Time, error) {
 		return time.Time{}, invalid
 	}
 	if content.Expires == "" {
-		return time.Time{}, nil // Never valid, as client-go has it.
+		return time.Time{}, nil // Never valid, as in client-go.
 	}
 	seconds, err := content.Expires.Float64() // Some providers write 1.7e9.
 	if err != nil {

@@ -32,17 +32,17 @@ func (c *Config) Get(ctx context.Context, path string) (*http.Response, error) {
 	return client.Get(ctx, path)
 }
 
-// Client talks to the API server of a kubeconfig, over connections that it keeps. Safe for concurrent use.
+// Client sends requests to the API server of a kubeconfig, over connections that it keeps open. Safe for concurrent use.
 type Client struct {
 	context string
 	server  string
 	user    User
 	http    *http.Client
-	plugin  *plugin // Nil: none brings credentials.
+	plugin  *plugin // Nil: the credentials are not a plugin's.
 }
 
 // Client returns a client for a kubeconfig with one cluster and user, whose files are embedded. It sends nothing and runs no
-// plugin yet, but looks whether it is there. Its errors are those that client-go, and so the Kubernetes provider, would have
+// plugin yet, but checks that the plugin exists. Its errors are those that client-go, and so the Kubernetes provider, would have
 // with the kubeconfig.
 func (c *Config) Client() (*Client, error) {
 	if len(c.Clusters) == 0 {
@@ -72,7 +72,7 @@ func (c *Config) Client() (*Client, error) {
 }
 
 // Get asks for a path with the credentials that the kubeconfig itself has. It runs no credential plugin, because the
-// Kubernetes provider is about to, and some take a second. The caller closes the answer's body. Errors of the network are
+// Kubernetes provider runs it anyway, and some take a second. The caller closes the answer's body. Errors of the network are
 // *url.Error, all others those of the kubeconfig.
 func (c *Client) Get(ctx context.Context, path string) (*http.Response, error) {
 	request, err := c.request(ctx, http.MethodGet, path, "", nil)
@@ -92,14 +92,14 @@ func (c *Client) Get(ctx context.Context, path string) (*http.Response, error) {
 	return c.http.Do(request)
 }
 
-// GetIsAnonymous reports whether Get sends no credentials because something else brings them: a plugin, or an identity
-// provider that is asked for a new token. A server that refuses Get then says nothing about them.
+// GetIsAnonymous reports whether Get sends no credentials because they come from a plugin, or from an
+// identity provider as a new token. If the server then refuses Get, that does not mean that they are wrong.
 func (c *Client) GetIsAnonymous() bool {
 	return c.plugin != nil || errors.Is(c.user.authorize(&http.Request{Header: http.Header{}}), ErrRenew)
 }
 
-// Login gets the credentials that Do sends, if it is a plugin that brings them and they are not there yet. It may take as long
-// as the plugin, and so it is called before a request whose time is short. The error is ErrRenew when only kubectl can get them.
+// Login runs the plugin for the credentials that Do sends, if there is one and they are not there yet. It may take as long as the
+// plugin, so it is called before a request with a short timeout. The error is ErrRenew when only kubectl can get them.
 func (c *Client) Login(ctx context.Context) error {
 	if c.plugin != nil {
 		_, err := c.plugin.credentials(ctx)
@@ -135,7 +135,7 @@ func (c *Client) Do(ctx context.Context, method, path, contentType string, body 
 	}
 	newer, err := c.plugin.renew(ctx, brought)
 	if newer == nil && err == nil {
-		return response, nil // They were new already.
+		return response, nil // The plugin has just returned them.
 	}
 	_ = response.Body.Close()
 	if err != nil {
@@ -218,14 +218,14 @@ func (c Cluster) transport(certificate, key []byte) (*http.Transport, error) {
 	if address, err := url.Parse(c.ProxyURL); err == nil && c.ProxyURL != "" {
 		proxy = http.ProxyURL(address)
 	}
-	// Several questions are asked at once; HTTP/2 puts them on one connection.
+	// Several requests are sent at once; HTTP/2 uses one connection for them.
 	return &http.Transport{
 		TLSClientConfig: settings, Proxy: proxy, ForceAttemptHTTP2: true, DisableCompression: c.DisableCompression,
 	}, nil
 }
 
 // authorize adds the credentials that are not part of the connection and come from no plugin. As in client-go, the token in a
-// file goes before one in the text, which is older, if the file can be read, and both before an auth-provider.
+// file takes precedence over one in the kubeconfig, which is older, if the file can be read, and both over an auth-provider.
 func (u User) authorize(request *http.Request) error {
 	token := u.Token
 	if u.TokenFile != "" {
@@ -255,7 +255,7 @@ func (u User) authorize(request *http.Request) error {
 	return nil
 }
 
-// impersonate adds the headers that act as somebody else.
+// impersonate adds the headers for acting as another user.
 func (u User) impersonate(request *http.Request) {
 	if u.Impersonate == "" {
 		return
@@ -274,7 +274,7 @@ func (u User) impersonate(request *http.Request) {
 	}
 }
 
-// escapeHeader writes what a header's name must not hold, and "%", as %XX; the API server reads it so.
+// escapeHeader writes characters that are not allowed in a header's name, and "%", as %XX, which the API server decodes.
 func escapeHeader(name string) string {
 	const plain = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	var escaped strings.Builder

@@ -1,5 +1,5 @@
-// Package live asks the API server of the stack's cluster what is there. The Kubernetes provider cannot be asked: it reads an
-// object only to manage it, and fails when there is none.
+// Package live sends requests to the API server of the stack's cluster. The Kubernetes provider cannot be used for them: its read
+// of an object that does not exist fails.
 package live
 
 import (
@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// requestTimeout bounds one question. An API server that needs longer for a single object has other troubles.
+	// requestTimeout bounds one request. An API server that needs longer for a single object has a problem.
 	requestTimeout = 15 * time.Second
-	// maxAnswer bounds an answer: etcd keeps no object above 1.5 MiB, and lists are asked for in small numbers.
+	// maxAnswer bounds an answer: etcd stores no object above 1.5 MiB, and the lists that are read are short.
 	maxAnswer = 64 << 20
 )
 
@@ -32,12 +32,12 @@ type Cluster struct {
 	client     *kubeconfig.Client
 }
 
-// Connect makes the cluster known by a kubeconfig with one context, whose files are embedded. It is read when the first
-// question is asked: most runs ask none.
+// Connect makes the cluster known by a kubeconfig with one context, whose files are embedded. It is parsed at the
+// first request: most runs send none.
 func (c *Cluster) Connect(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if text != c.kubeconfig { // The same one keeps its connection, and what a credential plugin brought.
+	if text != c.kubeconfig { // The same one keeps its connection and a plugin's credentials.
 		c.kubeconfig, c.client = text, nil
 	}
 }
@@ -49,7 +49,7 @@ func (c *Cluster) Use(text string, client *kubeconfig.Client) {
 	c.kubeconfig, c.client = text, client
 }
 
-// Login gets the credentials if that takes a while, because a plugin brings them. Every question does so unasked. The error is
+// Login runs the credential plugin, if there is one, which may take a while. Every request does so itself. The error is
 // kubeconfig.ErrRenew when only kubectl can get them.
 func (c *Cluster) Login(ctx context.Context) error {
 	client, err := c.connected()
@@ -59,7 +59,7 @@ func (c *Cluster) Login(ctx context.Context) error {
 	return client.Login(ctx)
 }
 
-// Known reports whether there is an API server to ask.
+// Known reports whether the API server is known.
 func (c *Cluster) Known() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (e *StatusError) Error() string { return e.Message }
 type Text string
 
 // Get reads the object or list at a path, such as /api/v1/namespaces/iris, into a pointer, or a *Text as it is. It
-// reports false when there is none, which a missing kind is too.
+// reports false when the object or its kind does not exist.
 func (c *Cluster) Get(ctx context.Context, path string, into any) (found bool, err error) {
 	return c.do(ctx, http.MethodGet, path, "", nil, into)
 }
@@ -117,8 +117,8 @@ func (c *Cluster) Delete(ctx context.Context, path, uid string) error {
 	return err
 }
 
-// Create posts an object to a list's path. With ?dryRun=All at the path's end nothing is stored. That there is no such list,
-// because its namespace or its kind does not exist, is a StatusError.
+// Create posts an object to a list's path. With ?dryRun=All at the path's end nothing is stored. If the namespace or the
+// kind does not exist, the error is a StatusError.
 func (c *Cluster) Create(ctx context.Context, path string, object, into any) error {
 	body, err := json.Marshal(object)
 	if err != nil {
@@ -136,7 +136,7 @@ func (c *Cluster) do(ctx context.Context, method, path, contentType string, body
 	if err != nil {
 		return false, err
 	}
-	if err := client.Login(ctx); err != nil { // Before its time begins to run: a plugin may need longer.
+	if err := client.Login(ctx); err != nil { // Before the timeout starts: a plugin may need longer.
 		return false, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -18,7 +18,7 @@ func (s *Stack) refuseOtherCluster(change *pulumi.ResourceHookArgs) error {
 	}
 	what := fmt.Sprintf("this is another cluster than the one that the stack is on: its kube-system has uid %s, recorded is %s. ", found, recorded)
 	const otherwise = "set cluster.context and the kubeconfig back, and make a stack of its own for the other one: pulumi stack init"
-	// A refresh would put into the state what stands there under the same names, and so give it to this stack.
+	// A refresh would read objects of the same names into the state, so that this stack would manage them.
 	switch seen, _ := s.lookOnce(); {
 	case seen.err != nil:
 		return fmt.Errorf("%s%s", what, otherwise)
@@ -30,7 +30,7 @@ func (s *Stack) refuseOtherCluster(change *pulumi.ResourceHookArgs) error {
 		"another cluster, %s", what, otherwise)
 }
 
-// refuseOtherOwner refuses to write to an object that another stack has marked. A stack keeps its number for good, so a recorded one
+// refuseOtherOwner refuses to write to an object that another stack has marked. A stack's number never changes, so a recorded one
 // that differs was read from the cluster.
 func refuseOtherOwner(change *pulumi.ResourceHookArgs) error {
 	before, after := guard.InputsOf(change.OldInputs), guard.InputsOf(change.NewInputs)

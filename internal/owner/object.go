@@ -57,7 +57,7 @@ func plural(kind string) string {
 const namespaceKind = "Namespace"
 
 // mark adds the annotations to an object's metadata and returns which object it is. What has no metadata, such as a Helm
-// release, is not marked. Nor is what has a name or annotations that are no plain values; a test of the program finds it.
+// release, is not marked. Nor is an object whose name or annotations are not plain values; a test of the program reports those.
 func (s *Stack) mark(typeToken string, props pulumi.Input, part Part) (Object, bool) {
 	metadata := metadataOf(props)
 	if metadata == nil {
@@ -73,7 +73,7 @@ func (s *Stack) mark(typeToken string, props pulumi.Input, part Part) (Object, b
 	}
 	annotations := pulumi.StringMap{}
 	maps.Copy(annotations, own)
-	// Last, so that none of the user's can stand in their place.
+	// Last, so that the user's annotations cannot override them.
 	maps.Copy(annotations, pulumi.StringMap{
 		StackAnnotation: pulumi.String(s.name),
 		OwnerAnnotation: s.number,

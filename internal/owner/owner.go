@@ -2,8 +2,8 @@
 //
 // The Kubernetes provider creates with server-side apply, which takes an object that exists already for the one it was to
 // create (pulumi-kubernetes#2926; later releases than the one that this program is tested with create for real, #4278).
-// What is adopted that way, a destroy deletes. So before the first object is created, in previews too, the cluster is asked
-// for all of them. No question is asked when nothing is to be created.
+// A destroy deletes objects adopted that way. So before the first object is created, in previews too, all of them are looked up
+// in the cluster. When nothing is to be created, no request is sent.
 package owner
 
 import (
@@ -24,20 +24,20 @@ import (
 
 // The annotations by which an object is known.
 const (
-	// StackAnnotation names the stack: ORGANIZATION/PROJECT/STACK. On an object without OwnerAnnotation it is how somebody
-	// gives an object of theirs to a stack.
+	// StackAnnotation names the stack: ORGANIZATION/PROJECT/STACK. On an object without OwnerAnnotation it is the way to
+	// hand an existing object over to a stack.
 	StackAnnotation = "ha-iris/stack"
 	// OwnerAnnotation is the stack's own number. Names are not enough: two people with states of their own may each call
 	// their stack "dev".
 	OwnerAnnotation = "ha-iris/owner"
 	// ClusterAnnotation, on namespaces, is the cluster that the stack is on.
 	ClusterAnnotation = "ha-iris/cluster"
-	// forceAnnotation makes the provider's updates win over what somebody else has set by hand in a field of ours. What it is
-	// on is the stack's, because that was checked before it was created.
+	// forceAnnotation makes the provider's updates override manual changes of the fields that this program sets. It is only on
+	// objects of the stack, because that was checked before they were created.
 	forceAnnotation = "pulumi.com/patchForce"
 )
 
-// declareTimeout bounds the wait for the program to say what it is going to create. It takes milliseconds; without a bound,
+// declareTimeout bounds the wait for the program to declare what it creates. It takes milliseconds; without a bound,
 // a program that ended early would leave the engine waiting.
 const declareTimeout = 10 * time.Second
 
@@ -67,13 +67,13 @@ type Part struct {
 	Namespace string
 	// Advice says what to set when its objects exist already, for objects of each kind; the entry "" is for all others.
 	Advice map[string]string
-	// Signs are objects that come with what the part installs without being its own. They tell that somebody else has
+	// Signs are objects that come with what the part installs without being its own. They show that somebody else has
 	// installed the same, unless the part's namespace is the stack's.
 	Signs []Object
 }
 
-// New returns the stack that the program runs for. cluster answers once its kubeconfig is known; clusterUID is the uid of its
-// namespace kube-system, which lives as long as the cluster. Complete must be called when everything was registered.
+// New returns the stack that the program runs for. cluster can be used once its kubeconfig is known; clusterUID is the uid of its
+// namespace kube-system, which lives as long as the cluster. Complete must be called after everything was registered.
 func New(ctx *pulumi.Context, cluster *live.Cluster, clusterUID pulumi.StringOutput) (*Stack, error) {
 	drawn := make([]byte, 8)
 	if _, err := rand.Read(drawn); err != nil {
@@ -142,7 +142,7 @@ func (s *Stack) Of(part Part) pulumi.ResourceOption {
 // Name is the stack's full name, as it stands in StackAnnotation.
 func (s *Stack) Name() string { return s.name }
 
-// Complete says that every object was declared.
+// Complete records that every object was declared.
 func (s *Stack) Complete() { close(s.complete) }
 
 func (s *Stack) declare(one declaration) {
@@ -151,8 +151,8 @@ func (s *Stack) declare(one declaration) {
 	s.declared = append(s.declared, one)
 }
 
-// beforeCreate is called by the engine before each object is created, in a preview when it would be. The first call looks at all
-// objects at once. In an up each object is asked for once more, because the installation of the storage lies between.
+// beforeCreate is called by the engine before each object is created, in a preview when it would be. The first call looks up
+// all objects at once. In an up each object is looked up once more, because the installation of the storage lies between.
 func (s *Stack) beforeCreate(change *pulumi.ResourceHookArgs) error {
 	if !s.cluster.Known() {
 		return nil // A preview in which the cluster is new, too.
@@ -178,7 +178,7 @@ func (s *Stack) beforeCreate(change *pulumi.ResourceHookArgs) error {
 }
 
 // beforeUpdate is called before each object is updated, in a preview when it would be. An object of the stack's cluster that the
-// state has may still not be the stack's: a refresh takes over what stands in its place.
+// state has may still not be the stack's: a refresh reads whatever has its name.
 func (s *Stack) beforeUpdate(change *pulumi.ResourceHookArgs) error {
 	if err := s.refuseOtherCluster(change); err != nil {
 		return err
@@ -186,7 +186,7 @@ func (s *Stack) beforeUpdate(change *pulumi.ResourceHookArgs) error {
 	return refuseOtherOwner(change)
 }
 
-// lookOnce looks when it is called first.
+// lookOnce calls look at the first call and returns its result.
 func (s *Stack) lookOnce() (found findings, first bool) {
 	s.once.Do(func() {
 		first = true
@@ -195,7 +195,7 @@ func (s *Stack) lookOnce() (found findings, first bool) {
 	return s.found, first
 }
 
-// declaredAs returns what was declared of a resource; false for what is no object.
+// declaredAs returns what was declared of a resource; false if it is not a declared object.
 func (s *Stack) declaredAs(change *pulumi.ResourceHookArgs) (declaration, bool) {
 	object := objectOf(string(change.Type), &metav1.ObjectMetaArgs{
 		Name: pulumi.String(guard.InputsOf(change.NewInputs).Text("metadata", "name")),
@@ -210,7 +210,7 @@ func (s *Stack) declaredAs(change *pulumi.ResourceHookArgs) (declaration, bool) 
 	return declaration{}, false
 }
 
-// look waits until everything was declared and asks for all of it at once.
+// look waits until everything was declared and looks up all of it at once.
 func (s *Stack) look() findings {
 	deadline := time.After(declareTimeout)
 	var number string

@@ -15,17 +15,17 @@ import (
 // providerManager is how the field manager of Pulumi's Kubernetes provider begins.
 const providerManager = "pulumi-kubernetes"
 
-// surveyTimeout bounds all questions together.
+// surveyTimeout bounds all requests together.
 const surveyTimeout = 30 * time.Second
 
-// declaration is an object that the program is going to create, or that tells of another installation of the same.
+// declaration is an object that the program is going to create, or a sign of another installation of the same.
 type declaration struct {
 	Object
 	part   Part
 	isSign bool
 }
 
-// identity is how a stack's objects are known.
+// identity is what a stack's objects are marked with.
 type identity struct{ name, number string }
 
 // observed is what an existing object says of its owner.
@@ -50,7 +50,7 @@ func (o observed) belongsTo(stack identity) bool {
 }
 
 // isDoubtful reports whether an object may be the stack's without a mark: Pulumi wrote it, and nobody marked it. Then the state
-// decides: the engine does not create what the state has.
+// is used: the engine does not create what the state has.
 func (o observed) isDoubtful() bool {
 	if o.Metadata.Annotations[StackAnnotation]+o.Metadata.Annotations[OwnerAnnotation] != "" {
 		return false
@@ -118,7 +118,7 @@ func survey(cluster *live.Cluster, declared []declaration, stack identity) findi
 	defer cancel()
 	answers := make([]answer, len(declared))
 	ask(ctx, cluster, declared, answers, func(one declaration) bool { return one.Namespace == "" })
-	// In a namespace that is not there is nothing.
+	// Objects in a namespace that does not exist need not be looked up.
 	absent, ours := map[string]bool{}, map[string]bool{}
 	for i, one := range declared {
 		if one.Kind == namespaceKind {
@@ -140,13 +140,13 @@ func survey(cluster *live.Cluster, declared []declaration, stack identity) findi
 	return result
 }
 
-// answer is what came of asking for an object; neither object nor error: there is none.
+// answer is the result of looking up an object; with neither object nor error it does not exist.
 type answer struct {
 	object *observed
 	err    error
 }
 
-// ask asks for those of the declared objects that are wanted, at once.
+// ask looks up the declared objects for which wanted is true, concurrently.
 func ask(ctx context.Context, cluster *live.Cluster, declared []declaration, answers []answer, wanted func(declaration) bool) {
 	var asking sync.WaitGroup
 	for i, one := range declared {
@@ -183,7 +183,7 @@ func (f *findings) judge(one declaration, object observed) {
 	}
 }
 
-// refusalOf returns the error for an object that is about to be created, and so is none that the state has; nil if it may be.
+// refusalOf returns the error for an object that is about to be created, and so is not in the state; nil if it may be created.
 func (f findings) refusalOf(one declaration, stack string) error {
 	is := func(found finding) bool { return found.Object == one.Object }
 	if slices.ContainsFunc(f.leaving, is) {
@@ -194,9 +194,9 @@ func (f findings) refusalOf(one declaration, stack string) error {
 	return others.refusal(one.Name, stack, true)
 }
 
-// refusal returns the error for a resource that is about to be created, or nil. Whatever is in the way of one stops all: a
-// stack that is half there and half somebody else's helps nobody. The first one lists everything; the engine may ask for
-// others before it stops.
+// refusal returns the error for a resource that is about to be created, or nil. One conflict stops all,
+// so that no stack is created partly. The first error lists everything; the engine may call the hook for other resources before
+// it stops.
 func (f findings) refusal(name, stack string, first bool) error {
 	switch {
 	case len(f.list) == 0:
@@ -224,7 +224,7 @@ func (f findings) describe(stack string) string {
 		}
 	}
 	if unmarked {
-		// Before all else: what is advised for other people's objects costs a stack that made these its data.
+		// First in the list: the advice for other people's objects would delete a stack's own data.
 		advice = append([]string{"  - what Pulumi has made without a mark may be this stack's, from a state that was lost or an older " +
 			"program: then give it to the stack, as below, and delete nothing"}, advice...)
 	}

@@ -10,7 +10,7 @@ import (
 // Pattern returns a regular expression, compiled when it is first asked for.
 type Pattern func() *regexp.Regexp
 
-// Lazy returns the pattern of an expression, which must be valid: a test compiles all that are written down.
+// Lazy returns the pattern of an expression, which must be valid: a test compiles all of them.
 func Lazy(expression string) Pattern {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }

@@ -91,9 +91,9 @@ func (l *List) All() []error { return l.problems }
 // Err returns all problems joined, or nil when there are none.
 func (l *List) Err() error { return errors.Join(l.problems...) }
 
-// isContent recognizes what somebody pasted where a name or a path belongs. It may hold a key, so it is not shown.
+// isContent reports whether a text is a file's content, pasted in place of a name or a path. It may hold a key, so it is not shown.
 func isContent(text string) bool {
-	const fewLines = 3 // Of settings that were meant; none has as many.
+	const fewLines = 3 // No setting has as many.
 	return strings.Contains(text, "PRIVATE KEY-----") || strings.Count(text, "\n") >= fewLines
 }
 

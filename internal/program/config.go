@@ -96,7 +96,8 @@ func (c Config) Validate() error {
 	return found.Err()
 }
 
-// validateWithout is Validate without the sections that were refused, whose values nothing may show.
+// validateWithout is Validate without the sections that were refused, whose values must not be shown, and without the rules
+// between sections.
 func (c Config) validateWithout(refused []string) error {
 	if len(refused) == 0 {
 		return c.Validate()
@@ -104,7 +105,7 @@ func (c Config) validateWithout(refused []string) error {
 	var found problems.List
 	checks := map[string]func() error{"cluster": c.Cluster.Validate, "iris": c.validateIRIS, "storage": c.Storage.Validate}
 	for _, name := range sortedKeys(checks) {
-		// The database's platform is the cluster's.
+		// The database's rules depend on the cluster's platform.
 		if !slices.Contains(refused, name) && (name != "iris" || !slices.Contains(refused, "cluster")) {
 			found.Merge(checks[name]())
 		}
@@ -112,7 +113,7 @@ func (c Config) validateWithout(refused []string) error {
 	return found.Err()
 }
 
-// validateIRIS includes what depends on the platform, if that is one we know.
+// validateIRIS includes the rules that depend on the platform, if cluster.cloud is valid.
 func (c Config) validateIRIS() error {
 	if !slices.Contains(cluster.Clouds(), c.Cluster.Cloud) {
 		return c.IRIS.Validate()
@@ -120,7 +121,7 @@ func (c Config) validateIRIS() error {
 	return c.IRIS.ValidateOn(c.Cluster.Traits().Service)
 }
 
-// validateDisk checks that a node's disk has room for its copy of the volume.
+// validateDisk checks that a node's disk has room for a replica of the volume.
 func (c Config) validateDisk(found *problems.List) {
 	disk, known := c.Cluster.DataDisk()
 	volume, err := c.IRIS.VolumeBytes()
@@ -160,7 +161,7 @@ func (c Config) validateCores(found *problems.List) {
 	}
 }
 
-// needs is what an existing cluster is looked at for.
+// needs is what an existing cluster is surveyed for.
 func (c Config) needs() *survey.Needs {
 	return &survey.Needs{Storage: c.Storage.Needs(c.Cluster.Traits().Storage), Database: c.IRIS.Needs()}
 }
@@ -168,7 +169,7 @@ func (c Config) needs() *survey.Needs {
 func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {
 	plaintext, err := values.Try(name)
 	if errors.Is(err, pulumiconfig.ErrMissingVar) || plaintext == "" {
-		return nil // Whether it may be missing is for the package that uses it to say.
+		return nil // The package that uses it checks whether it may be missing.
 	}
 	if err != nil {
 		return fmt.Errorf("%s: read: %w", name, err)

@@ -14,8 +14,8 @@ import (
 	"ha-iris/internal/strict"
 )
 
-// loadSection decodes an object of the configuration. It refuses a secret in one that cannot keep it; the defaults are
-// in its place then.
+// loadSection decodes an object of the configuration. It refuses a secret value in a section that cannot keep it
+// secret; the section then keeps its defaults.
 func (c *Config) loadSection(ctx *pulumi.Context, name string) (refused bool, err error) {
 	text, given := ctx.GetConfig(ctx.Project() + ":" + name)
 	if !given {
@@ -29,7 +29,7 @@ func (c *Config) loadSection(ctx *pulumi.Context, name string) (refused bool, er
 		c.Storage.Secret = true
 		return false, problems.Hide(decodeSection(name, text, target), name)
 	}
-	// Into a copy: what else is wrong is reported now, and nothing of it is used.
+	// Into a separate value: other problems are reported now, but the section's values are not used.
 	other := defaultConfig()
 	var found problems.List
 	found.Merge(problems.Hide(decodeSection(name, text, other.sections()[name]), name))
@@ -62,7 +62,7 @@ func problemsOf(err error) []error {
 	return list.All()
 }
 
-// nameSecret points whoever put a secret among an object's keys to the key that there is for it.
+// nameSecret adds the right key to a problem with a secret that was put among an object's keys.
 func nameSecret(err error) error {
 	var problem problems.Problem
 	if errors.As(err, &problem) && problem.Got == strict.UnknownKey {
@@ -109,7 +109,7 @@ func checkTopLevelKeys(project, encoded string, cfg *Config) error {
 	return found.Err()
 }
 
-// insteadOf says what somebody who set a top-level key that does not exist probably meant, with the commands that mend it.
+// insteadOf returns what a top-level key that does not exist was probably meant to be, with the commands that correct it.
 func (c *Config) insteadOf(name string, valid []string) string {
 	remove := "run: pulumi config rm " + name + "; "
 	if key := secretFor(name); key != "" {

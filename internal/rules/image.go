@@ -17,12 +17,12 @@ type Image struct {
 var (
 	imagePattern = pattern.Lazy(
 		`^((?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._/-]+)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
-	// movingVersion is a version of which a publisher makes several builds: 1.37 is whatever 1.37.x is the latest. With three
-	// numbers most stop moving a tag.
+	// movingVersion is a version whose tag publishers move: 1.37 is the latest 1.37.x. Most do not move tags with three
+	// numbers.
 	movingVersion = pattern.Lazy(`^v?\d{1,4}(\.\d+)?([-+_][A-Za-z][0-9A-Za-z.+_-]*)?$`)
 )
 
-// ParseImage splits a reference; false when it is none.
+// ParseImage splits a reference; false when it is not valid.
 func ParseImage(reference string) (Image, bool) {
 	match := imagePattern().FindStringSubmatch(reference)
 	if match == nil {

@@ -1,4 +1,4 @@
-// Package rules says what several packages take for a name, a quantity, an image or a network, each once.
+// Package rules has the rules for names, quantities, images and networks that several packages share.
 package rules
 
 import (
@@ -8,8 +8,8 @@ import (
 )
 
 // The names that Kubernetes takes: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and, for
-// annotations, .../working-with-objects/annotations/. Read here and not by k8s.io/apimachinery, with which the tests compare, for
-// the reason given in internal/kubeconfig.
+// annotations, .../working-with-objects/annotations/. k8s.io/apimachinery is used only by the tests, for comparison, for the
+// reason given in internal/kubeconfig.
 var (
 	labelPattern         = pattern.Lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	subdomainPattern     = pattern.Lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
@@ -29,7 +29,7 @@ func IsSubdomain(name string) bool {
 	return len(name) <= maxSubdomain && subdomainPattern().MatchString(name)
 }
 
-// IsAnnotationKey reports whether a text can be the key of an annotation, with capitals everywhere as Kubernetes takes them there.
+// IsAnnotationKey reports whether a text can be the key of an annotation, with capitals anywhere, as in Kubernetes.
 func IsAnnotationKey(key string) bool {
 	prefix, name, hasPrefix := strings.Cut(strings.ToLower(key), "/")
 	if !hasPrefix {

@@ -41,8 +41,8 @@ func unit(suffix string) *big.Rat {
 	return new(big.Rat)
 }
 
-// ParseSize returns the number of bytes of a size such as "20Gi" or "4.5G", rounded up. It is an error if that is none, has no unit
-// or is larger than 8000Pi.
+// ParseSize returns the number of bytes of a size such as "20Gi" or "4.5G", rounded up. It is an error if the text is not a size,
+// has no unit or is larger than 8000Pi.
 func ParseSize(text string) (int64, error) {
 	match := sizePattern().FindStringSubmatch(text)
 	if match == nil {
@@ -59,7 +59,7 @@ func ParseSize(text string) (int64, error) {
 	return whole.Int64() + int64(rest.Sign()), nil
 }
 
-// ParseCores returns the thousandths of a core in a number such as "2", "1.5" or "500m". It is an error if that is none.
+// ParseCores returns the thousandths of a core in a number such as "2", "1.5" or "500m". Other texts are an error.
 func ParseCores(text string) (int64, error) {
 	match := coresPattern().FindStringSubmatch(text)
 	if match == nil {
@@ -76,8 +76,8 @@ func ParseCores(text string) (int64, error) {
 	return thousandths.Num().Int64(), nil
 }
 
-// ParseQuantity returns the value of a quantity as the API writes them in objects; false when it is none. A float64 keeps 53 bits,
-// more than any node's bytes have.
+// ParseQuantity returns the value of a quantity as the API writes them in objects; false when the text is not one. A float64 keeps 53
+// bits, more than any node's bytes have.
 func ParseQuantity(text string) (float64, bool) {
 	match := quantityPattern().FindStringSubmatch(text)
 	if match == nil {

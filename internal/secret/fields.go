@@ -6,7 +6,7 @@ import "reflect"
 const Tag = "secret"
 
 // Fields returns the secrets of a section of the configuration, a pointer to a struct, by their keys; those of the structs in it
-// too. A Value without the tag is filled by nobody and left out.
+// too. A Value without the tag is left out.
 func Fields(section any) map[string]*Value {
 	found := map[string]*Value{}
 	collect(reflect.ValueOf(section).Elem(), found)

@@ -12,8 +12,8 @@ const redacted = "[secret]"
 
 // Value is a secret in memory. Formatting it yields "[secret]"; only Reveal and Output give the value out.
 //
-// In an unexported field of another struct fmt calls no method of a value. What it shows there is an address, because the
-// plaintext is behind a pointer; so two Values are compared by what they reveal.
+// fmt calls no method of a Value in an unexported field of another struct. It shows an address there, because the plaintext is
+// behind a pointer; so two Values must be compared by the results of Reveal.
 type Value struct{ plaintext *string }
 
 // New wraps a plaintext.
@@ -42,7 +42,7 @@ func (v Value) Output() pulumi.StringOutput {
 // String implements fmt.Stringer.
 func (Value) String() string { return redacted }
 
-// Format implements fmt.Formatter, for every verb: with %d, fmt would not ask String.
+// Format implements fmt.Formatter, for every verb: with %d, fmt does not call String.
 func (Value) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }
 
 // MarshalText implements encoding.TextMarshaler, for JSON and YAML.

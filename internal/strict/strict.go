@@ -20,8 +20,8 @@ const UnknownKey = "a key that does not exist"
 
 // Decode decodes a JSON object into target, a pointer to a struct with json tags. A key whose value has the wrong type
 // leaves the field as it was; a map or a list that is given replaces the default instead of being merged with it. Numbers
-// arrive as they were written or not at all. A key of target's without a value (null) counts as not given; a key that the user chose, in
-// a map, has one. The error lists every problem with its key path below path.
+// are decoded exactly or refused. A key of target without a value (null) counts as not given; in a map, whose keys the user
+// chooses, null is refused. The error lists every problem with its key path below path.
 func Decode(content []byte, path string, target any) error {
 	var found problems.List
 	object, err := parse(content)
@@ -30,13 +30,13 @@ func Decode(content []byte, path string, target any) error {
 		return found.Err()
 	}
 	reportTwins(&found, path, json.NewDecoder(bytes.NewReader(content)))
-	// The wrong types first: what a reader must mend stands before what he must only rename.
+	// Wrong types are reported before unknown keys.
 	fillStruct(&found, path, object, reflect.ValueOf(target).Elem())
 	reportUnknown(&found, path, object, reflect.TypeOf(target).Elem())
 	return found.Err()
 }
 
-// parse reads one JSON object, and nothing after it. Numbers keep their text, so that none is rounded before anybody has looked at it.
+// parse reads one JSON object, and nothing after it. Numbers keep their text, so that none is rounded before it is checked.
 func parse(content []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
@@ -50,8 +50,8 @@ func parse(content []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// reportTwins reads one value and reports the keys that an object has twice: of those the last one would win unseen. What it reads has been
-// parsed before, so there are no errors in it.
+// reportTwins reads one value and reports the keys that an object has twice: of those the last one would be used silently. The text
+// was parsed before, so it has no errors.
 func reportTwins(found *problems.List, path string, decoder *json.Decoder) {
 	token, err := decoder.Token()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"ha-iris/internal/problems"
 )
 
-// What YAML makes of text without quotes. Neither the CLI nor this program sees what was written, so none of these can be
-// taken back: 34 may have been 0042, 1.3 may have been 1.30, true may have been yes.
+// What YAML makes of text without quotes. Neither the CLI nor this program sees the original text, so it cannot be
+// restored: 34 may have been 0042, 1.3 may have been 1.30, true may have been yes.
 const (
 	wantQuotes = "a string in quotes (with pulumi config set: --type string): "
 	notNumber  = wantQuotes + "as a number it has lost its zeros, 0042 arrives as 34 and 1.30 as 1.3"
@@ -25,14 +25,14 @@ const (
 	notExact   = "a number that is kept as it is written, or a string in quotes: this one would be rounded"
 )
 
-// notNull is for a key of the user's without a value. Whoever writes one means to take something away, a chart's default for instance, and
-// nothing would happen: the Kubernetes provider drops null from a chart's values (allowNullValues is false).
+// notNull is for a key in a map without a value. It is usually meant to remove something, such as a chart's default, but would have
+// no effect: the Kubernetes provider drops null from a chart's values (allowNullValues is false).
 const notNull = "a value, or no such key: null takes nothing away"
 
 // rewrittenDate matches the text in which the CLI hands over what YAML takes for a date (time.Time's String).
 var rewrittenDate = pattern.Lazy(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} \S+$`)
 
-// fillStruct sets the fields that object has keys for. Keys without a field are for reportUnknown.
+// fillStruct sets the fields that object has keys for. reportUnknown reports keys without a field.
 func fillStruct(found *problems.List, path string, object map[string]any, target reflect.Value) {
 	for _, field := range Fields(target.Type()) {
 		if given := object[field.Key]; given != nil {
@@ -42,7 +42,7 @@ func fillStruct(found *problems.List, path string, object map[string]any, target
 	}
 }
 
-// place is where a value stands.
+// place is the position of a value.
 type place struct {
 	found        *problems.List
 	path         string

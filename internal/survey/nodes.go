@@ -35,13 +35,13 @@ type taint struct {
 	Effect string `json:"effect"`
 }
 
-// passes reports whether a taint goes away by itself: a node that is down, full or cordoned will be back.
+// passes reports whether a taint is temporary, such as that of a node that is down, full or cordoned.
 func (t taint) passes() bool {
 	return t.Effect == "PreferNoSchedule" || strings.HasPrefix(t.Key, "node.kubernetes.io/") ||
 		strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/") || strings.HasPrefix(t.Key, "ToBeDeletedBy")
 }
 
-// isLinux takes a node that does not say for one.
+// isLinux reports whether a node runs Linux; one without the label is assumed to.
 func (n node) isLinux() bool {
 	return n.Metadata.Labels[labelOS] == "" || n.Metadata.Labels[labelOS] == "linux"
 }
@@ -77,7 +77,7 @@ func filter(nodes []node, keep func(node) bool) []node {
 	return slices.DeleteFunc(slices.Clone(nodes), func(n node) bool { return !keep(n) })
 }
 
-// growing reports whether nodes come when they are needed, so that those that are there prove nothing.
+// growing reports whether nodes may be added on demand, so that the existing ones allow no conclusion.
 func (f *facts) growing() bool {
 	return f.autoscaler.found || !f.nodes.known() || f.nodes.value.Metadata.Continue != "" ||
 		slices.ContainsFunc(f.nodes.value.Items, func(n node) bool {
@@ -152,7 +152,7 @@ func warnFew(facts *facts, usable []node, found *findings) {
 	}
 }
 
-// nobody says why a pod can run on none of the nodes.
+// nobody returns why a pod can run on none of the nodes.
 func nobody(nodes []node, pod podSpec) (path, got, want string) {
 	linux := filter(nodes, node.isLinux)
 	selected := filter(linux, func(n node) bool { return n.selected(pod) })
@@ -202,8 +202,8 @@ func largest(nodes []node, resource string) (name string, most float64) {
 	return name, most
 }
 
-// checkCopies counts the nodes that can hold a copy. A volume that is there already goes on with fewer copies; a new one is
-// never made, and waits until everything else has timed out.
+// checkCopies counts the nodes that can hold a replica. An existing volume works with fewer replicas; a new one does not
+// become ready with fewer, and the update waits for it until its timeout.
 func checkCopies(facts *facts, needs Storage, found *findings) {
 	if !needs.Install || !facts.nodes.known() || facts.nodes.value.Metadata.Continue != "" {
 		return

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// podSpec is what of a pod decides where it runs and what it takes.
+// podSpec is the part of a pod that determines where it can run and what it requests.
 type podSpec struct {
 	NodeSelector map[string]string `json:"nodeSelector"`
 	Tolerations  []struct {
@@ -27,7 +27,7 @@ type container struct {
 	} `json:"resources"`
 }
 
-// specOf reads a pod. One that cannot be read asks for nothing.
+// specOf reads a pod. One that cannot be read requests nothing.
 func specOf(pod map[string]any) podSpec {
 	var spec podSpec
 	content, err := json.Marshal(pod["spec"])
@@ -76,7 +76,7 @@ func (p podSpec) tolerates(t taint) bool {
 func checkPod(facts *facts, needs Database, found *findings) {
 	refusal, says := facts.refusal()
 	if !says {
-		return // Not about the pod, or about something that passes.
+		return // Not about the pod, or temporary.
 	}
 	passes := refusal.Code >= http.StatusInternalServerError || slices.Contains([]int{
 		http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests,

@@ -18,7 +18,7 @@ const (
 // amounts are amounts of resources, by their names.
 type amounts map[string]float64
 
-// parseAmounts reads quantities; what is none is left out.
+// parseAmounts reads quantities; invalid ones are left out.
 func parseAmounts(texts map[string]string) amounts {
 	parsed := amounts{}
 	for name, text := range texts {
@@ -52,7 +52,7 @@ func show(resource string, value float64) string {
 		size   float64
 	}{{"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10}} {
 		if value >= unit.size {
-			// Rounded down: who sets what is said here must not find that it is too much.
+			// Rounded down, so that a value that is set as the message says is not too large.
 			return strconv.FormatFloat(math.Floor(value/unit.size*10)/10, 'f', -1, 64) + unit.suffix
 		}
 	}

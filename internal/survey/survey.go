@@ -1,6 +1,5 @@
-// Package survey looks at a cluster that exists already, before anything is put on it, and says what of a stack can never work
-// there, or not well. What the cluster is short of only for the moment is none of its business: a node that is down must not
-// keep anybody from an update.
+// Package survey checks an existing cluster before anything is installed, and reports why a stack cannot run there, or not well.
+// Temporary shortages are not reported as blocking: a node that is down must not prevent an update.
 package survey
 
 import (
@@ -27,13 +26,13 @@ type Storage struct {
 	ClassName string
 	// Driver is what is installed, as messages call it.
 	Driver string
-	// Replicas is the number of copies, each on a node of its own.
+	// Replicas is the number of replicas of a volume, each on a node of its own.
 	Replicas int
-	// FewerNodes says that a volume can be made on fewer nodes than it has copies.
+	// FewerNodes says that a volume can be created on fewer nodes than it has replicas.
 	FewerNodes bool
 	// TaintedNodes says that the driver was told to run on nodes that keep other pods away.
 	TaintedNodes bool
-	// NodeLabel is the label without which a node gets no copy, NodeLabelValues are the values that count; empty: any node does.
+	// NodeLabel is the label without which a node gets no replica, NodeLabelValues are the values that count; empty: any node does.
 	NodeLabel       string
 	NodeLabelValues []string
 	// Objects are what the installation makes in its Namespace, ClusterObjects what outside of any; RESOURCE or RESOURCE.GROUP.
@@ -75,8 +74,8 @@ type Findings struct {
 	Warnings []error
 }
 
-// Look asks the cluster for everything at once and judges the answers. Its error says that the cluster takes nobody's questions:
-// the credentials are refused, or the plugin that should bring them fails.
+// Look reads everything from the cluster at once and checks the answers. It returns an error when nothing can be read: the
+// credentials are refused, or the credential plugin fails.
 func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, error) {
 	var found findings
 	err := cluster.Login(ctx)
@@ -95,7 +94,7 @@ func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, er
 	return found.all(), nil
 }
 
-// judge is the whole list of checks.
+// judge runs all checks.
 func judge(facts *facts, needs Needs, found *findings) {
 	checkVersion(facts, found)
 	checkNodes(facts, needs.Database, found)
@@ -108,12 +107,12 @@ func judge(facts *facts, needs Needs, found *findings) {
 	found.warnings.Merge(facts.unread())
 }
 
-// findings gathers both kinds.
+// findings collects both kinds.
 type findings struct {
 	blocking, warnings problems.List
 }
 
-// list returns the one or the other.
+// list returns the list of blocking problems or that of warnings.
 func (f *findings) list(blocks bool) *problems.List {
 	if blocks {
 		return &f.blocking

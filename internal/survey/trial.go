@@ -14,8 +14,8 @@ import (
 const podName = "ha-iris-survey"
 
 // tryPod asks for the database's pod without making it, and returns why it is refused. The pod says that it is a ReplicaSet's, as the
-// real one will: policies against pods that nobody restarts judge by that, and the API server does not look for the owner. Where
-// somebody minds the owner it is left out.
+// real one will: policies against pods without a controller check that, and the API server does not look for the owner. If the
+// owner is refused, it is left out.
 func tryPod(ctx context.Context, cluster *live.Cluster, needs Database) error {
 	path := "/api/v1/namespaces/" + url.PathEscape(needs.Namespace) + "/pods?dryRun=All"
 	err := cluster.Create(ctx, path, trialPod(needs, true), nil)

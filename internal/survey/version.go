@@ -18,7 +18,7 @@ func checkVersion(facts *facts, found *findings) {
 	v := facts.version.value
 	major, majorErr := strconv.Atoi(v.Major)
 	minor, minorErr := strconv.Atoi(strings.TrimRight(v.Minor, "+"))
-	if majorErr != nil || minorErr != nil { // Not read, which is said elsewhere, or no version that anybody knows.
+	if majorErr != nil || minorErr != nil { // Not read, which is reported elsewhere, or not a known format.
 		return
 	}
 	if major < 1 || (major == 1 && minor < minMinor) {

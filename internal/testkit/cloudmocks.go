@@ -40,7 +40,7 @@ func CloudInvoke(adminKubeconfig string) func(pulumi.MockCallArgs) (resource.Pro
 	}
 }
 
-// CloudOutputs adds what the clouds decide, for Recorder.Outputs. authorityPEM is the clusters' certificate authority.
+// CloudOutputs adds the clouds' outputs, for Recorder.Outputs. authorityPEM is the clusters' certificate authority.
 func CloudOutputs(authorityPEM string) func(pulumi.MockResourceArgs) resource.PropertyMap {
 	return func(args pulumi.MockResourceArgs) resource.PropertyMap {
 		authority := base64.StdEncoding.EncodeToString([]byte(authorityPEM))

@@ -36,7 +36,7 @@ func startEngine(recorder *Recorder) (*engine, error) {
 	e := &engine{recorder: recorder, server: grpc.NewServer(), address: listener.Addr().String()}
 	pulumirpc.RegisterResourceMonitorServer(e.server, e)
 	pulumirpc.RegisterEngineServer(e.server, e)
-	go func() { _ = e.server.Serve(listener) }() // It returns when stop is called; there is nobody to tell.
+	go func() { _ = e.server.Serve(listener) }() // It returns when stop is called.
 	return e, nil
 }
 
@@ -128,7 +128,7 @@ func (*engine) SignalAndWaitForShutdown(context.Context, *emptypb.Empty) (*empty
 	return &emptypb.Empty{}, nil
 }
 
-// Log swallows the program's log: an error also ends the run and reaches the test from there.
+// Log discards the program's log: an error also ends the run and reaches the test from there.
 func (*engine) Log(context.Context, *pulumirpc.LogRequest) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil
 }

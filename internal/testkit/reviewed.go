@@ -254,7 +254,7 @@ func reviewedText(text string) string {
 	return fmt.Sprintf("[%d lines, %s] %s", lines, hash(text), first[:min(len(first), 80)])
 }
 
-// hash is short: it has to differ from the one before, and nothing more.
+// hash is short: it only has to differ when the text changes.
 func hash(text string) string {
 	return fmt.Sprintf("sha256 %x", sha256.Sum256([]byte(text)))[:len("sha256 ")+12]
 }

@@ -15,9 +15,9 @@ func harmless() []string {
 	return []string{"awk", "bash", "cat", "chmod", "cmp", "dirname", "grep", "mkdir", "rm", "sh", "touch", "wc"}
 }
 
-// Shell runs a node's scripts against a directory that plays the root, with stubs in place of the system's commands.
+// Shell runs a node's scripts against a directory that stands in for the root, with stubs in place of the system's commands.
 type Shell struct {
-	// Root plays the node's root directory; scripts find it in HA_IRIS_ROOT.
+	// Root stands in for the node's root directory; scripts find it in HA_IRIS_ROOT.
 	Root string
 	// State is a directory in which stubs keep what they simulate; they find it in STATE.
 	State string

@@ -1,5 +1,5 @@
-// Package traits has the differences between clusters that the storage and the database need, as facts about a cluster rather than
-// as its maker's name. It imports nothing, so that both sides can.
+// Package traits has the differences between clusters that the storage and the database need, as properties of a cluster instead of
+// its cloud's name. It imports nothing, so that all packages can import it.
 package traits
 
 // Traits are those of one kind of cluster.

@@ -1,4 +1,4 @@
-// Package wire shows the arguments of a resource as the JSON that the resource's API gets, for those who ask that API themselves.
+// Package wire converts a resource's arguments to the JSON of its API, for requests that this program sends to that API itself.
 package wire
 
 import (
