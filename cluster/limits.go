@@ -24,16 +24,9 @@ func (c Config) checkLimits(found *problems.List, most limits) {
 	if c.Nodes > most.nodes {
 		found.Add("cluster.nodes", c.Nodes, fmt.Sprintf("at most %d: %s", most.nodes, most.why))
 	}
-	atMost(found, "cluster.apiServerSourceRanges", len(c.APIServerSourceRanges), most.sourceRanges, "networks")
-	atMost(found, "cluster.tags", len(c.Tags), most.tags, "tags")
-	atMost(found, "cluster.name", len(c.Name), maxNameOfExisting, "characters")
-	atMost(found, "cluster.context", len(c.Context), maxPath, "characters")
-	atMost(found, "cluster.kubeconfigPath", len(c.KubeconfigPath), maxPath, "characters")
-}
-
-// atMost reports a list or text that is too long. 0 means no limit.
-func atMost(found *problems.List, path string, got, most int, what string) {
-	if most > 0 && got > most {
-		found.AddSecret(path, fmt.Sprintf("%d %s", got, what), fmt.Sprintf("at most %d", most))
-	}
+	found.AtMost("cluster.apiServerSourceRanges", len(c.APIServerSourceRanges), most.sourceRanges, "networks")
+	found.AtMost("cluster.tags", len(c.Tags), most.tags, "tags")
+	found.AtMost("cluster.name", len(c.Name), maxNameOfExisting, "characters")
+	found.AtMost("cluster.context", len(c.Context), maxPath, "characters")
+	found.AtMost("cluster.kubeconfigPath", len(c.KubeconfigPath), maxPath, "characters")
 }

@@ -67,9 +67,6 @@ func requestOf(inputs guard.Inputs) string {
 	return inputs.Text("spec", "resources", "requests", "storage")
 }
 
-const migrationPath = "to move the data, bring up a second stack with the new settings, restore a backup of this one " +
-	"into it, switch the clients, then destroy this one"
-
 // checkClaimChange refuses to exchange a protected volume for another one.
 func checkClaimChange(before, after claimIdentity, protect bool) error {
 	if !protect {
@@ -85,7 +82,7 @@ func checkClaimChange(before, after claimIdentity, protect bool) error {
 		if field.before != "" && field.after != "" && field.before != field.after {
 			refusals = append(refusals, fmt.Errorf("%s: got %q, want %q, as the volume has it: it cannot change while the data "+
 				"stay; %s; to give the data up, set iris.protectData to false first", field.path, field.after, field.before,
-				migrationPath))
+				guard.MoveData))
 		}
 	}
 	return errors.Join(refusals...)
@@ -106,7 +103,7 @@ func checkShrink(before, after string) error {
 	}
 	if newBytes < oldBytes {
 		return fmt.Errorf("iris.size: got %q, want at least %q, as the volume has it: volumes grow and never shrink; %s",
-			after, before, migrationPath)
+			after, before, guard.MoveData)
 	}
 	return nil
 }

@@ -38,13 +38,13 @@ func (c Config) validateLimits(found *problems.List) {
 	}
 	limitCores(found, "iris.cpu", c.CPU)
 	limitCores(found, "iris.cpuLimit", c.CPULimit)
-	atMost(found, "iris.service.sourceRanges", len(c.Service.SourceRanges), maxClients, "networks")
-	atMost(found, "iris.service.clientNamespaces", len(c.Service.ClientNamespaces), maxClients, "namespaces")
+	found.AtMost("iris.service.sourceRanges", len(c.Service.SourceRanges), maxClients, "networks")
+	found.AtMost("iris.service.clientNamespaces", len(c.Service.ClientNamespaces), maxClients, "namespaces")
 	annotations := 0
 	for key, value := range c.Service.Annotations {
 		annotations += len(key) + len(value)
 	}
-	atMost(found, "iris.service.annotations", annotations, maxAnnotations, "bytes")
+	found.AtMost("iris.service.annotations", annotations, maxAnnotations, "bytes")
 	settings, actions := 0, 0
 	for section, keys := range c.CPF {
 		settings += len(section) + len("[]\n\n")
@@ -55,22 +55,16 @@ func (c Config) validateLimits(found *problems.List) {
 	for _, action := range c.Actions {
 		actions += len(action) + len("\n")
 	}
-	atMost(found, "iris.cpf", settings, maxMergeFile, "bytes")
-	atMost(found, "iris.actions", actions, maxMergeFile, "bytes")
-	atMost(found, "iris.timeZone", len(c.TimeZone), maxZone, "characters")
-	atMost(found, "iris.registry.username", len(c.Registry.Username), maxName, "characters")
-	atMost(found, "iris.registry.server", len(c.Registry.Server), maxName, "characters")
+	found.AtMost("iris.cpf", settings, maxMergeFile, "bytes")
+	found.AtMost("iris.actions", actions, maxMergeFile, "bytes")
+	found.AtMost("iris.timeZone", len(c.TimeZone), maxZone, "characters")
+	found.AtMost("iris.registry.username", len(c.Registry.Username), maxName, "characters")
+	found.AtMost("iris.registry.server", len(c.Registry.Server), maxName, "characters")
 }
 
 func limitCores(found *problems.List, path, text string) {
 	if cores, err := rules.ParseCores(text); err == nil && cores > maxCores*1000 {
 		found.Add(path, text, fmt.Sprintf("at most %d: no machine has more", maxCores))
-	}
-}
-
-func atMost(found *problems.List, path string, got, most int, what string) {
-	if got > most {
-		found.AddSecret(path, fmt.Sprintf("%d %s", got, what), fmt.Sprintf("at most %d", most))
 	}
 }
 

@@ -1,62 +1,71 @@
 package iris
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
 // kindRefusals are what one rule refused and the rule beside it took.
-func kindRefusals() []refusal {
-	action := func(line, rest string) refusal {
-		return refusal{func(c *Config) {
-			c.Service.Superserver, c.Metrics, c.MonitoringNamespace = true, Annotations, "monitoring"
-			actionOf(line)(c)
-		}, "iris.actions[0]: got " + rest}
+// kindAction is a refused line on a database that offers everything.
+func kindAction(line, rest string) refusal {
+	return refusal{func(c *Config) {
+		c.Service.Superserver, c.Metrics, c.MonitoringNamespace = true, Annotations, "monitoring"
+		actionOf(line)(c)
+	}, "iris.actions[0]: got " + rest}
+}
+
+func kindRefusals() []refusal { return slices.Concat(kindAccessRefusals(), kindSecretRefusals()) }
+
+func kindAccessRefusals() []refusal {
+	const passwordBit = ", want AutheEnabled with 32 among its bits, or none: "
+	return []refusal{
+		// A superserver is told by its port, which the first part of an action may be without saying so.
+		kindAction("DeleteServer:1972", `"Delete=1", want this superserver left alone`),
+		kindAction(`DeleteServer:"1972,"`, `"Delete=1", want this superserver left alone`),
+		kindAction("DeleteServer:1972,0.0.0.0", `"Delete=1", want this superserver left alone`),
+		kindAction("ModifyServer:1972,Enabled=0", `"Enabled=0", want 1: the web server reaches`),
+		kindAction("CreateServer:Port=01972,Enabled=0", `"Enabled=0", want 1: the web server reaches`),
+		kindAction("CreateServer:Port=+1972,Enabled=0", `"Enabled=0", want 1: the web server reaches`),
+		kindAction("ModifyServer:Port=1972.0,SSLSupportLevel=2", `"SSLSupportLevel=2", want 0 or 1`),
+		kindAction("ModifyServer: 01972 ,EnableClients=0", `"EnableClients=0", want 1: iris.service.superserver is true`),
+
+		kindAction("ModifyService:Name=%Service_WebGateway,AutheEnabled=64", `"AutheEnabled=64"`+passwordBit+"the web server logs in with a password"),
+		kindAction("ModifyService:%service_csp,AutheEnabled=$$$AutheUnauthenticated", `"AutheEnabled=$$$AutheUnauthenticated"`+passwordBit),
+		kindAction("ModifyService:Name=%Service_WebGateway,ClientSystems=10.0.0.1", `"ClientSystems=10.0.0.1", want ClientSystems with 127.0.0.1 among them`),
+		kindAction(`ModifyService:Name=%Service_WebGateway,ClientSystems="10.0.0.1,127.0.0.10"`, `"ClientSystems=10.0.0.1", want ClientSystems with`),
+		kindAction("DeleteService:Name=%Service_WebGateway", `"Delete=1", want this service left alone: the portal`),
+		kindAction("DeleteService:%Service_Bindings", `"Delete=1", want this service left alone: iris.service.superserver is true`),
+		kindAction("ModifySystem:Name=SYSTEM,AutheEnabled=32", `"AutheEnabled=32", want AutheEnabled with 64 among its bits, or none: iris.metrics`),
+
+		kindAction("ModifyUser:Name=CSPSystem,ExpirationDate=2020-01-01", `"ExpirationDate=2020-01-01", want no ExpirationDate: the web server`),
+		kindAction("ModifyUser:Name=CSPSystem,AccountNeverExpires=0", `"AccountNeverExpires=0", want 1: the web server logs in`),
+		kindAction("ModifyUser:Name=CSPSystem,AutheEnabled=0", `"AutheEnabled=0"`+passwordBit+"the web server logs in as CSPSystem"),
+		kindAction("ModifyUser:cspsystem,AutheEnabled=1048576", `"AutheEnabled=1048576"`+passwordBit),
+		kindAction("ModifyUser:Name=CSPSystem,Roles=", `"Roles=", want roles, or no Roles: the web server`),
+		kindAction(`ModifyUser:Name=CSPSystem,Roles=" , "`, `"Roles=", want roles, or no Roles: the web server`),
 	}
+}
+
+func kindSecretRefusals() []refusal {
 	const (
 		ownDirectory = ", want a directory of the database's own, such as /external/iris/mgr/NAME: this one is IRIS' own"
-		passwordBit  = ", want AutheEnabled with 32 among its bits, or none: "
 		outside      = ", want a full path on the data volume"
 		inClear      = "a secret in clear, want none here"
 	)
 	cases := []refusal{
-		// A superserver is told by its port, which the first part of an action may be without saying so.
-		action("DeleteServer:1972", `"Delete=1", want this superserver left alone`),
-		action(`DeleteServer:"1972,"`, `"Delete=1", want this superserver left alone`),
-		action("DeleteServer:1972,0.0.0.0", `"Delete=1", want this superserver left alone`),
-		action("ModifyServer:1972,Enabled=0", `"Enabled=0", want 1: the web server reaches`),
-		action("CreateServer:Port=01972,Enabled=0", `"Enabled=0", want 1: the web server reaches`),
-		action("CreateServer:Port=+1972,Enabled=0", `"Enabled=0", want 1: the web server reaches`),
-		action("ModifyServer:Port=1972.0,SSLSupportLevel=2", `"SSLSupportLevel=2", want 0 or 1`),
-		action("ModifyServer: 01972 ,EnableClients=0", `"EnableClients=0", want 1: iris.service.superserver is true`),
-
-		action("ModifyService:Name=%Service_WebGateway,AutheEnabled=64", `"AutheEnabled=64"`+passwordBit+"the web server logs in with a password"),
-		action("ModifyService:%service_csp,AutheEnabled=$$$AutheUnauthenticated", `"AutheEnabled=$$$AutheUnauthenticated"`+passwordBit),
-		action("ModifyService:Name=%Service_WebGateway,ClientSystems=10.0.0.1", `"ClientSystems=10.0.0.1", want ClientSystems with 127.0.0.1 among them`),
-		action(`ModifyService:Name=%Service_WebGateway,ClientSystems="10.0.0.1,127.0.0.10"`, `"ClientSystems=10.0.0.1", want ClientSystems with`),
-		action("DeleteService:Name=%Service_WebGateway", `"Delete=1", want this service left alone: the portal`),
-		action("DeleteService:%Service_Bindings", `"Delete=1", want this service left alone: iris.service.superserver is true`),
-		action("ModifySystem:Name=SYSTEM,AutheEnabled=32", `"AutheEnabled=32", want AutheEnabled with 64 among its bits, or none: iris.metrics`),
-
-		action("ModifyUser:Name=CSPSystem,ExpirationDate=2020-01-01", `"ExpirationDate=2020-01-01", want no ExpirationDate: the web server`),
-		action("ModifyUser:Name=CSPSystem,AccountNeverExpires=0", `"AccountNeverExpires=0", want 1: the web server logs in`),
-		action("ModifyUser:Name=CSPSystem,AutheEnabled=0", `"AutheEnabled=0"`+passwordBit+"the web server logs in as CSPSystem"),
-		action("ModifyUser:cspsystem,AutheEnabled=1048576", `"AutheEnabled=1048576"`+passwordBit),
-		action("ModifyUser:Name=CSPSystem,Roles=", `"Roles=", want roles, or no Roles: the web server`),
-		action(`ModifyUser:Name=CSPSystem,Roles=" , "`, `"Roles=", want roles, or no Roles: the web server`),
-
-		action("CreateUser:Name=x,HOTPKey=topsecret", inClear),
-		action("CreateUser:Name=x,Pwd=topsecret", "a password in clear, want PasswordHash="),
-		action("CreateUser:Name=x,InitialToken=topsecret", inClear),
-		action("CreateOAuth2Client:ApplicationName=x,RegistrationAccessToken=topsecret", inClear),
-		action("CreateOAuth2Client:ApplicationName=x,AccessTokens=topsecret", inClear),
-		action("CreateEmailAccount:Name=x,pwd=topsecret", "a password in clear, want none here"),
-		action("CreateComing:Passphrase=topsecret", "a password in clear, want none here"),
-		action("CreateComing:SigningPrivateKey=topsecret", inClear),
-		action("CreateComing:APIKey=topsecret", inClear),
-		action("CreateComing:S3AccessKeyID=topsecret", inClear),
-		action("CreateComing:SymmetricKey64=topsecret", inClear),
-		action("CreateComing:Pa\u017fsword=topsecret", "a password in clear, want none here"),
+		kindAction("CreateUser:Name=x,HOTPKey=topsecret", inClear),
+		kindAction("CreateUser:Name=x,Pwd=topsecret", "a password in clear, want PasswordHash="),
+		kindAction("CreateUser:Name=x,InitialToken=topsecret", inClear),
+		kindAction("CreateOAuth2Client:ApplicationName=x,RegistrationAccessToken=topsecret", inClear),
+		kindAction("CreateOAuth2Client:ApplicationName=x,AccessTokens=topsecret", inClear),
+		kindAction("CreateEmailAccount:Name=x,pwd=topsecret", "a password in clear, want none here"),
+		kindAction("CreateComing:Passphrase=topsecret", "a password in clear, want none here"),
+		kindAction("CreateComing:SigningPrivateKey=topsecret", inClear),
+		kindAction("CreateComing:APIKey=topsecret", inClear),
+		kindAction("CreateComing:S3AccessKeyID=topsecret", inClear),
+		kindAction("CreateComing:SymmetricKey64=topsecret", inClear),
+		kindAction("CreateComing:Pa\u017fsword=topsecret", "a password in clear, want none here"),
 		{cpfOf("Coming", "Pwd", "topsecret"), "iris.cpf.Coming.Pwd: got a password in clear"},
 		{cpfOf("Coming", "Pwd", "topsecret\n"), "iris.cpf.Coming.Pwd: got a text that is not shown"},
 		{cpfOf("Coming", "HOTPKey", "topsecret\n"), "iris.cpf.Coming.HOTPKey: got a text that is not shown"},
@@ -66,8 +75,8 @@ func kindRefusals() []refusal {
 		{cpfOf("Map.USER", "Global_\u212aEYS", "APP"), "iris.cpf.Map.USER: got"},
 	}
 	for _, directory := range []string{"/external/iris", "/external/iris/", "/external/iris/mgr", "/external/iris/mgr/", "/external/iris/./mgr/."} {
-		cases = append(cases, action("CreateDatabase:Name=APP,Directory="+directory, `"Directory=`+directory+`"`+ownDirectory),
-			action("CreateDatabaseFile:Directory="+directory, `"Directory=`+directory+`"`+ownDirectory),
+		cases = append(cases, kindAction("CreateDatabase:Name=APP,Directory="+directory, `"Directory=`+directory+`"`+ownDirectory),
+			kindAction("CreateDatabaseFile:Directory="+directory, `"Directory=`+directory+`"`+ownDirectory),
 			refusal{cpfOf("Databases", "APP", directory), `iris.cpf.Databases.APP: got "` + directory + `"` + ownDirectory})
 	}
 	for _, command := range []string{

@@ -49,8 +49,7 @@ func checkFixed(before, after guard.Inputs) []error {
 	var refusals []error
 	refuse := func(key string, got, want any) {
 		refusals = append(refusals, fmt.Errorf("%s: got %#v, want %#v, as when the volume was made: it cannot change while the data "+
-			"stay; to move the data, bring up a second stack with the new settings, restore a backup of this one into it, switch the "+
-			"clients, then destroy this one; to give the data up, set iris.protectData to false first", key, got, want))
+			"stay; %s; to give the data up, set iris.protectData to false first", key, got, want, guard.MoveData))
 	}
 	was, wasKnown := before.Flag("install")
 	will, willKnown := after.Flag("install")

@@ -8,6 +8,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+// MoveData is the way out that refusals name when only other storage would do.
+const MoveData = "to move the data, bring up a second stack with the new settings, restore a backup of this one into it, switch the " +
+	"clients, then destroy this one"
+
 // Check is called with a resource's recorded inputs and those it is to have; what it returns stops the update.
 type Check func(before, after Inputs) error
 

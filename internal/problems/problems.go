@@ -51,6 +51,13 @@ func (l *List) AddSecret(path, description, want string) {
 	l.problems = append(l.problems, Problem{Path: path, Got: description, Want: want})
 }
 
+// AtMost adds a problem when a text or a list is too long; what is counted, as in "characters". A limit of 0 is none.
+func (l *List) AtMost(path string, got, most int, what string) {
+	if most > 0 && got > most {
+		l.AddSecret(path, fmt.Sprintf("%d %s", got, what), fmt.Sprintf("at most %d", most))
+	}
+}
+
 // Merge takes over the problems of another validation. A nil error adds nothing.
 func (l *List) Merge(err error) {
 	if err == nil {

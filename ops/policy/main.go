@@ -29,7 +29,7 @@ Rules:
   public-load-balancer  a load balancer without source ranges, or one that is open to everybody; accepted when
                         the platform's annotation makes it internal, or when its ranges are set and the
                         annotation ha-iris/public: "true" says that they are meant
-  unpinned-image        an image without digest or full version tag
+  unpinned-image        an image without a digest or the tag of one build
   plaintext-secret      credentials in clear: in Secrets, ConfigMaps, environments, command lines, chart values,
                         provider settings and stack outputs
   unprotected-data      claims of volumes, their namespaces and Longhorn without Pulumi's protect
