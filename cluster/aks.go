@@ -12,7 +12,6 @@ import (
 	azurenative "github.com/pulumi/pulumi-azure-native-sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"ha-iris/internal/guard"
 	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/pattern"
 	"ha-iris/internal/problems"
@@ -31,14 +30,15 @@ func aksKind() kind {
 			InstanceType:      "Standard_D4as_v5",
 			// 256 GiB is a tier of Azure's managed disks (P15); a size between two tiers is billed as the larger one.
 			DataDiskGiB: 256,
+			RollTimeout: DefaultRollTimeout,
 		},
-		keys: createdKeys("subnetIds"),
+		keys: createdKeys("nodeVersion", "nodeGeneration", "subnetIds"),
 		own: map[string]func(*Config) *string{
 			azureLocationKey:              func(c *Config) *string { return &c.Region },
 			"azure-native:subscriptionId": func(c *Config) *string { return &c.Subscription },
 		},
 		validate:      Config.validateAKS,
-		limits:        limits{nodes: 1000, sourceRanges: 200, tags: 50 - 4, why: "AKS' limit per node pool"},
+		limits:        limits{nodes: 3000, sourceRanges: 200, tags: 50 - 4, why: "AKS' limit of 1000 for each of the three node pools"},
 		cores:         azureCores,
 		memoryPerCore: azureMemoryPerCore,
 		traits: traits.Traits{
@@ -53,6 +53,8 @@ func aksKind() kind {
 				DedicatedDisk: false,
 				// There is no hook for user data, and multipathd runs on AKS's Ubuntu.
 				PrepareNodes: true,
+				SurgeNodes:   true, // upgradeSettings of the pools, for upgrades that this program does not make.
+				NewDisks:     true, // Repairs and upgrades reimage the disk.
 			},
 			Service: traits.Service{
 				Annotations: map[string]string{
@@ -114,7 +116,10 @@ func (c Config) validateAKS(found *problems.List) {
 		found.Add(azureLocationKey, c.Region, "a region with three availability zones, such as westeurope (if this one "+
 			"has got them since, list them in cluster.zones)")
 	}
+	c.checkNodes(found)
+	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, azureVersion, "a version such as 1.35 or 1.35.6")
+	c.checkPattern(found, "nodeVersion", c.NodeVersion, azureVersion, "a version such as 1.35 or 1.35.6")
 	c.checkPattern(found, "instanceType", c.InstanceType, azureVMSize, "an Azure VM size, such as Standard_D4as_v5")
 	c.checkZones(found, func(zone string) bool { return slices.Contains(zones, zone) }, "one of "+strings.Join(zones, ", "))
 	c.checkDisk(found, diskLimits{minimum: 100, maximum: 2048, why: "the node's OS disk, which Azure limits to 2048, " +
@@ -138,9 +143,16 @@ func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := c.reach(a.kubeconfig(group, managed)); err != nil {
+		return err
+	}
+	pools, err := a.nodes(group, managed)
+	if err != nil {
+		return err
+	}
 	c.Name, c.Lifetime = managed.Name, managed
-	c.Ready = []pulumi.Resource{managed}
-	return c.connect(ctx, name, a.kubeconfig(group, managed), nil)
+	c.Ready = append([]pulumi.Resource{managed}, pools...)
+	return c.connect(ctx, name, pools)
 }
 
 type aks struct{ scope }
@@ -183,10 +195,6 @@ func (a *aks) identity() *containerservice.ManagedClusterIdentityArgs {
 }
 
 func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.ManagedCluster, error) {
-	guarded, err := a.guardNodes(poolCount, oneNodeLess)
-	if err != nil {
-		return nil, err
-	}
 	managed, err := containerservice.NewManagedCluster(a.ctx, a.name(""), &containerservice.ManagedClusterArgs{
 		ResourceGroupName: group.Name,
 		Location:          pulumi.String(a.cfg.Region),
@@ -214,12 +222,14 @@ func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.Ma
 			NetworkPluginMode: pulumi.String(string(containerservice.NetworkPluginModeOverlay)),
 			LoadBalancerSku:   pulumi.String(string(containerservice.LoadBalancerSkuStandard)),
 		},
-		AgentPoolProfiles: containerservice.ManagedClusterAgentPoolProfileArray{a.nodePool()},
+		AgentPoolProfiles: containerservice.ManagedClusterAgentPoolProfileArray{a.systemPool()},
 		Tags:              pulumi.ToStringMap(a.tags()),
 	}, a.options(
 		// 45 min: creation takes about 5, but a control plane upgrade has taken 30 in a slow region.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "45m"}),
-		guarded,
+		pulumi.Protect(a.component.protect), // Replacing it would replace everything.
+		// A refresh finds the other pools in this list.
+		pulumi.IgnoreChanges([]string{"agentPoolProfiles"}),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("create managed cluster: %w", err)
@@ -235,59 +245,6 @@ func (a *aks) access() containerservice.ManagedClusterAPIServerAccessProfilePtrI
 	return &containerservice.ManagedClusterAPIServerAccessProfileArgs{
 		AuthorizedIPRanges: pulumi.ToStringArray(a.cfg.APIServerSourceRanges),
 	}
-}
-
-// azurePool is the name of the pool.
-const azurePool = "nodes"
-
-// poolCount returns the number of nodes in the cluster's pool. It searches by name: after a refresh another pool may be first.
-func poolCount(managed guard.Inputs) (float64, bool) {
-	for i := 0; ; i++ {
-		switch managed.Text("agentPoolProfiles", i, "name") {
-		case azurePool:
-			return managed.Number("agentPoolProfiles", i, "count")
-		case "":
-			return 0, false
-		}
-	}
-}
-
-// nodePool is the one pool. It is part of the cluster's resource, because Azure requires a system pool there. Azure refuses
-// changes that a running pool cannot take (size, disk, zones, subnet), which is intended.
-//
-// Changes of the count are not ignored: count, minCount and maxCount are equal, and Azure refuses a count below minCount, so an
-// ignored one would make a change of cluster.nodes fail. OrchestratorVersion is left out: then raising the cluster's version
-// upgrades the control plane only (Azure/AKS#3087), and the nodes keep their replicas.
-func (a *aks) nodePool() *containerservice.ManagedClusterAgentPoolProfileArgs {
-	zones := a.cfg.Zones
-	if len(zones) == 0 {
-		zones = azureZones()
-	}
-	pool := &containerservice.ManagedClusterAgentPoolProfileArgs{
-		Name:              pulumi.String(azurePool),
-		Mode:              pulumi.String(string(containerservice.AgentPoolModeSystem)),
-		Type:              pulumi.String(string(containerservice.AgentPoolTypeVirtualMachineScaleSets)), // Zones need it.
-		AvailabilityZones: pulumi.ToStringArray(zones),
-		VmSize:            pulumi.String(a.cfg.InstanceType),
-		// Ubuntu includes open-iscsi. An ephemeral OS disk would be wiped whenever the machine is moved.
-		OsType:       pulumi.String(string(containerservice.OSTypeLinux)),
-		OsSKU:        pulumi.String(string(containerservice.OSSKUUbuntu)),
-		OsDiskType:   pulumi.String(string(containerservice.OSDiskTypeManaged)),
-		OsDiskSizeGB: pulumi.Int(a.cfg.DataDiskGiB),
-		// A fixed number, but with the autoscaler: node repair does not replace a deleted machine, the autoscaler's minimum does.
-		EnableAutoScaling: pulumi.Bool(true),
-		Count:             pulumi.Int(a.cfg.Nodes),
-		MinCount:          pulumi.Int(a.cfg.Nodes),
-		MaxCount:          pulumi.Int(a.cfg.Nodes),
-		NodeLabels:        a.nodeLabels(),
-		Tags:              pulumi.ToStringMap(a.tags()),
-		// One at a time: each upgraded node comes back without its replicas.
-		UpgradeSettings: &containerservice.AgentPoolUpgradeSettingsArgs{MaxSurge: pulumi.String("1")},
-	}
-	if len(a.cfg.SubnetIDs) > 0 {
-		pool.VnetSubnetID = pulumi.String(a.cfg.SubnetIDs[0])
-	}
-	return pool
 }
 
 // kubeconfig fetches the cluster's admin credentials: a client certificate that lasts about two years, so nothing

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"ha-iris/internal/pattern"
@@ -54,6 +55,14 @@ func (c Config) checkDisk(found *problems.List, limits diskLimits) {
 	if c.DataDiskGiB < limits.minimum || c.DataDiskGiB > limits.maximum {
 		found.Add("cluster.dataDiskGiB", c.DataDiskGiB, fmt.Sprintf(
 			"%d to %d GiB: %s", limits.minimum, limits.maximum, limits.why))
+	}
+}
+
+// checkRolls checks how nodes are replaced.
+func (c Config) checkRolls(found *problems.List) {
+	const want = "a length of time from 10m to 24h, such as 2h: rebuilding a replica takes minutes to hours"
+	if length, err := time.ParseDuration(c.RollTimeout); err != nil || length < 10*time.Minute || length > 24*time.Hour {
+		found.Add("cluster.rollTimeout", c.RollTimeout, want)
 	}
 }
 

@@ -53,7 +53,7 @@ type kind struct {
 
 // createdKeys are the keys of every cluster that the program makes.
 func createdKeys(more ...string) []string {
-	return append([]string{"kubernetesVersion", "instanceType", "dataDiskGiB", "zones", "tags", "apiServerSourceRanges"}, more...)
+	return append([]string{"kubernetesVersion", "instanceType", "dataDiskGiB", "rollTimeout", "zones", "tags", "apiServerSourceRanges"}, more...)
 }
 
 // kind returns the configured kind of cluster; false if the value is not valid.

@@ -45,6 +45,10 @@ type Cluster struct {
 
 	// nodeLabels are those of Args.
 	nodeLabels map[string]string
+	// protect makes the engine refuse to delete or replace the cluster and its nodes.
+	protect bool
+	// roller holds changes that replace nodes back until the volumes are healthy.
+	roller *roller
 	// surveyed waits for the survey of an existing cluster and returns why the stack cannot run there.
 	surveyed func() error
 }
@@ -52,8 +56,11 @@ type Cluster struct {
 // Args is what New needs.
 type Args struct {
 	Config Config
-	// Protect refuses a change of the cluster's name, which would replace the cluster and everything on it, the database included.
+	// Protect makes the engine refuse to delete or replace the cluster and its nodes, and refuses a change of the cluster's name,
+	// which would replace everything, the database included.
 	Protect bool
+	// Volumes are the storage's, for changes that replace nodes. Nil: they are not known.
+	Volumes Volumes
 	// NodeLabels are additional labels of every node that is created, for the storage driver.
 	NodeLabels map[string]string
 	// Needs is what an existing cluster is surveyed for, before anything is registered. Nil: only its reachability is checked.
@@ -71,7 +78,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if !known {
 		return nil, fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
-	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels}
+	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels, protect: args.Protect}
+	c.roller = newRoller(ctx, c, args.Volumes, cfg.RollTimeout)
 	if kind.preflight != nil {
 		if err := kind.preflight(cfg, ctx, c.Live); err != nil {
 			return nil, err
@@ -80,11 +88,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := c.survey(ctx, kind, cfg, args.Needs); err != nil {
 		return nil, err
 	}
-	guarded, err := guardName(ctx, name, args.Protect)
+	guarded, err := guardComponent(ctx, name, args.Protect)
 	if err != nil {
 		return nil, err
 	}
 	recorded := pulumi.Map{"name": pulumi.String(cfg.Name)}
+	if kind.cores != nil { // It creates the nodes.
+		recorded["pools"] = pulumi.String(poolsPerZone)
+	}
 	if err := ctx.RegisterComponentResourceV2(componentType, name, recorded, c, append([]pulumi.ResourceOption{guarded}, opts...)...); err != nil {
 		return nil, fmt.Errorf("cluster: register %q: %w", name, err)
 	}
@@ -112,13 +123,18 @@ func (c *Cluster) survey(ctx *pulumi.Context, kind kind, cfg Config, needs *surv
 	return nil
 }
 
-// connect creates the Kubernetes provider. Every kind's provision ends here, so that all treat the kubeconfig alike.
-func (c *Cluster) connect(ctx *pulumi.Context, name string, kubeconfig pulumi.StringInput, after []pulumi.Resource) error {
+// reach passes the kubeconfig on to Live, as soon as it is known: changes of nodes look at the cluster.
+func (c *Cluster) reach(kubeconfig pulumi.StringInput) error {
 	secretKubeconfig, ok := pulumi.ToSecret(kubeconfig).(pulumi.StringOutput)
 	if !ok {
 		return fmt.Errorf("kubeconfig is %T, not a string output", kubeconfig)
 	}
 	c.Kubeconfig = secretKubeconfig.ApplyT(c.meet).(pulumi.StringOutput)
+	return nil
+}
+
+// connect creates the Kubernetes provider. Every kind's provision ends here, after reach, so that all treat the kubeconfig alike.
+func (c *Cluster) connect(ctx *pulumi.Context, name string, after []pulumi.Resource) error {
 	// ClusterIdentifier: without it a changed kubeconfig (a rotated token, another port) makes the provider assume that
 	// the cluster is a new one and replace everything on it, the data included (pulumi/pulumi-kubernetes#4019).
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{

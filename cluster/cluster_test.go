@@ -28,6 +28,7 @@ const (
 	addonType      = "aws:eks/addon:Addon"
 	aksType        = "azure-native:containerservice:ManagedCluster"
 	gkeType        = "gcp:container/cluster:Cluster"
+	agentPoolType  = "azure-native:containerservice:AgentPool"
 	nodePoolType   = "gcp:container/nodePool:NodePool"
 	kubernetesType = "pulumi:providers:kubernetes"
 
@@ -268,30 +269,40 @@ func assertInputs(t *testing.T, registration testkit.Registration, want map[stri
 func TestAKSKeepsTheNodesAndTheirDisks(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
-	cfg.Nodes, cfg.SubnetIDs = 4, []string{
+	cfg.Nodes, cfg.SubnetIDs = 6, []string{
 		"/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/prod/subnets/nodes",
 	}
 	r := provide(cfg, false).mustSucceed(t)
 	cluster := r.One(t, aksType, "ha-iris-test")
 	assertInputs(t, cluster, map[string]any{
 		"kubernetesVersion":                                    "1.35",
-		"autoUpgradeProfile.upgradeChannel":                    "none", // Both would reimage the nodes.
-		"autoUpgradeProfile.nodeOSUpgradeChannel":              "None",
-		"agentPoolProfiles[0].osDiskType":                      "Managed", // Ephemeral is wiped when the machine moves.
-		"agentPoolProfiles[0].osDiskSizeGB":                    256,
-		"agentPoolProfiles[0].availabilityZones":               []any{"1", "2", "3"},
-		"agentPoolProfiles[0].enableAutoScaling":               true, // Brings back a deleted machine.
-		"agentPoolProfiles[0].count":                           4,
-		"agentPoolProfiles[0].minCount":                        4,
-		"agentPoolProfiles[0].maxCount":                        4,
-		"agentPoolProfiles[0].vnetSubnetID":                    cfg.SubnetIDs[0],
-		`agentPoolProfiles[0].nodeLabels["` + diskLabel + `"]`: "true",
+		"autoUpgradeProfile.upgradeChannel":      "none", // Both would reimage the nodes.
+		"autoUpgradeProfile.nodeOSUpgradeChannel": "None",
+		"agentPoolProfiles[0].vnetSubnetID":       cfg.SubnetIDs[0],
+		"agentPoolProfiles[0].nodeTaints":         []any{"CriticalAddonsOnly=true:NoSchedule"}, // No replica and no database on it.
 	})
-	if pool := at(t, cluster, "agentPoolProfiles[0]").ObjectValue(); pool.HasValue("orchestratorVersion") {
-		t.Error("with the pool's version given, raising the cluster's would reimage the nodes")
+	if pool := at(t, cluster, "agentPoolProfiles[0]").ObjectValue(); pool.HasValue("nodeLabels") {
+		t.Error("the system pool has labels: its nodes would get replicas")
 	}
-	if ignored := cluster.RegisterRPC.GetIgnoreChanges(); len(ignored) > 0 {
-		t.Errorf("ignores %q: Azure refuses a count below the minimum", ignored)
+	for i := range zoneCount {
+		pool := r.One(t, agentPoolType, fmt.Sprintf("ha-iris-test-nodes-%d", i+1))
+		assertInputs(t, pool, map[string]any{
+			"osDiskType":                      "Managed", // Ephemeral is wiped when the machine moves.
+			"osDiskSizeGB":                    256,
+			"availabilityZones":               []any{fmt.Sprint(i + 1)},
+			"enableAutoScaling":               true, // Brings back a deleted machine.
+			"count":                           2,
+			"minCount":                        2,
+			"maxCount":                        2,
+			"vnetSubnetID":                    cfg.SubnetIDs[0],
+			`nodeLabels["` + diskLabel + `"]`: "true",
+		})
+		if pool.Inputs.HasValue("orchestratorVersion") {
+			t.Error("with the pool's version given, raising the cluster's would reimage the nodes")
+		}
+		if pool.RegisterRPC.GetDeleteBeforeReplace() || !pool.RegisterRPC.GetDeleteBeforeReplaceDefined() {
+			t.Error("the old pool would be deleted before the new one is there")
+		}
 	}
 }
 
@@ -321,10 +332,10 @@ func TestEKSNodesBootPreparedWithAnEncryptedDataDisk(t *testing.T) {
 	if err != nil || !strings.Contains(string(userData), eksNodeScript) {
 		t.Errorf("user data %q, %v", userData, err)
 	}
-	group := r.One(t, nodeGroupType, "ha-iris-test-nodes")
+	group := r.One(t, nodeGroupType, "ha-iris-test-nodes-1")
 	assertInputs(t, group, map[string]any{
 		"amiType": "AL2023_x86_64_STANDARD", "launchTemplate.version": "7", "nodeRepairConfig.enabled": true,
-		"updateConfig.maxUnavailable": 1, "scalingConfig.minSize": 3, "scalingConfig.desiredSize": 3, "scalingConfig.maxSize": 3,
+		"updateConfig.maxUnavailable": 1, "scalingConfig.minSize": 1, "scalingConfig.desiredSize": 1, "scalingConfig.maxSize": 1,
 		`labels["` + diskLabel + `"]`: "true",
 	})
 	if got := group.RegisterRPC.GetIgnoreChanges(); !slices.Equal(got, []string{"version", "releaseVersion", "subnetIds", "amiType"}) {
@@ -402,14 +413,14 @@ func TestGKEIsRegionalOverExactlyThreeZones(t *testing.T) {
 	if got := control.RegisterRPC.GetIgnoreChanges(); !slices.Equal(got, []string{"nodeConfig", "nodeLocations"}) {
 		t.Errorf("ignores %q", got)
 	}
-	pool := r.One(t, nodePoolType, "ha-iris-test-nodes")
+	pool := r.One(t, nodePoolType, "ha-iris-test-nodes-1")
 	for _, input := range []string{"nodeLocations", "nodeConfig.serviceAccount"} {
 		if got := pool.RegisterRPC.GetIgnoreChanges(); !slices.Contains(got, input) {
 			t.Errorf("ignores %q: a change of %s would delete every node with its disk", got, input)
 		}
 	}
 	assertInputs(t, pool, map[string]any{
-		"nodeCount": 2, "nodeLocations": zones, "nodeConfig.imageType": "UBUNTU_CONTAINERD", "nodeConfig.diskSizeGb": 256,
+		"nodeCount": 2, "nodeLocations": zones[:1], "nodeConfig.imageType": "UBUNTU_CONTAINERD", "nodeConfig.diskSizeGb": 256,
 		"nodeConfig.diskType": "pd-balanced", "nodeConfig.workloadMetadataConfig.mode": "GKE_METADATA",
 		"nodeConfig.serviceAccount": "ha-iris-test-nodes@acme-databases.iam.gserviceaccount.com",
 		"upgradeSettings.maxSurge":  1, "upgradeSettings.maxUnavailable": 0, "management.autoRepair": true,
@@ -438,20 +449,25 @@ func TestOrderIsSafeInBothDirections(t *testing.T) {
 	cfg := valid(EKS)
 	cfg.PrivateNodes = true
 	eks := provide(cfg, false).mustSucceed(t)
-	group := eks.One(t, nodeGroupType, "ha-iris-test-nodes")
+	group := eks.One(t, nodeGroupType, "ha-iris-test-nodes-1")
 	assertAfter(t, eks.One(t, eksType, "ha-iris-test"), "control-plane-AmazonEKSClusterPolicy")
 	assertAfter(t, group, "nodes-AmazonEKSWorkerNodePolicy", "nodes-AmazonEKS_CNI_Policy", "nodes-AmazonEC2ContainerRegistryReadOnly",
 		"Addon::ha-iris-test-vpc-cni", "Addon::ha-iris-test-kube-proxy",
 		"RouteTableAssociation::ha-iris-test-public-1", "RouteTableAssociation::ha-iris-test-private-3")
-	assertAfter(t, eks.One(t, addonType, "ha-iris-test-coredns"), "NodeGroup::ha-iris-test-nodes")
-	assertAfter(t, eks.One(t, kubernetesType, "cluster"), "NodeGroup::ha-iris-test-nodes", "Addon::ha-iris-test-coredns")
+	assertAfter(t, eks.One(t, addonType, "ha-iris-test-coredns"), "NodeGroup::ha-iris-test-nodes-3")
+	// One zone at a time, also where the clouds could change all at once.
+	assertAfter(t, eks.One(t, nodeGroupType, "ha-iris-test-nodes-2"), "NodeGroup::ha-iris-test-nodes-1")
+	assertAfter(t, eks.One(t, nodeGroupType, "ha-iris-test-nodes-3"), "NodeGroup::ha-iris-test-nodes-1", "NodeGroup::ha-iris-test-nodes-2")
+	assertAfter(t, eks.One(t, kubernetesType, "cluster"), "NodeGroup::ha-iris-test-nodes-1", "NodeGroup::ha-iris-test-nodes-3", "Addon::ha-iris-test-coredns")
 
 	gke := provide(valid(GKE), false).mustSucceed(t)
-	assertAfter(t, gke.One(t, nodePoolType, "ha-iris-test-nodes"), "nodes-defaultNodeServiceAccount", "Cluster::ha-iris-test")
-	assertAfter(t, gke.One(t, kubernetesType, "cluster"), "NodePool::ha-iris-test-nodes")
+	assertAfter(t, gke.One(t, nodePoolType, "ha-iris-test-nodes-1"), "nodes-defaultNodeServiceAccount", "Cluster::ha-iris-test")
+	assertAfter(t, gke.One(t, nodePoolType, "ha-iris-test-nodes-3"), "NodePool::ha-iris-test-nodes-1", "NodePool::ha-iris-test-nodes-2")
+	assertAfter(t, gke.One(t, kubernetesType, "cluster"), "NodePool::ha-iris-test-nodes-3")
 
 	aks := provide(valid(AKS), false).mustSucceed(t)
-	assertAfter(t, aks.One(t, kubernetesType, "cluster"), "ManagedCluster::ha-iris-test")
+	assertAfter(t, aks.One(t, agentPoolType, "ha-iris-test-nodes-3"), "AgentPool::ha-iris-test-nodes-1", "AgentPool::ha-iris-test-nodes-2")
+	assertAfter(t, aks.One(t, kubernetesType, "cluster"), "AgentPool::ha-iris-test-nodes-3")
 }
 
 func assertAfter(t *testing.T, registration testkit.Registration, others ...string) {

@@ -25,7 +25,8 @@ type Config struct {
 	// Name is the cluster's name; the cloud's objects are called NAME-SUFFIX. Changing it on a running stack asks for
 	// another cluster. On aks, eks and gke: up to 24 lower-case letters, digits and hyphens. Default: PROJECT-STACK.
 	Name string `json:"name"`
-	// Nodes is how many nodes the cluster has (existing) or gets; on gke a multiple of 3. Default: 3.
+	// Nodes is how many nodes the cluster has (existing) or gets; on aks, eks and gke a multiple of 3, because each zone has a
+	// pool of its own. Default: 3.
 	Nodes int `json:"nodes"`
 
 	// KubernetesVersion is the control plane's version: 1.35 (aks, eks), on aks and gke also with a patch. Raising it
@@ -37,6 +38,15 @@ type Config struct {
 	// DataDiskGiB is the size in GiB of the disk that holds the replicas, per node (aks, eks, gke). On eks a disk of its
 	// own; on aks and gke, which offer none, the node's boot disk. Default: 256, 200, 256.
 	DataDiskGiB int `json:"dataDiskGiB"`
+	// NodeVersion is the Kubernetes version of the nodes: 1.35 or 1.35.6 on aks, 1.35 or a release of EKS's image such as
+	// 1.35.1-20261118 on eks. Raising it replaces the nodes, zone by zone. Default: the control plane's at their creation.
+	NodeVersion string `json:"nodeVersion"`
+	// NodeGeneration is any number (aks). Another one replaces the nodes, zone by zone, by ones of Azure's newest image, which has
+	// the latest security patches. Default: 0.
+	NodeGeneration int `json:"nodeGeneration"`
+	// RollTimeout is how long each zone waits for healthy volumes when nodes are replaced (aks, eks, gke), as a number with a
+	// unit: 90m, 2h. After it the up fails and can be repeated. Default: 2h.
+	RollTimeout string `json:"rollTimeout"`
 	// Zones are the three availability zones: 1, 2, 3 (aks), names or ids (eks), names (gke). Nodes do not move: on a
 	// running cluster a change is refused (aks) or without effect (eks, gke). Default: all three on aks, the region's
 	// first three usable ones on eks and gke.
@@ -120,6 +130,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.DataDiskGiB == 0 {
 		c.DataDiskGiB = defaults.DataDiskGiB
+	}
+	if c.RollTimeout == "" {
+		c.RollTimeout = defaults.RollTimeout
 	}
 	return c
 }

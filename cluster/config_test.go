@@ -89,7 +89,14 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 		{"name in capitals", EKS, func(c *Config) { c.Name = "Prod" }, `cluster.name: got "Prod", want up to 24 lower-case`},
 		{"name too long", GKE, func(c *Config) { c.Name = strings.Repeat("a", 25) }, "cluster.name: got "},
 		{"too few nodes", AKS, func(c *Config) { c.Nodes = 2 }, "cluster.nodes: got 2, want at least 3"},
+		{"nodes not per zone", AKS, func(c *Config) { c.Nodes = 4 }, "cluster.nodes: got 4, want a multiple of 3"},
+		{"nodes not per zone", EKS, func(c *Config) { c.Nodes = 5 }, "cluster.nodes: got 5, want a multiple of 3"},
 		{"nodes not per zone", GKE, func(c *Config) { c.Nodes = 4 }, "cluster.nodes: got 4, want a multiple of 3"},
+		{"no time", GKE, func(c *Config) { c.RollTimeout = "soon" }, `cluster.rollTimeout: got "soon", want a length of time from 10m to 24h`},
+		{"no time to rebuild", AKS, func(c *Config) { c.RollTimeout = "9m" }, `cluster.rollTimeout: got "9m"`},
+		{"too much time", EKS, func(c *Config) { c.RollTimeout = "25h" }, `cluster.rollTimeout: got "25h"`},
+		{"node version", AKS, func(c *Config) { c.NodeVersion = "v1.35" }, `cluster.nodeVersion: got "v1.35", want a version such as 1.35 or 1.35.6`},
+		{"node version", EKS, func(c *Config) { c.NodeVersion = "1.35.1" }, `cluster.nodeVersion: got "1.35.1", want a version such as 1.35, or a release`},
 	})
 }
 

@@ -26,13 +26,13 @@ const EKS Cloud = "eks"
 func eksKind() kind {
 	return kind{
 		cloud:    EKS,
-		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200},
-		keys:     createdKeys("subnetIds", "privateNodes", "assumeRoleArn"),
+		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200, RollTimeout: DefaultRollTimeout},
+		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn"),
 		own: map[string]func(*Config) *string{
 			awsRegionKey: func(c *Config) *string { return &c.Region },
 		},
 		validate:      Config.validateEKS,
-		limits:        limits{nodes: 450, sourceRanges: 40, tags: 50 - 6, why: "EKS' quota per managed node group"},
+		limits:        limits{nodes: 1350, sourceRanges: 40, tags: 50 - 6, why: "EKS' quota of 450 for each of the three managed node groups"},
 		cores:         awsCores,
 		memoryPerCore: awsMemoryPerCore,
 		traits: traits.Traits{
@@ -45,6 +45,10 @@ func eksKind() kind {
 				DedicatedDisk:     true,
 				// User data runs before the kubelet, so a node that joins is prepared.
 				PrepareNodes: false,
+				// EKS adds a node before it removes one, but gives up a drain after 15 min, which moving a replica away would
+				// often exceed (EKS user guide, managed node update behaviour).
+				SurgeNodes: false,
+				NewDisks:   true, // A new machine has a new volume.
 			},
 			Service: traits.Service{
 				Annotations: map[string]string{
@@ -75,12 +79,15 @@ const (
 )
 
 var (
-	awsRegion    = pattern.Lazy(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
-	awsVersion   = pattern.Lazy(`^1\.\d+$`)
-	awsSubnetID  = pattern.Lazy(`^subnet-[0-9a-f]{8,17}$`)
-	awsZoneID    = pattern.Lazy(`^[a-z]+\d+-az\d+$`)
-	awsTagsKey   = pattern.Lazy(`^[\pL\pN\pZ_.:/=+\-@]+$`)
-	awsTagsValue = pattern.Lazy(`^[\pL\pN\pZ_.:/=+\-@]*$`)
+	awsRegion  = pattern.Lazy(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
+	awsVersion = pattern.Lazy(`^1\.\d+$`)
+	// awsRelease is the version of an image: KUBERNETES-DATE.
+	awsRelease     = pattern.Lazy(`^1\.\d+\.\d+-\d{8}$`)
+	awsNodeVersion = pattern.Lazy(`^1\.\d+(\.\d+-\d{8})?$`)
+	awsSubnetID    = pattern.Lazy(`^subnet-[0-9a-f]{8,17}$`)
+	awsZoneID      = pattern.Lazy(`^[a-z]+\d+-az\d+$`)
+	awsTagsKey     = pattern.Lazy(`^[\pL\pN\pZ_.:/=+\-@]+$`)
+	awsTagsValue   = pattern.Lazy(`^[\pL\pN\pZ_.:/=+\-@]*$`)
 )
 
 // awsTags are AWS's rules: 128 and 256 letters, digits, spaces and _.:/=+-@.
@@ -100,7 +107,10 @@ func (c Config) validateEKS(found *problems.List) {
 		found.Add(awsRegionKey, c.Region, "a region of one of AWS' partitions "+strings.Join(awsPartNames(), ", ")+
 			": what the others call things is not known here")
 	}
+	c.checkNodes(found)
+	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, awsVersion, "a version such as 1.35, without a patch")
+	c.checkPattern(found, "nodeVersion", c.NodeVersion, awsNodeVersion, "a version such as 1.35, or a release of EKS's image such as 1.35.1-20261118")
 	c.checkPattern(found, "instanceType", c.InstanceType, awsInstanceType, "an EC2 instance type, such as m6i.xlarge")
 	if part := awsPartOf(c.Region); c.AssumeRoleARN != "" && !part.isRole(c.AssumeRoleARN) {
 		found.Add("cluster.assumeRoleArn", c.AssumeRoleARN, fmt.Sprintf("a role of the partition that %s is in: %s", c.Region, part.roleExample()))
@@ -138,13 +148,16 @@ func (c *Cluster) eks(ctx *pulumi.Context, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := e.nodePool(network, roles, control)
+	if err := c.reach(e.kubeconfig(control)); err != nil {
+		return err
+	}
+	nodes, err := e.nodes(network, roles, control)
 	if err != nil {
 		return err
 	}
 	c.Name, c.Lifetime = control.Name, control
 	c.Ready = append([]pulumi.Resource{control}, nodes...)
-	return c.connect(ctx, name, e.kubeconfig(control), nodes)
+	return c.connect(ctx, name, nodes)
 }
 
 type eks struct {
@@ -242,6 +255,7 @@ func (e *eks) controlPlane(network *eksNetwork, r *roles) (*awseks.Cluster, erro
 		UpgradePolicy: &awseks.ClusterUpgradePolicyArgs{SupportType: pulumi.String("EXTENDED")},
 		Tags:          pulumi.ToStringMap(e.tags()),
 	}, e.options(
+		pulumi.Protect(e.component.protect), // Replacing it would replace everything.
 		// The role's ARN does not depend on its policies, without which the cluster cannot be created, nor its network
 		// interfaces be removed.
 		pulumi.DependsOn(r.clusterAttachments),
@@ -263,8 +277,8 @@ func (e *eks) publicAccess() pulumi.StringArrayInput {
 	return pulumi.ToStringArray(e.cfg.APIServerSourceRanges)
 }
 
-// nodePool creates the nodes and the add-ons around them. It returns what must be there before the cluster is usable.
-func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) ([]pulumi.Resource, error) {
+// nodes creates the nodes and the add-ons around them. It returns what must be there before the cluster is usable.
+func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]pulumi.Resource, error) {
 	// vpc-cni before the nodes: without it none becomes Ready. A destroy deletes it after them, so that it can release its
 	// network interfaces; leaked ones block the deletion of the subnets (aws/amazon-vpc-cni-k8s#608).
 	before, err := e.addons(control, nil, "vpc-cni", "kube-proxy")
@@ -278,16 +292,22 @@ func (e *eks) nodePool(network *eksNetwork, r *roles, control *awseks.Cluster) (
 	// No input of the node group depends on the policies, the add-ons and the routes to the internet. They must be created
 	// before it and deleted after it: a node without them does not join, and one that loses them leaks its interfaces.
 	after := slices.Concat(r.nodeGroupAttachments, before, network.routes)
-	group, err := e.nodeGroup(network, r, control, template, after)
-	if err != nil {
-		return nil, err
+	var groups []pulumi.Resource
+	for i := range zoneCount {
+		group, err := e.nodeGroup(i, network.nodes[i], r, control, template, after)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, group)
+		after = append(after, group) // One zone at a time.
 	}
+	e.component.Kubeconfig = e.component.settled(e.ctx, e.component.Kubeconfig, groups[len(groups)-1], nil)
 	// coredns after the nodes: an add-on whose pods have nowhere to run stays degraded until it times out.
-	dns, err := e.addons(control, []pulumi.Resource{group}, "coredns")
+	dns, err := e.addons(control, groups, "coredns")
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]pulumi.Resource{group}, before, dns), nil
+	return slices.Concat(groups, before, dns), nil
 }
 
 func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...string) ([]pulumi.Resource, error) {
@@ -314,7 +334,7 @@ func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...
 // own bootstrap; with groups it omits the cluster's, and the API server cannot reach Longhorn's webhooks.
 //
 // The instance type is here and not in the node group, where changing it would replace the group and thereby all the
-// replicas at once. Here it makes a new version of the template, to which EKS moves node by node.
+// replicas at once. Here it makes a new version of the template, to which EKS moves each group in turn.
 func (e *eks) launchTemplate() (*ec2.LaunchTemplate, error) {
 	userData, err := eksUserData()
 	if err != nil {
@@ -364,27 +384,26 @@ func ebsVolume(device string, gib int) *ec2.LaunchTemplateBlockDeviceMappingArgs
 	}
 }
 
+// nodeGroup creates the nodes of zone i. They are in one subnet, and after has the groups of the zones before.
 func (e *eks) nodeGroup(
-	network *eksNetwork, r *roles, control *awseks.Cluster, template *ec2.LaunchTemplate, after []pulumi.Resource,
+	i int, subnet pulumi.StringInput, r *roles, control *awseks.Cluster, template *ec2.LaunchTemplate, after []pulumi.Resource,
 ) (*awseks.NodeGroup, error) {
-	guarded, err := e.guardNodes(func(group guard.Inputs) (float64, bool) {
-		return group.Number("scalingConfig", "desiredSize")
-	}, oneNodeLess)
+	guarded, err := e.guardPool(e.pool(i))
 	if err != nil {
 		return nil, err
 	}
-	group, err := awseks.NewNodeGroup(e.ctx, e.name("nodes"), &awseks.NodeGroupArgs{
+	args := &awseks.NodeGroupArgs{
 		ClusterName:  control.Name,
 		NodeRoleArn:  r.nodes.Arn,
-		SubnetIds:    network.nodes,
+		SubnetIds:    pulumi.StringArray{subnet},
 		AmiType:      pulumi.String(amiType(e.cfg.InstanceType)),
 		CapacityType: pulumi.String("ON_DEMAND"), // Spot capacity can be withdrawn from all nodes at once.
 		// A fixed number. Changes of it are not ignored: no autoscaler changes it, and AWS refuses a desired size below the
 		// minimum, so an ignored one would make a change of cluster.nodes fail.
 		ScalingConfig: &awseks.NodeGroupScalingConfigArgs{
-			MinSize:     pulumi.Int(e.cfg.Nodes),
-			DesiredSize: pulumi.Int(e.cfg.Nodes),
-			MaxSize:     pulumi.Int(e.cfg.Nodes),
+			MinSize:     pulumi.Int(e.perZone()),
+			DesiredSize: pulumi.Int(e.perZone()),
+			MaxSize:     pulumi.Int(e.perZone()),
 		},
 		LaunchTemplate: &awseks.NodeGroupLaunchTemplateArgs{
 			Id: template.ID(),
@@ -398,20 +417,63 @@ func (e *eks) nodeGroup(
 		NodeRepairConfig: &awseks.NodeGroupNodeRepairConfigArgs{Enabled: pulumi.Bool(true)},
 		Labels:           e.nodeLabels(),
 		Tags:             pulumi.ToStringMap(e.tags()),
-	}, e.options(
-		pulumi.DependsOn(after), // See nodePool.
-		pulumi.IgnoreChanges([]string{
-			"version", "releaseVersion", // New nodes have empty disks, so their upgrade is a separate step (README).
-			"subnetIds", "amiType", // Both would replace the group, and with it every replica at once.
-		}),
-		// An update drains three nodes, 15 min each at most, and waits for three new ones.
+	}
+	group, err := awseks.NewNodeGroup(e.ctx, e.poolName(i+1), args, e.options(
+		pulumi.DependsOn(after), // See nodes.
+		pulumi.Protect(e.component.protect),
+		pulumi.IgnoreChanges(append(e.setVersion(args),
+			"subnetIds", "amiType", // Both would replace the group, and with it every replica in it.
+		)),
+		// An update drains the zone's nodes one after the other, 15 min each at most, and waits for the new ones.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "120m", Delete: "45m"}),
 		guarded,
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("create node group: %w", err)
+		return nil, fmt.Errorf("create node group of zone %d: %w", i+1, err)
 	}
 	return group, nil
+}
+
+// setVersion sets the version that is configured, and returns the properties that AWS decides and whose changes are to be ignored.
+func (e *eks) setVersion(args *awseks.NodeGroupArgs) []string {
+	switch version := e.cfg.NodeVersion; {
+	case version == "":
+		return []string{"version", "releaseVersion"}
+	case awsRelease().MatchString(version):
+		args.ReleaseVersion = pulumi.String(version)
+		return []string{"version"}
+	default:
+		args.Version = pulumi.String(version)
+		return []string{"releaseVersion"}
+	}
+}
+
+// pool describes the group of zone i. EKS replaces nodes for another version of the launch template, of Kubernetes or of the image.
+func (e *eks) pool(i int) pool {
+	zone := strconv.Itoa(i + 1)
+	if len(e.zones) > i {
+		zone = e.zones[i]
+	} else if len(e.cfg.SubnetIDs) > i {
+		zone = "of " + e.cfg.SubnetIDs[i]
+	}
+	return pool{
+		number: i + 1, zone: zone,
+		count: func(group guard.Inputs) (float64, bool) { return group.Number("scalingConfig", "desiredSize") },
+		replacing: func(before, after guard.Inputs) (changed []string) {
+			for _, one := range []struct {
+				what string
+				path []any
+			}{
+				{"launch template", []any{"launchTemplate", "version"}},
+				{"version", []any{"version"}}, {"image", []any{"releaseVersion"}},
+			} {
+				if !before.None() && guard.Changed(before, after, one.path...) {
+					changed = append(changed, one.what)
+				}
+			}
+			return changed
+		},
+	}
 }
 
 // amiType is the Amazon Linux 2023 image for the instance type's processor.

@@ -175,7 +175,10 @@ func (c *Cluster) existing(ctx *pulumi.Context, name string, cfg Config) error {
 		return err
 	}
 	c.Name = pulumi.String(cfg.Name).ToStringOutput()
-	return c.connect(ctx, name, pulumi.String(text), nil)
+	if err := c.reach(pulumi.String(text)); err != nil {
+		return err
+	}
+	return c.connect(ctx, name, nil)
 }
 
 // checkReachable asks the API server for its version, with the kubeconfig's own credentials if it has any, and returns the

@@ -26,14 +26,14 @@ func gkeKind() kind {
 	return kind{
 		cloud: GKE,
 		// No version: the release channel chooses a supported one, while Google refuses a pinned one some day.
-		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
+		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256, RollTimeout: DefaultRollTimeout},
 		keys:     createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
 		own: map[string]func(*Config) *string{
 			gcpRegionKey:  func(c *Config) *string { return &c.Region },
 			gcpProjectKey: func(c *Config) *string { return &c.Project },
 		},
 		validate:      Config.validateGKE,
-		limits:        limits{nodes: 3000, sourceRanges: 100, tags: 64 - 4, why: "GKE's limit of 1000 per node pool and zone"},
+		limits:        limits{nodes: 3000, sourceRanges: 100, tags: 64 - 4, why: "GKE's limit of 1000 for each of the three node pools"},
 		cores:         gcpCores,
 		memoryPerCore: gcpMemoryPerCore,
 		traits: traits.Traits{
@@ -46,6 +46,8 @@ func gkeKind() kind {
 				DedicatedDisk:     false,
 				// There is no hook for user data, and it is not documented that the image starts iscsid.
 				PrepareNodes: true,
+				SurgeNodes:   true, // upgradeSettings of the pools.
+				NewDisks:     true,
 			},
 			Service: traits.Service{
 				// None: the load balancer is a pass-through one and has no idle timeout.
@@ -94,9 +96,8 @@ func (c Config) validateGKE(found *problems.List) {
 	case !gcpProject().MatchString(c.Project):
 		found.Add(gcpProjectKey, c.Project, "a project's id: 6 to 30 lower-case letters, digits and hyphens")
 	}
-	if c.Nodes >= MinNodes && c.Nodes%zoneCount != 0 {
-		found.Add("cluster.nodes", c.Nodes, fmt.Sprintf("a multiple of %d: GKE counts nodes per zone", zoneCount))
-	}
+	c.checkNodes(found)
+	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, gcpVersion, "a version such as 1.35 or 1.35.8-gke.1000")
 	c.checkPattern(found, "instanceType", c.InstanceType, googleMachineType, "a machine type, such as e2-standard-4")
 	c.checkZones(found, func(zone string) bool { return strings.HasPrefix(zone, c.Region+"-") },
@@ -161,13 +162,21 @@ func (c *Cluster) gke(ctx *pulumi.Context, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := g.nodePool(zones, account, control)
-	if err != nil {
+	if err := c.reach(g.kubeconfig(control)); err != nil {
 		return err
 	}
+	var pools []pulumi.Resource
+	for i, zone := range zones {
+		pool, err := g.nodePool(i, zone, account, control, pools)
+		if err != nil {
+			return err
+		}
+		pools = append(pools, pool) // One zone at a time. Google takes one operation at a time per cluster anyway.
+	}
+	c.Kubeconfig = c.settled(ctx, c.Kubeconfig, pools[len(pools)-1], nil)
 	c.Name, c.Lifetime = control.Name, control
-	c.Ready = []pulumi.Resource{control, nodes}
-	return c.connect(ctx, name, g.kubeconfig(control), []pulumi.Resource{nodes})
+	c.Ready = append([]pulumi.Resource{control}, pools...)
+	return c.connect(ctx, name, pools)
 }
 
 type gke struct{ scope }
@@ -301,6 +310,7 @@ func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Clu
 		NodeConfig:            throwawayNodeConfig(account),
 		ResourceLabels:        g.labels(),
 	}, g.options(
+		pulumi.Protect(g.component.protect), // Replacing it would replace everything.
 		pulumi.IgnoreChanges([]string{
 			// It describes the deleted default pool, and Google reports the other pool's in its place, which would replace
 			// the cluster (pulumi/pulumi#8991).
@@ -376,53 +386,63 @@ func (g *gke) maintenance() *container.ClusterMaintenancePolicyArgs {
 	}
 }
 
-func (g *gke) nodePool(zones []string, account *nodeAccount, control *container.Cluster) (*container.NodePool, error) {
-	guarded, err := g.guardNodes(func(pool guard.Inputs) (float64, bool) { return pool.Number("nodeCount") }, noNodeLess)
+// nodePool creates the nodes of zone i. before are the pools of the zones before.
+func (g *gke) nodePool(i int, zone string, account *nodeAccount, control *container.Cluster, before []pulumi.Resource) (*container.NodePool, error) {
+	guarded, err := g.guardPool(gkePool(i, zone))
 	if err != nil {
 		return nil, err
 	}
-	pool, err := container.NewNodePool(g.ctx, g.name("nodes"), &container.NodePoolArgs{
+	pool, err := container.NewNodePool(g.ctx, g.poolName(i+1), &container.NodePoolArgs{
 		Cluster:       control.ID(),
 		Location:      pulumi.String(g.cfg.Region),
-		NodeLocations: pulumi.ToStringArray(zones),
-		// Per zone. Not initialNodeCount: changing that replaces the pool, and with it every replica at once.
-		NodeCount: pulumi.Int(g.cfg.Nodes / zoneCount),
+		NodeLocations: pulumi.StringArray{pulumi.String(zone)},
+		// Per zone, and there is one. Not initialNodeCount: changing that replaces the pool, and with it every replica in it.
+		NodeCount: pulumi.Int(g.perZone()),
 		Management: &container.NodePoolManagementArgs{
 			AutoRepair:  pulumi.Bool(true),
 			AutoUpgrade: pulumi.Bool(true), // Google refuses false in a release channel; see maintenance.
 		},
-		// A new node is added before an old one is removed, so that never fewer than three can hold a replica.
+		// A new node is added before an old one is removed, so that its replicas can move to it first (traits, SurgeNodes).
 		UpgradeSettings: &container.NodePoolUpgradeSettingsArgs{
 			Strategy: pulumi.String("SURGE"), MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0),
 		},
 		NodeConfig: g.nodeConfig(account),
 	}, g.options(
-		pulumi.DependsOn(account.grants), // The account's address does not depend on its roles, without which a node sends no logs.
+		// The account's address does not depend on its roles, without which a node sends no logs.
+		pulumi.DependsOn(slices.Concat(account.grants, before)),
+		pulumi.Protect(g.component.protect),
 		pulumi.IgnoreChanges([]string{
 			"version",                                        // The release channel moves it.
-			"nodeLocations",                                  // Nodes do not move: those in the old zones would be deleted, disks and all.
-			"nodeConfig.serviceAccount",                      // Would replace the pool, and with it every replica at once.
+			"nodeLocations",                                  // Nodes do not move: those in the old zone would be deleted, disks and all.
+			"nodeConfig.serviceAccount",                      // Would replace the pool, and with it every replica in it.
 			"nodeConfig.resourceLabels", "nodeConfig.taints", // Google adds its own (upjet-provider-gcp#742).
 			"nodeConfig.kubeletConfig",
 		}),
-		// An update replaces three nodes one by one; a disruption budget may delay each drain by up to 1 h, Google's limit.
+		// An update replaces the zone's nodes one by one; a disruption budget may delay each drain by up to 1 h, Google's limit.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "240m", Delete: "60m"}),
 		guarded,
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("create node pool: %w", err)
+		return nil, fmt.Errorf("create node pool of zone %s: %w", zone, err)
 	}
 	return pool, nil
 }
 
-// noNodeLess is the check for Google, which counts nodes per zone: one less removes a node in every zone at once.
-func noNodeLess(before, after int) error {
-	if after >= before {
-		return nil
+// gkePool describes the pool of zone i. Google replaces the nodes for nearly everything in nodeConfig.
+func gkePool(i int, zone string) pool {
+	inPlace := []string{"labels", "resourceLabels", "taints", "tags", "kubeletConfig", "serviceAccount"} // The last two are ignored.
+	return pool{
+		number: i + 1, zone: zone,
+		count: func(pool guard.Inputs) (float64, bool) { return pool.Number("nodeCount") },
+		replacing: func(before, after guard.Inputs) []string {
+			if before.None() {
+				return nil
+			}
+			return slices.DeleteFunc(guard.ChangedKeys(before, after, "nodeConfig"), func(key string) bool {
+				return slices.Contains(inPlace, key) || strings.HasPrefix(key, "__") // The bridge's own keys.
+			})
+		},
 	}
-	return fmt.Errorf("cluster.nodes: got %d, want at least %d, as the cluster has it: GKE would take one node in each zone "+
-		"at once, whichever it likes, and all copies of the data may be on them; take the nodes out yourself first (%s), then "+
-		"run: pulumi up --refresh", after*zoneCount, before*zoneCount, runbookFewerNodes)
 }
 
 func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs {

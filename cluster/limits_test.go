@@ -16,7 +16,7 @@ func TestValidate_RefusesMoreThanACloudTakes(t *testing.T) {
 	}
 	var mistakes []mistake
 	for cloud, most := range map[Cloud]struct{ nodes, ranges, tags int }{
-		AKS: {1000, 200, 46}, EKS: {450, 40, 44}, GKE: {3000, 100, 60}, Existing: {5000, 0, 0},
+		AKS: {3000, 200, 46}, EKS: {1350, 40, 44}, GKE: {3000, 100, 60}, Existing: {5000, 0, 0},
 	} {
 		mistakes = append(mistakes, mistake{
 			"nodes", cloud, func(c *Config) { c.Nodes = most.nodes + 3 },

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -8,12 +9,27 @@ import (
 	"ha-iris/internal/guard"
 )
 
-// guardName returns the component's option that refuses a change of the cluster's name. The usual cause is a renamed
-// stack, because the default name contains the stack's name.
-func guardName(ctx *pulumi.Context, name string, protect bool) (pulumi.ResourceOption, error) {
+// poolsPerZone is what the component records of clusters whose zones have a pool of nodes each.
+const poolsPerZone = "one in each zone"
+
+// guardComponent returns the component's option that refuses what would replace all nodes at once: a change of the cluster's name,
+// whose usual cause is a renamed stack, because the default name contains the stack's name; and the nodes of a release that had
+// one pool for all zones.
+func guardComponent(ctx *pulumi.Context, name string, protect bool) (pulumi.ResourceOption, error) {
 	return guard.BeforeUpdate(ctx, name+"-guard-name", func(before, after guard.Inputs) error {
-		return checkNameChange(before.Text("name"), after.Text("name"), protect)
+		if err := checkNameChange(before.Text("name"), after.Text("name"), protect); err != nil {
+			return err
+		}
+		return checkPools(before, after, protect)
 	})
+}
+
+func checkPools(before, after guard.Inputs, protect bool) error {
+	if !protect || before.None() || after.Text("pools") == "" || before.Text("pools") == after.Text("pools") {
+		return nil
+	}
+	return errors.New("the cluster was made by a release with one pool of nodes for all zones. This one has a pool in each zone, and " +
+		"would take the old nodes with all replicas on them away at once. Stay with the release that made it; " + guard.MoveData)
 }
 
 func checkNameChange(before, after string, protect bool) error {

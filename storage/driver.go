@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/live"
 	"ha-iris/internal/owner"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/survey"
@@ -36,6 +37,10 @@ type driver struct {
 	recorded func(Config) pulumi.Map
 	// checkChange refuses a change of these keys; it runs before anything is changed, in previews too.
 	checkChange func(ctx context.Context, args *Args, before, after guard.Inputs) error
+	// unhealthy returns a line for each volume with fewer healthy replicas than it should have, with the progress of its rebuild.
+	unhealthy func(ctx context.Context, cluster *live.Cluster) ([]string, error)
+	// leave asks for all replicas to be moved off nodes, and returns a line for each that is still there. It may be repeated.
+	leave func(ctx context.Context, cluster *live.Cluster, nodes []string) ([]string, error)
 	// provision installs it and makes the class, with its guards. It returns the concrete resources without which a claim
 	// would stay Pending.
 	provision func(s *Storage, ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error)

@@ -50,6 +50,8 @@ var longhorn = driver{
 	},
 	recorded:    func(c Config) pulumi.Map { return pulumi.Map{"replicas": pulumi.Int(c.Replicas)} },
 	checkChange: checkCopies,
+	unhealthy:   longhornUnhealthy,
+	leave:       longhornLeave,
 	provision:   (*Storage).installLonghorn,
 }
 

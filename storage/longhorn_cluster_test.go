@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -29,6 +30,8 @@ type apiServer struct {
 	mu sync.Mutex
 	// objects are what GET answers; a string is no JSON but a log.
 	objects map[string]any
+	// patched are the last patches by path.
+	patched map[string]string
 	// deleted are the names of deleted Secrets.
 	deleted []string
 	// status, when it is not 0, is what everything is answered with.
@@ -47,6 +50,13 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(a.status)
 	case r.Method == http.MethodDelete:
 		a.remove(r)
+	case r.Method == http.MethodPatch:
+		body, _ := io.ReadAll(r.Body)
+		if a.patched == nil {
+			a.patched = map[string]string{}
+		}
+		a.patched[r.URL.Path] = string(body)
+		_, _ = w.Write([]byte("{}"))
 	case !found:
 		w.WriteHeader(http.StatusNotFound)
 	default:
@@ -140,16 +150,23 @@ func (s *said) String() string {
 	return strings.Join(s.lines, "\n")
 }
 
-// newKeeper looks at a cluster that exists in memory. Its time passes only while it sleeps.
-func newKeeper(t *testing.T, objects map[string]any) (*keeper, *apiServer, *said) {
+// start serves until the test ends.
+func (a *apiServer) start(t *testing.T) *live.Cluster {
 	t.Helper()
-	api := &apiServer{t: t, objects: objects}
-	server := httptest.NewServer(api)
+	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	cluster := &live.Cluster{}
 	cluster.Connect(fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
 		"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
 		"clusters": [{"name": "c", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {"token": "t"}}]}`, server.URL))
+	return cluster
+}
+
+// newKeeper looks at a cluster that exists in memory. Its time passes only while it sleeps.
+func newKeeper(t *testing.T, objects map[string]any) (*keeper, *apiServer, *said) {
+	t.Helper()
+	api := &apiServer{t: t, objects: objects}
+	cluster := api.start(t)
 	now, lines := testNow(), &said{}
 	return &keeper{
 		live: cluster, owner: ours, class: DefaultClassName, log: lines.log(), budget: driverBudget,

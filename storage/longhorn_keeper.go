@@ -9,6 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/clock"
 	"ha-iris/internal/guard"
 	"ha-iris/internal/live"
 )
@@ -41,21 +42,12 @@ func (s *Storage) keeper(ctx *pulumi.Context, args *Args) *keeper {
 	about := &pulumi.LogArgs{Resource: s}
 	return &keeper{
 		live: args.Live, owner: args.Stack, class: args.Config.ClassName,
-		kubeletRoot: args.Traits.KubeletRootDir, preview: ctx.DryRun(), budget: driverBudget, now: time.Now, sleep: pause,
+		kubeletRoot: args.Traits.KubeletRootDir, preview: ctx.DryRun(), budget: driverBudget, now: time.Now, sleep: clock.Pause,
 		log: log{
 			// A failure to log does not stop the run.
 			info: func(text string) { _ = ctx.Log.Info(text, about) },
 			warn: func(text string) { _ = ctx.Log.Warn(text, about) },
 		},
-	}
-}
-
-func pause(ctx context.Context, length time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(length):
-		return nil
 	}
 }
 

@@ -57,6 +57,15 @@ func settings(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]
 		// iris.protectData, so that an unintended uninstall deletes no data and an intended destroy works.
 		"deletingConfirmationFlag": allowUninstall,
 	}
+	if nodes.SurgeNodes {
+		// A drain waits until all replicas of the node have moved to the new one. With three nodes and no fourth it would wait for
+		// ever, so only where the cloud adds one first.
+		all["nodeDrainPolicy"] = "block-for-eviction"
+	}
+	if nodes.NewDisks {
+		// Longhorn's default of 600 s is for a node that returns with its replica. 60 s cover a reboot.
+		all["replicaReplenishmentWaitInterval"] = 60
+	}
 	if nodes.DedicatedDisk {
 		// Nothing else is on the disk, so the 25 % and 30 % that Longhorn keeps free for a root disk are too much;
 		// 10 % is what its best practices advise for a dedicated one; below it no new replica is placed.

@@ -3,6 +3,8 @@ package guard
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -78,6 +80,30 @@ func (i Inputs) Number(path ...any) (float64, bool) {
 		return value.NumberValue(), true
 	}
 	return 0, false
+}
+
+// Changed reports whether the value at a path differs between two sets of inputs. A value that is not known yet differs.
+func Changed(before, after Inputs, path ...any) bool {
+	was, had := before.at(path)
+	will, has := after.at(path)
+	return had != has || has && (will.ContainsUnknowns() || !was.DeepEquals(will))
+}
+
+// ChangedKeys returns the keys of the object at a path whose values differ between two sets of inputs, sorted. A value that is
+// not known yet differs.
+func ChangedKeys(before, after Inputs, path ...any) []string {
+	keys := map[string]bool{}
+	for _, inputs := range []Inputs{before, after} {
+		if object, found := inputs.at(path); found && object.IsObject() {
+			for key := range object.ObjectValue() {
+				keys[string(key)] = true
+			}
+		}
+	}
+	maps.DeleteFunc(keys, func(key string, _ bool) bool {
+		return !Changed(before, after, append(slices.Clone(path), key)...)
+	})
+	return slices.Sorted(maps.Keys(keys))
 }
 
 func (i Inputs) at(path resource.PropertyPath) (resource.PropertyValue, bool) {

@@ -53,3 +53,34 @@ func TestInputs_AreEmptyForWhatIsSomethingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestChanged_SeesWhatDiffersOrIsNotKnown(t *testing.T) {
+	t.Parallel()
+	of := func(machine resource.PropertyValue, more ...resource.PropertyKey) guard.Inputs {
+		config := resource.PropertyMap{"machine": machine, "disk": resource.NewNumberProperty(100)}
+		for _, key := range more {
+			config[key] = resource.NewStringProperty("x")
+		}
+		return guard.InputsOf(resource.PropertyMap{"config": resource.NewObjectProperty(config)})
+	}
+	small, large := resource.NewStringProperty("small"), resource.NewStringProperty("large")
+	for name, test := range map[string]struct {
+		before, after guard.Inputs
+		want          string
+	}{
+		"the same":          {of(small), of(small), ""},
+		"another value":     {of(small), of(large), "machine"},
+		"not known yet":     {of(small), of(resource.MakeComputed(small)), "machine"},
+		"a key more":        {of(small), of(small, "tags"), "tags"},
+		"a key less":        {of(small, "tags"), of(large), "machine,tags"},
+		"nothing before":    {guard.InputsOf(nil), of(small), "disk,machine"},
+		"nothing at either": {guard.InputsOf(nil), guard.InputsOf(nil), ""},
+	} {
+		if got := strings.Join(guard.ChangedKeys(test.before, test.after, "config"), ","); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+	if guard.Changed(of(small), of(small), "config", "machine") || !guard.Changed(of(small), of(large), "config", "machine") {
+		t.Error("Changed looks at the wrong path")
+	}
+}

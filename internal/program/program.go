@@ -26,9 +26,13 @@ func Run(ctx *pulumi.Context) error {
 
 // deploy is the whole program: the data flows from top to bottom and nowhere else.
 func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
-	kubernetes, err := cluster.New(ctx, "cluster", &cluster.Args{
+	args := &cluster.Args{
 		Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData, NodeLabels: cfg.Storage.NodeLabels(), Needs: cfg.needs(),
-	})
+	}
+	if volumes := cfg.Storage.Volumes(); volumes != nil { // A nil pointer in the interface would not be nil.
+		args.Volumes = volumes
+	}
+	kubernetes, err := cluster.New(ctx, "cluster", args)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,10 @@ type Storage struct {
 	DedicatedDisk bool
 	// PrepareNodes asks for a DaemonSet that makes every node ready for the driver; false where nodes boot prepared.
 	PrepareNodes bool
+	// SurgeNodes says that the cloud adds a node before it drains one, and waits long enough for a replica to be moved to it.
+	SurgeNodes bool
+	// NewDisks says that a node which has gone never comes back with its disk, so that waiting for it is of no use.
+	NewDisks bool
 }
 
 // Service is what a LoadBalancer Service needs to know of the platform.

@@ -1,0 +1,212 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-azure-native-sdk/containerservice/v3"
+	"github.com/pulumi/pulumi-azure-native-sdk/resources/v3"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
+
+	"ha-iris/internal/guard"
+)
+
+// Azure cannot change the machine type, the disk or the zone of a pool, and an upgrade in place empties the disks of its nodes
+// (Longhorn, "Upgrade Kubernetes on AKS", advises new pools). So a pool's name contains a hash of what would replace its nodes.
+// Another hash makes another pool beside the old one; the program moves the replicas and the pods over, zone by zone, and the
+// engine deletes the old pools at the end of the up.
+
+const (
+	azureSystemPool = "system"
+	// azureSystemSize is the smallest size that Azure accepts for a system pool: 2 cores and 4 GiB.
+	azureSystemSize = "Standard_D2as_v5"
+	// azureSystemDiskGiB holds the system and its images. It is a tier of Azure's managed disks (P6).
+	azureSystemDiskGiB = 64
+	// azurePoolLabel on a node is the name of its pool. Azure's own labels have it too, but not for nodes of others only.
+	azurePoolLabel = "ha-iris/pool"
+	// azureDrainMinutes is how long an upgrade in place, which this program never makes, waits for replicas to move to the
+	// surge node. Azure's maximum is 1440, its default 30.
+	azureDrainMinutes = 240
+)
+
+// systemPool is a small pool without replicas. The cluster's own resource must contain a pool and cannot exchange it later, so
+// that none with data must be there. It takes only what tolerates its taint, and the other pools run the system's pods as well.
+func (a *aks) systemPool() *containerservice.ManagedClusterAgentPoolProfileArgs {
+	pool := &containerservice.ManagedClusterAgentPoolProfileArgs{
+		Name:              pulumi.String(azureSystemPool),
+		Mode:              pulumi.String(string(containerservice.AgentPoolModeSystem)),
+		Type:              pulumi.String(string(containerservice.AgentPoolTypeVirtualMachineScaleSets)), // Zones need it.
+		AvailabilityZones: pulumi.ToStringArray(a.zones()),
+		VmSize:            pulumi.String(azureSystemSize),
+		OsType:            pulumi.String(string(containerservice.OSTypeLinux)),
+		OsSKU:             pulumi.String(string(containerservice.OSSKUUbuntu)),
+		OsDiskType:        pulumi.String(string(containerservice.OSDiskTypeManaged)),
+		OsDiskSizeGB:      pulumi.Int(azureSystemDiskGiB),
+		// A fixed number, but with the autoscaler: see agentPool.
+		EnableAutoScaling: pulumi.Bool(true),
+		Count:             pulumi.Int(1),
+		MinCount:          pulumi.Int(1),
+		MaxCount:          pulumi.Int(1),
+		NodeTaints:        pulumi.ToStringArray([]string{"CriticalAddonsOnly=true:NoSchedule"}),
+		Tags:              pulumi.ToStringMap(a.tags()),
+	}
+	if len(a.cfg.SubnetIDs) > 0 {
+		pool.VnetSubnetID = pulumi.String(a.cfg.SubnetIDs[0])
+	}
+	return pool
+}
+
+func (a *aks) zones() []string {
+	if len(a.cfg.Zones) > 0 {
+		return a.cfg.Zones
+	}
+	return azureZones()
+}
+
+// poolNameOf is the name of the pool of zone number 1 to 3: at most 12 lower-case letters and digits.
+func (a *aks) poolNameOf(number int) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{
+		a.cfg.InstanceType, fmt.Sprint(a.cfg.DataDiskGiB), a.cfg.NodeVersion, fmt.Sprint(a.cfg.NodeGeneration),
+	}, "/")))
+	return fmt.Sprintf("z%d%s", number, hex.EncodeToString(sum[:])[:8])
+}
+
+// nodes creates the three pools, one after the other: Azure refuses an operation while another one is under way in the cluster.
+func (a *aks) nodes(group *resources.ResourceGroup, managed *containerservice.ManagedCluster) ([]pulumi.Resource, error) {
+	old, err := a.oldNodes()
+	if err != nil {
+		return nil, err
+	}
+	var pools []pulumi.Resource
+	for i, zone := range a.zones() {
+		pool, err := a.agentPool(i+1, zone, group, managed, pools, old)
+		if err != nil {
+			return nil, err
+		}
+		pools = append(pools, pool)
+	}
+	a.component.Kubeconfig = a.component.settled(a.ctx, a.component.Kubeconfig, pools[len(pools)-1], func(ctx context.Context) error {
+		if len(old) > 0 {
+			a.component.roller.rolled.Store(true) // Perhaps by a run before, which was interrupted.
+		}
+		return a.vacate(ctx, old, zoneCount+1)
+	})
+	return pools, nil
+}
+
+// oldNodes returns the nodes of pools with another hash, by the number of their zone. It asks the cluster and not the state, so
+// that an interrupted up can be repeated. If the cluster cannot be asked there are none, and the pools stay protected.
+func (a *aks) oldNodes() (map[int][]string, error) {
+	kubeconfig, err := internals.UnsafeAwaitOutput(a.ctx.Context(), a.component.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the cluster's kubeconfig: %w", err)
+	}
+	if !kubeconfig.Known {
+		return nil, nil // A preview of a new cluster.
+	}
+	var list struct {
+		Items []struct {
+			Metadata struct {
+				Name   string            `json:"name"`
+				Labels map[string]string `json:"labels"`
+			} `json:"metadata"`
+		} `json:"items"`
+	}
+	selector := url.QueryEscape("ha-iris/cluster=" + a.cfg.Name + "," + azurePoolLabel)
+	if _, err := a.component.Live.Get(a.ctx.Context(), "/api/v1/nodes?labelSelector="+selector, &list); err != nil {
+		a.component.roller.log(fmt.Sprintf("the nodes could not be looked at, so none can be replaced in this run: %v", err))
+		return nil, nil
+	}
+	old := map[int][]string{}
+	for _, node := range list.Items {
+		name := node.Metadata.Labels[azurePoolLabel]
+		for number := 1; number <= zoneCount; number++ {
+			if strings.HasPrefix(name, fmt.Sprintf("z%d", number)) && name != a.poolNameOf(number) {
+				old[number] = append(old[number], node.Metadata.Name)
+			}
+		}
+	}
+	return old, nil
+}
+
+// vacate empties the old nodes of the zones with a lower number.
+func (a *aks) vacate(ctx context.Context, old map[int][]string, below int) error {
+	for number := 1; number < below; number++ {
+		what := fmt.Sprintf("zone %s (%d of %d)", a.zones()[number-1], number, zoneCount)
+		if err := a.component.roller.vacate(ctx, what, old[number]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agentPool creates the nodes of one zone. before are the pools of the zones before; old the nodes of earlier pools.
+func (a *aks) agentPool(
+	number int, zone string, group *resources.ResourceGroup, managed *containerservice.ManagedCluster, before []pulumi.Resource,
+	old map[int][]string,
+) (*containerservice.AgentPool, error) {
+	guarded, err := a.guardPool(pool{
+		number: number, zone: zone,
+		count: func(pool guard.Inputs) (float64, bool) { return pool.Number("count") },
+		replacing: func(before, _ guard.Inputs) []string {
+			if before.None() && len(old[number]) > 0 {
+				return []string{"new pool " + a.poolNameOf(number)}
+			}
+			return nil
+		},
+		prepare: func(ctx context.Context) error { return a.vacate(ctx, old, number) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	labels := a.nodeLabels()
+	labels[azurePoolLabel] = pulumi.String(a.poolNameOf(number))
+	args := &containerservice.AgentPoolArgs{
+		ResourceGroupName: group.Name,
+		ResourceName:      managed.Name,
+		AgentPoolName:     pulumi.String(a.poolNameOf(number)),
+		Mode:              pulumi.String(string(containerservice.AgentPoolModeSystem)), // See systemPool.
+		Type:              pulumi.String(string(containerservice.AgentPoolTypeVirtualMachineScaleSets)),
+		AvailabilityZones: pulumi.ToStringArray([]string{zone}),
+		VmSize:            pulumi.String(a.cfg.InstanceType),
+		// Ubuntu includes open-iscsi. An ephemeral OS disk would be wiped whenever the machine is moved.
+		OsType:       pulumi.String(string(containerservice.OSTypeLinux)),
+		OsSKU:        pulumi.String(string(containerservice.OSSKUUbuntu)),
+		OsDiskType:   pulumi.String(string(containerservice.OSDiskTypeManaged)),
+		OsDiskSizeGB: pulumi.Int(a.cfg.DataDiskGiB),
+		// A fixed number, but with the autoscaler: node repair does not replace a deleted machine, the autoscaler's minimum does.
+		// Changes of the count are not ignored: Azure refuses a count below minCount.
+		EnableAutoScaling: pulumi.Bool(true),
+		Count:             pulumi.Int(a.perZone()),
+		MinCount:          pulumi.Int(a.perZone()),
+		MaxCount:          pulumi.Int(a.perZone()),
+		// Unset: then raising the cluster's version upgrades the control plane only (Azure/AKS#3087).
+		OrchestratorVersion: optional(a.cfg.NodeVersion),
+		NodeLabels:          labels,
+		Tags:                pulumi.ToStringMap(a.tags()),
+		UpgradeSettings: &containerservice.AgentPoolUpgradeSettingsArgs{
+			MaxSurge: pulumi.String("1"), DrainTimeoutInMinutes: pulumi.Int(azureDrainMinutes),
+		},
+	}
+	if len(a.cfg.SubnetIDs) > 0 {
+		args.VnetSubnetID = pulumi.String(a.cfg.SubnetIDs[0])
+	}
+	pool, err := containerservice.NewAgentPool(a.ctx, a.poolName(number), args, a.options(
+		pulumi.DependsOn(slices.Clone(before)),
+		// The engine refuses to replace a protected pool, which is wanted except while a pool's successor takes over.
+		pulumi.Protect(a.component.protect && len(old[number]) == 0),
+		pulumi.DeleteBeforeReplace(false), // The names differ; the provider knows only that this program chose them.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "60m"}),
+		guarded,
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create agent pool of zone %s: %w", zone, err)
+	}
+	return pool, nil
+}
