@@ -275,8 +275,8 @@ func TestAKSKeepsTheNodesAndTheirDisks(t *testing.T) {
 	r := provide(cfg, false).mustSucceed(t)
 	cluster := r.One(t, aksType, "ha-iris-test")
 	assertInputs(t, cluster, map[string]any{
-		"kubernetesVersion":                                    "1.35",
-		"autoUpgradeProfile.upgradeChannel":      "none", // Both would reimage the nodes.
+		"kubernetesVersion":                       "1.35",
+		"autoUpgradeProfile.upgradeChannel":       "none", // Both would reimage the nodes.
 		"autoUpgradeProfile.nodeOSUpgradeChannel": "None",
 		"agentPoolProfiles[0].vnetSubnetID":       cfg.SubnetIDs[0],
 		"agentPoolProfiles[0].nodeTaints":         []any{"CriticalAddonsOnly=true:NoSchedule"}, // No replica and no database on it.

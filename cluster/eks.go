@@ -465,7 +465,8 @@ func (e *eks) pool(i int) pool {
 				path []any
 			}{
 				{"launch template", []any{"launchTemplate", "version"}},
-				{"version", []any{"version"}}, {"image", []any{"releaseVersion"}},
+				{"version", []any{"version"}},
+				{"image", []any{"releaseVersion"}},
 			} {
 				if !before.None() && guard.Changed(before, after, one.path...) {
 					changed = append(changed, one.what)

@@ -268,6 +268,39 @@ func TestCheck_LetsAStorageClassBeMadeAnewUnderItsName(t *testing.T) {
 	}
 }
 
+func TestCheck_LetsAnAKSPoolHaveASuccessor(t *testing.T) {
+	t.Parallel()
+	pool := func(name, label string) string {
+		return fmt.Sprintf(`{"urn":"u","type":"azure-native:containerservice:AgentPool","inputs":{"agentPoolName":%q,"nodeLabels":{"ha-iris/pool":%q}}}`,
+			name, label)
+	}
+	steps := func(order []string, after string) string {
+		var all []string
+		for _, op := range order {
+			state := `"oldState":` + pool("z1aaa", "z1aaa")
+			if op != "delete-replaced" {
+				state += `,"newState":` + after
+			}
+			all = append(all, fmt.Sprintf(`{"op":%q,"urn":"u",%s}`, op, state))
+		}
+		return `{"steps":[` + strings.Join(all, ",") + `]}`
+	}
+	createFirst := []string{"create-replacement", "replace", "delete-replaced"}
+	for name, test := range map[string]struct {
+		document string
+		want     int
+	}{
+		"a successor":         {steps(createFirst, pool("z1bbb", "z1bbb")), 0},
+		"deleted first":       {steps([]string{"delete-replaced", "replace", "create-replacement"}, pool("z1bbb", "z1bbb")), 1},
+		"under the same name": {steps(createFirst, pool("z1aaa", "z1aaa")), 1},
+		"somebody's pool":     {steps(createFirst, pool("z1bbb", "")), 1},
+	} {
+		if found := check.Check(read(t, []byte(test.document))); len(found) != test.want {
+			t.Errorf("%s: got %v, want %d violations", name, found, test.want)
+		}
+	}
+}
+
 func TestRead_SaysWhatAPreviewLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]struct{ hidden, failures int }{

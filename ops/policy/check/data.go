@@ -95,7 +95,7 @@ func checkLosses(s *Stack, report reporter) {
 			continue
 		}
 		what := whatItHolds(before, holding)
-		if what == "" || how == "replaced" && s.sameClass(before) {
+		if what == "" || how == "replaced" && (s.sameClass(before) || s.succeeded(before)) {
 			continue
 		}
 		reported[planned.URN] = true
@@ -127,6 +127,25 @@ func (s *Stack) sameClass(before *resource) bool {
 		}
 	}
 	return true
+}
+
+// poolLabel on the nodes of an AKS pool of this program is the pool's name. Such a pool has a successor of another name, to which the
+// program moves all replicas before the engine deletes the old one (cluster/aks_pools.go).
+const poolLabel = "ha-iris/pool"
+
+// succeeded reports whether an AKS pool of this program is deleted only after its successor of another name was created.
+func (s *Stack) succeeded(before *resource) bool {
+	at := slices.IndexFunc(s.resources, func(r *resource) bool { return r.URN == before.URN })
+	if !strings.HasSuffix(before.Type, ":AgentPool") || at < 0 {
+		return false
+	}
+	name, old := s.resources[at].text("agentPoolName"), before.text("agentPoolName")
+	if name == "" || old == "" || name == old || s.resources[at].text("nodeLabels", poolLabel) != name || before.text("nodeLabels", poolLabel) != old {
+		return false
+	}
+	created := slices.IndexFunc(s.steps, func(planned step) bool { return planned.URN == before.URN && planned.Op == "create-replacement" })
+	deleted := slices.IndexFunc(s.steps, func(planned step) bool { return planned.URN == before.URN && planned.Op == "delete-replaced" })
+	return created >= 0 && (deleted < 0 || created < deleted)
 }
 
 func (r *resource) isClass() bool {

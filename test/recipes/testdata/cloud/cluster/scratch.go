@@ -68,5 +68,8 @@ func (c *Cluster) scratch(ctx *pulumi.Context, name string, cfg Config) error {
 	}
 	c.Name, c.Lifetime = control.Name, control
 	c.Ready = []pulumi.Resource{control}
-	return c.connect(ctx, name, control.Kubeconfig, nil)
+	if err := c.reach(control.Kubeconfig); err != nil {
+		return err
+	}
+	return c.connect(ctx, name, nil)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/live"
 	"ha-iris/internal/owner"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/survey"
@@ -34,6 +35,8 @@ var scratch = driver{
 		Signs:     []owner.Object{{APIVersion: "storage.k8s.io/v1", Kind: "CSIDriver", Name: "scratch.example.com"}},
 	},
 	recorded:    func(Config) pulumi.Map { return nil },
+	unhealthy:   func(context.Context, *live.Cluster) ([]string, error) { return nil, nil },
+	leave:       func(context.Context, *live.Cluster, []string) ([]string, error) { return nil, nil },
 	checkChange: func(context.Context, *Args, guard.Inputs, guard.Inputs) error { return nil },
 	provision:   (*Storage).installScratch,
 }
