@@ -60,8 +60,8 @@ func (c Config) checkDisk(found *problems.List, limits diskLimits) {
 
 // checkRolls checks how nodes are replaced.
 func (c Config) checkRolls(found *problems.List) {
-	const want = "a length of time from 10m to 24h, such as 2h: rebuilding a replica takes minutes to hours"
-	if length, err := time.ParseDuration(c.RollTimeout); err != nil || length < 10*time.Minute || length > 24*time.Hour {
+	const want = "a length of time from 1m to 24h, such as 2h: rebuilding a replica takes minutes to hours"
+	if length, err := time.ParseDuration(c.RollTimeout); err != nil || length < time.Minute || length > 24*time.Hour {
 		found.Add("cluster.rollTimeout", c.RollTimeout, want)
 	}
 }
