@@ -30,6 +30,7 @@ var longhorn = driver{
 	name:          "Longhorn",
 	defaults:      longhornDefaults,
 	validate:      Config.validateLonghorn,
+	validateOn:    Config.validateLonghornOn,
 	needs:         longhornNeeds,
 	nodeLabels:    map[string]string{diskLabel: "true"},
 	usablePercent: longhornShare,

@@ -56,6 +56,14 @@ func (c Config) validateLonghorn(found *problems.List) {
 	c.validateChart(found)
 }
 
+// validateLonghornOn refuses an image for nodes that nothing prepares.
+func (c Config) validateLonghornOn(nodes traits.Storage, found *problems.List) {
+	if !nodes.PrepareNodes && c.NodePrepImage != DefaultNodePrepImage {
+		found.AddSecret("storage.nodePrepImage", "a value", "nothing with this cluster.cloud: it is a setting of clusters whose nodes "+
+			"are created without iSCSI, and here nothing prepares the nodes")
+	}
+}
+
 // longhornShare is the percentage of a disk that Longhorn uses: it reserves 30 % of a disk shared with the system, and keeps 10 %
 // of a dedicated one free (storage-reserved-percentage-for-default-disk, and longhorn_values.go).
 func longhornShare(nodes traits.Storage) int {
@@ -91,6 +99,10 @@ func (c Config) validateChart(found *problems.List) {
 		if c.Chart == "" {
 			found.AddMissing("storage.chart", want)
 			return
+		}
+		if c.Version != DefaultVersion {
+			found.AddSecret("storage.version", "a value",
+				"nothing with a local chart: it is a setting of a chart from a repository, and this chart has its own version")
 		}
 		file, what := c.Chart, "there is"
 		if !strings.HasSuffix(file, ".tgz") {

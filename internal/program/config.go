@@ -76,7 +76,7 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 func (c Config) Validate() error {
 	var found problems.List
 	found.Merge(c.Cluster.Validate())
-	found.Merge(c.Storage.Validate())
+	found.Merge(c.validateStorage())
 	found.Merge(c.validateIRIS())
 	if c.Storage.Install && c.Storage.Replicas > max(c.Cluster.Nodes, cluster.MinNodes) {
 		found.Add("storage.replicas", c.Storage.Replicas, fmt.Sprintf(
@@ -111,6 +111,14 @@ func (c Config) validateWithout(refused []string) error {
 		}
 	}
 	return found.Err()
+}
+
+// validateStorage includes the rules that depend on the nodes, if cluster.cloud is valid.
+func (c Config) validateStorage() error {
+	if !slices.Contains(cluster.Clouds(), c.Cluster.Cloud) {
+		return c.Storage.Validate()
+	}
+	return c.Storage.ValidateOn(c.Cluster.Traits().Storage)
 }
 
 // validateIRIS includes the rules that depend on the platform, if cluster.cloud is valid.

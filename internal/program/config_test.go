@@ -101,6 +101,12 @@ func TestLoadConfig_RefusesABadCluster(t *testing.T) {
 				`iris.cpu: got "4", want less than the 4 cores of a node (m6i.xlarge)`, `iris.memory: got "16Gi", want less than the 16 GiB`,
 			},
 		},
+		"image for nodes that nothing prepares": {
+			map[string]string{
+				"cluster": `{"cloud":"eks"}`, "storage": `{"nodePrepImage":"registry.example.com/busybox:1.37.0"}`, "kubeconfig": "",
+			},
+			[]string{"storage.nodePrepImage: got a value, want nothing with this cluster.cloud"},
+		},
 		"volume larger than a file of Longhorn's": {with("iris", `{"size":"16Ti"}`), []string{`iris.size: got "16Ti", want less than 16Ti`}},
 		"database in the storage's namespace":     {with("iris", `{"namespace":"longhorn-system"}`), []string{`iris.namespace: got "longhorn-system", want another one: Longhorn is installed in it`}},
 		"disk too small for a copy": {map[string]string{

@@ -85,7 +85,7 @@ func (l *databaseLife) shrink(t *testing.T) {
 func (l *databaseLife) move(t *testing.T) {
 	t.Helper()
 	refused(t, l.s, l.c.set("storage.className", "other"), "storage.className", "restore a backup")
-	refused(t, l.s, l.c.set("storage.install", false), "storage.install: got false, want true", "restore a backup")
+	refused(t, l.s, l.c.installingNothing(), "storage.install: got false, want true", "restore a backup")
 	refused(t, l.s, l.c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
 	refused(t, l.s, l.c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
 }

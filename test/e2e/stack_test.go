@@ -54,6 +54,13 @@ func baseConfig(s sandbox) config {
 	}
 }
 
+// installingNothing is the configuration for storage that is there already: without the keys of the chart.
+func (c config) installingNothing() config {
+	copied := c.set("storage.install", false)
+	delete(copied.storage, "chart")
+	return copied
+}
+
 // set returns a copy with one key of a section changed; path is dotted, its head the section.
 func (c config) set(path string, value any) config {
 	encoded, err := json.Marshal(object{"cluster": c.cluster, "storage": c.storage, "iris": c.iris})
