@@ -75,7 +75,7 @@ func (c Config) database() component {
 		ingress: c.ingress(),
 		// Open: the program cannot know what the application in the database calls.
 		egress: networkingv1.NetworkPolicyEgressRuleArray{&networkingv1.NetworkPolicyEgressRuleArgs{}},
-	}}
+	}, pod: c.pod()}
 }
 
 func (c Config) ingress() networkingv1.NetworkPolicyIngressRuleArray {

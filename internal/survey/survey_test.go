@@ -165,7 +165,7 @@ func needs() survey.Needs {
 			Pod: object{"metadata": object{"labels": object{"app": "iris"}}, "spec": object{
 				"initContainers": []object{resources("2", "64Mi")}, "containers": []object{resources("1", "4Gi"), resources("100m", "256Mi")},
 			}},
-			PerNode: object{"spec": object{"containers": []object{resources("5m", "16Mi")}}},
+			PerNode: []map[string]any{object{"spec": object{"containers": []object{resources("5m", "16Mi")}}}},
 		},
 	}
 }

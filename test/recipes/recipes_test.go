@@ -49,14 +49,14 @@ func TestRecipe_AddAnOutput(t *testing.T) {
 func TestRecipe_AddAComponent(t *testing.T) {
 	t.Parallel()
 	c := newScratch(t)
-	c.edit("iris/component.go", "[]component{c.database()}", "[]component{c.database(), scratchComponent()}")
+	c.edit("iris/component.go", "[]component{c.database()}", "[]component{c.database(), c.scratchComponent()}")
 	const before = "\tif err := s.workload("
 	c.edit("iris/iris.go", before,
 		"\tif err := s.scratch(data.namespace, configuration, policies); err != nil {\n\t\treturn err\n\t}\n"+before)
 	c.add("testdata/component")
 
 	// Not the tests that need what is outside of the copy.
-	c.passesAfterUpdate(c.compileTests("iris", "-test.run=^(TestNew_|TestManifests_|TestComponent|TestPods?_|TestData_|TestScratch_)"))
+	c.passesAfterUpdate(c.compileTests("iris", "-test.run=^(TestNew_|TestManifests_|TestComponent|TestPods?_|TestData_|TestScratch_|TestNeeds_HaveEveryPod)"))
 	c.didWhatTheRecipeSays("Add a component to iris/",
 		"iris/prepull.go", "iris/iris_test.go", "internal/survey/rights.go", // Take a key, and a kind of object that is new.
 	)
