@@ -33,6 +33,12 @@ func aksKind() kind {
 			DataDiskGiB: 256,
 		},
 		keys: createdKeys("subnetIds"),
+		notes: map[string]string{
+			"kubernetesVersion": "also with a patch",
+			"dataDiskGiB":       "the node's boot disk, because node pools have no other",
+			"zones":             "1, 2, 3; not set, all three; refused on a running cluster",
+			"subnetIds":         "one resource id",
+		},
 		own: map[string]func(*Config) *string{
 			azureLocationKey:              func(c *Config) *string { return &c.Region },
 			"azure-native:subscriptionId": func(c *Config) *string { return &c.Subscription },

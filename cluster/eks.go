@@ -28,6 +28,11 @@ func eksKind() kind {
 		cloud:    EKS,
 		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200},
 		keys:     createdKeys("subnetIds", "privateNodes", "assumeRoleArn"),
+		notes: map[string]string{
+			"dataDiskGiB": "a disk of its own",
+			"zones":       "names or ids; not set, the region's first three usable ones; without effect on a running cluster",
+			"subnetIds":   "three subnet-... in three zones",
+		},
 		own: map[string]func(*Config) *string{
 			awsRegionKey: func(c *Config) *string { return &c.Region },
 		},

@@ -25,7 +25,7 @@ const Existing Cloud = "existing"
 func existingKind() kind {
 	return kind{
 		cloud: Existing,
-		keys:  []string{"kubeconfigPath", "context"},
+		keys:  []string{"kubeconfigPath", "context", kubeconfigKey},
 		resolve: func(c *Config) {
 			config, err := c.readKubeconfig()
 			c.access = &access{config, err}

@@ -27,7 +27,14 @@ func gkeKind() kind {
 		cloud: GKE,
 		// No version: the release channel chooses a supported one, while Google refuses a pinned one some day.
 		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
-		keys:     createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
+		notes: map[string]string{
+			"nodes":             "a multiple of 3",
+			"kubernetesVersion": "also with a patch; not set, the stable channel's",
+			"dataDiskGiB":       "the node's boot disk, because node pools have no other",
+			"zones":             "names; not set, the region's first three usable ones; without effect on a running cluster",
+			"tags":              "as labels",
+		},
+		keys: createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
 		own: map[string]func(*Config) *string{
 			gcpRegionKey:  func(c *Config) *string { return &c.Region },
 			gcpProjectKey: func(c *Config) *string { return &c.Project },

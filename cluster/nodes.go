@@ -12,7 +12,7 @@ import (
 const runbookFewerNodes = `docs/operations.md, "Fewer nodes"`
 
 // guardNodes returns the option of the resource that holds the number of nodes: it refuses to remove so many at once that
-// every replica of a volume may be on them. count reads the number from the resource's inputs (on GKE per zone), and check
+// every replica of a volume may be on them. count reads the number from the resource's inputs (per zone where the cloud counts so), and check
 // accepts or refuses the change. The number before is the one in the state; a refresh updates it after a manual change.
 func (s scope) guardNodes(
 	count func(guard.Inputs) (float64, bool), check func(before, after int) error,
