@@ -42,12 +42,11 @@ func eksKind() kind {
 		memoryPerCore: awsMemoryPerCore,
 		traits: traits.Traits{
 			Storage: traits.Storage{
-				KubeletRootDir: "/var/lib/kubelet",
-				// Where userdata/eks-node.sh mounts the second EBS volume; the mount point is immutable, so that
-				// nothing is written to the root disk while the volume is not mounted.
-				DataPath:          "/var/lib/longhorn/",
+				KubeletRootDir:    "/var/lib/kubelet",
 				LabelledDisksOnly: true, // As on AKS.
-				DedicatedDisk:     true,
+				// userdata/eks-node.sh mounts the second EBS volume; the mount point is immutable, so that nothing is
+				// written to the root disk while the volume is not mounted.
+				DedicatedDisk: true,
 				// User data runs before the kubelet, so a node that joins is prepared.
 				PrepareNodes: false,
 			},

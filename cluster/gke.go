@@ -45,12 +45,11 @@ func gkeKind() kind {
 		memoryPerCore: gcpMemoryPerCore,
 		traits: traits.Traits{
 			Storage: traits.Storage{
-				KubeletRootDir: "/var/lib/kubelet",
-				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Container-Optimized OS would
-				// need another path: its /var/lib is mounted noexec.)
-				DataPath:          "/var/lib/longhorn/",
+				KubeletRootDir:    "/var/lib/kubelet",
 				LabelledDisksOnly: true, // As on AKS.
-				DedicatedDisk:     false,
+				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Container-Optimized OS would
+				// not do for Longhorn: its /var/lib is mounted noexec.)
+				DedicatedDisk: false,
 				// There is no hook for user data, and it is not documented that the image starts iscsid.
 				PrepareNodes: true,
 			},

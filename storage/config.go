@@ -77,6 +77,16 @@ func (c Config) ValidateOn(nodes traits.Storage) error {
 	return found.Err()
 }
 
+// CheckNodes returns what is wrong on a cluster of so many nodes, or nil.
+func (c Config) CheckNodes(count int) error {
+	if !c.Install {
+		return nil
+	}
+	var found problems.List
+	c.driver().checkNodes(c, count, &found)
+	return found.Err()
+}
+
 // refuseUnused reports settings of the driver where none is installed: they would silently have no effect.
 func (c Config) refuseUnused(found *problems.List) {
 	values, usual := reflect.ValueOf(c), reflect.ValueOf(DefaultConfig())

@@ -23,6 +23,8 @@ type driver struct {
 	validate func(Config, *problems.List)
 	// validateOn adds what is wrong with them on nodes of this kind.
 	validateOn func(Config, traits.Storage, *problems.List)
+	// checkNodes adds what is wrong with them on so many nodes.
+	checkNodes func(Config, int, *problems.List)
 	// needs is what it asks of a cluster that exists already, besides the driver's name and the class.
 	needs func(Config, traits.Storage) survey.Storage
 	// nodeLabels are on every node of the clusters that this program makes.

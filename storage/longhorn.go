@@ -18,6 +18,9 @@ const (
 	// releaseTimeout covers pulling Longhorn's images on three fresh nodes; Helm's default of 5 min is too short there,
 	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds in the chart).
 	releaseTimeout = 20 * 60
+	// dataPath is the directory on each node that holds the replicas, Longhorn's default. Where that is a disk of its own, the node's
+	// user data mounts the disk here.
+	dataPath = "/var/lib/longhorn/"
 	// diskLabel makes Longhorn use a node's data path. It is on every node that is made for Longhorn, and the setting
 	// createDefaultDiskLabeledNodes goes with it, so that Longhorn does not use the root disk of a node that is added later.
 	diskLabel = "node.longhorn.io/create-default-disk"
@@ -31,6 +34,7 @@ var longhorn = driver{
 	defaults:      longhornDefaults,
 	validate:      Config.validateLonghorn,
 	validateOn:    Config.validateLonghornOn,
+	checkNodes:    Config.checkLonghornNodes,
 	needs:         longhornNeeds,
 	nodeLabels:    map[string]string{diskLabel: "true"},
 	usablePercent: longhornShare,

@@ -64,6 +64,13 @@ func (c Config) validateLonghornOn(nodes traits.Storage, found *problems.List) {
 	}
 }
 
+// checkLonghornNodes refuses more replicas than nodes.
+func (c Config) checkLonghornNodes(count int, found *problems.List) {
+	if c.Replicas > count {
+		found.Add("storage.replicas", c.Replicas, fmt.Sprintf("at most cluster.nodes (%d): each replica needs a node of its own", count))
+	}
+}
+
 // longhornShare is the percentage of a disk that Longhorn uses: it reserves 30 % of a disk shared with the system, and keeps 10 %
 // of a dedicated one free (storage-reserved-percentage-for-default-disk, and longhorn_values.go).
 func longhornShare(nodes traits.Storage) int {

@@ -21,7 +21,7 @@ const releaseType = "kubernetes:helm.sh/v3:Release"
 
 func dedicated() traits.Storage {
 	return traits.Storage{
-		KubeletRootDir: "/var/lib/kubelet", DataPath: "/var/lib/longhorn/", LabelledDisksOnly: true, DedicatedDisk: true,
+		KubeletRootDir: "/var/lib/kubelet", LabelledDisksOnly: true, DedicatedDisk: true,
 	}
 }
 
@@ -191,7 +191,7 @@ func TestNew_ChartValues(t *testing.T) {
 	}
 	cases := map[string]storage.Args{
 		"dedicated-disk": {Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true},
-		"root-disk":      {Config: storage.DefaultConfig(), Traits: traits.Storage{DataPath: "/var/lib/longhorn/"}, Protect: true},
+		"root-disk":      {Config: storage.DefaultConfig(), Protect: true},
 		"overridden":     {Config: overridden, Traits: dedicated()},
 	}
 	for name, args := range cases {

@@ -78,10 +78,7 @@ func (c Config) Validate() error {
 	found.Merge(c.Cluster.Validate())
 	found.Merge(c.validateStorage())
 	found.Merge(c.validateIRIS())
-	if c.Storage.Install && c.Storage.Replicas > max(c.Cluster.Nodes, cluster.MinNodes) {
-		found.Add("storage.replicas", c.Storage.Replicas, fmt.Sprintf(
-			"at most cluster.nodes (%d): each copy needs a node of its own", c.Cluster.Nodes))
-	}
+	found.Merge(c.Storage.CheckNodes(max(c.Cluster.Nodes, cluster.MinNodes))) // Fewer nodes are reported already.
 	if c.IRIS.Namespace != "" && c.IRIS.Namespace == c.Storage.Namespace() {
 		found.Add("iris.namespace", c.IRIS.Namespace, "another one: "+c.Storage.DriverName()+" is installed in it, and the database's "+
 			"network policies would cut it off")

@@ -28,7 +28,7 @@ func scratchKind() kind {
 		limits:        limits{nodes: 100, why: "nobody makes more up"},
 		cores:         func(string) (int, bool) { return 4, true },
 		memoryPerCore: func(string) int { return 4 },
-		traits:        traits.Traits{Storage: traits.Storage{DataPath: "/data", DedicatedDisk: true}},
+		traits:        traits.Traits{Storage: traits.Storage{DedicatedDisk: true}},
 		provision:     (*Cluster).scratch,
 	}
 }
