@@ -427,7 +427,7 @@ func noNodeLess(before, after int) error {
 		return nil
 	}
 	return fmt.Errorf("cluster.nodes: got %d, want at least %d, as the cluster has it: GKE would take one node in each zone "+
-		"at once, whichever it likes, and all copies of the data may be on them; take the nodes out yourself first (%s), then "+
+		"at once, whichever it likes, and all replicas of the data may be on them; take the nodes out yourself first (%s), then "+
 		"run: pulumi up --refresh", after*zoneCount, before*zoneCount, runbookFewerNodes)
 }
 

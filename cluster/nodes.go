@@ -32,6 +32,6 @@ func oneNodeLess(before, after int) error {
 	if after >= before-1 {
 		return nil
 	}
-	return fmt.Errorf("cluster.nodes: got %d, want at least %d, one less than now: nodes that go at once may take all copies "+
+	return fmt.Errorf("cluster.nodes: got %d, want at least %d, one less than now: nodes that go at once may take all replicas "+
 		"of the data with them; lower it one by one, with every volume healthy in between (%s)", after, before-1, runbookFewerNodes)
 }

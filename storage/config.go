@@ -17,7 +17,7 @@ type Config struct {
 	// Install installs Longhorn. False uses a StorageClass that the cluster already has; every other key of storage but
 	// className is refused then. Default: true.
 	Install bool `json:"install"`
-	// ClassName is the StorageClass of the database volume: created when Install is true, required to exist otherwise.
+	// ClassName is the StorageClass of the database volume: created when storage.install is true, required to exist otherwise.
 	// Default: longhorn-iris.
 	ClassName string `json:"className"`
 	// Replicas is how many replicas of the data Longhorn keeps, each on another node. Default: 3.

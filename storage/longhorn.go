@@ -40,7 +40,7 @@ var longhorn = driver{
 	usablePercent: longhornShare,
 	// A replica is one sparse file, and a file on ext4 is smaller than 16 TiB.
 	tooLarge:    16 << 40,
-	wantSmaller: "less than 16Ti: each copy is one file of Longhorn's, and ext4 ends there",
+	wantSmaller: "less than 16Ti: each replica is one file of Longhorn's, and ext4 ends there",
 	part: owner.Part{
 		Namespace: namespaceName,
 		Advice: map[string]string{
@@ -54,7 +54,7 @@ var longhorn = driver{
 		},
 	},
 	recorded:    func(c Config) pulumi.Map { return pulumi.Map{"replicas": pulumi.Int(c.Replicas)} },
-	checkChange: checkCopies,
+	checkChange: checkReplicas,
 	provision:   (*Storage).installLonghorn,
 }
 

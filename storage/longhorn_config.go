@@ -49,7 +49,7 @@ func (c Config) validateLonghorn(found *problems.List) {
 	}
 	if c.Replicas < minReplicas || c.Replicas > maxReplicas {
 		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
-			"%d to %d: a single copy is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
+			"%d to %d: a single replica is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
 	}
 	c.validateLengths(found)
 	c.validateImage(found)

@@ -60,7 +60,7 @@ func TestNew_InstallsLonghornInItsNamespaceAndThenTheClass(t *testing.T) {
 	}
 }
 
-func TestNew_ClassIsMadeAnewWhereKubernetesCannotChangeIt(t *testing.T) {
+func TestNew_ReplacesTheClassWhereKubernetesCannotChangeIt(t *testing.T) {
 	t.Parallel()
 	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true}, false)
 	class := recorder.One(t, "kubernetes:storage.k8s.io/v1:StorageClass", storage.DefaultClassName).RegisterRPC

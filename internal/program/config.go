@@ -21,9 +21,9 @@ import (
 
 // Config is the stack's whole configuration, decoded, with defaults.
 type Config struct {
-	Cluster cluster.Config `config:"cluster"`
-	Storage storage.Config `config:"storage"`
-	IRIS    iris.Config    `config:"iris"`
+	Cluster cluster.Config
+	Storage storage.Config
+	IRIS    iris.Config
 }
 
 // secretKeys are the top-level keys that must be stored encrypted, with the field that each fills: those of the sections' fields
@@ -136,7 +136,7 @@ func (c Config) validateDisk(found *problems.List) {
 	}
 	const gib = 1 << 30
 	if usable := int64(disk) * gib * percent / 100; volume > usable {
-		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole copy of iris.size (%s), and "+
+		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole replica of iris.size (%s), and "+
 			"%s uses %d %% of the disk", (volume*100/percent+gib-1)/gib, c.IRIS.Size, c.Storage.DriverName(), percent))
 	}
 }

@@ -99,7 +99,7 @@ func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, er
 func judge(facts *facts, needs Needs, found *findings) {
 	checkVersion(facts, found)
 	checkNodes(facts, needs.Database, found)
-	checkCopies(facts, needs.Storage, found)
+	checkReplicas(facts, needs.Storage, found)
 	checkClass(facts, needs, found)
 	checkQuotas(facts, needs, found)
 	checkLimits(facts, needs.Database, found)
