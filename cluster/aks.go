@@ -33,6 +33,13 @@ func aksKind() kind {
 			RollTimeout: DefaultRollTimeout,
 		},
 		keys: createdKeys("nodeVersion", "nodeGeneration", "subnetIds"),
+		notes: map[string]string{
+			"kubernetesVersion": "also with a patch",
+			"dataDiskGiB":       "the node's boot disk, because node pools have no other",
+			"nodeVersion":       "also with a patch",
+			"zones":             "1, 2, 3; not set, all three; refused on a running cluster",
+			"subnetIds":         "one resource id",
+		},
 		own: map[string]func(*Config) *string{
 			azureLocationKey:              func(c *Config) *string { return &c.Region },
 			"azure-native:subscriptionId": func(c *Config) *string { return &c.Subscription },
@@ -45,11 +52,9 @@ func aksKind() kind {
 			Storage: traits.Storage{
 				// The same on every Linux node of AKS, EKS and GKE; set, so that Longhorn starts no probe pod to find it.
 				KubeletRootDir: "/var/lib/kubelet",
-				// On the OS disk: pools have no data disks (Azure/AKS#401).
-				DataPath: "/var/lib/longhorn/",
 				// Only this program's pool has the label, so that Longhorn does not use the small disks of a pool that is added later.
 				LabelledDisksOnly: true,
-				// The OS disk holds the system and the images as well.
+				// Pools have no data disks (Azure/AKS#401), and the OS disk holds the system and the images as well.
 				DedicatedDisk: false,
 				// There is no hook for user data, and multipathd runs on AKS's Ubuntu.
 				PrepareNodes: true,

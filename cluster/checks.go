@@ -14,8 +14,8 @@ import (
 
 var namePattern = pattern.Lazy(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
-// maxNameLength leaves room for suffixes: a Google service account id (NAME-nodes) has at most 30 characters, a GKE cluster's
-// name (NAME-XXXXXXX) at most 40.
+// maxNameLength leaves room for suffixes: the strictest cloud takes 30 characters for a service account's id (NAME-nodes) and 40 for
+// a cluster's name (NAME-XXXXXXX).
 const maxNameLength = 24
 
 func (c Config) checkName(found *problems.List) {

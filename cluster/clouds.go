@@ -27,8 +27,10 @@ type kind struct {
 	cloud Cloud
 	// defaults fill what is not set.
 	defaults Config
-	// keys are those of Config that this kind accepts besides cloud, name and nodes. Others are refused.
+	// keys are those of Config, and its secret, that this kind accepts besides cloud, name and nodes. Others are refused.
 	keys []string
+	// notes are what users have to know of a key on this kind alone, by the key. The reference page shows them.
+	notes map[string]string
 	// own are the keys of the cloud's own namespace of the stack's configuration, each with the field that it fills.
 	own map[string]func(*Config) *string
 	// resolve completes the configuration from other sources, such as a kubeconfig file. Nil: there are none.
@@ -50,6 +52,9 @@ type kind struct {
 	// provision registers the cluster and ends in Cluster.connect.
 	provision func(c *Cluster, ctx *pulumi.Context, name string, cfg Config) error
 }
+
+// kubeconfigKey is the secret's key.
+const kubeconfigKey = "kubeconfig"
 
 // createdKeys are the keys of every cluster that the program makes.
 func createdKeys(more ...string) []string {
@@ -85,6 +90,31 @@ func joinClouds(clouds []Cloud) string {
 	return strings.Join(names, ", ")
 }
 
+// Note is what is particular about a key on one kind of cluster.
+type Note struct {
+	Cloud Cloud
+	// Text is a remark, Default the value where the key is not set; each may be empty.
+	Text, Default string
+}
+
+// Notes lists the kinds of cluster that accept a key, in the order of the table, with what is particular there. Those of a key that
+// every kind accepts (cloud, name, nodes) are only the kinds that have a remark. The reference page is written from it.
+func Notes(key string) (notes []Note, everywhere bool) {
+	everywhere = len(cloudsWith(key)) == 0
+	for _, one := range clouds() {
+		note := Note{Cloud: one.cloud, Text: one.notes[key]}
+		for _, field := range strict.Fields(reflect.TypeFor[Config]()) {
+			if value := reflect.ValueOf(one.defaults).FieldByName(field.Name); field.Key == key && isSet(value) {
+				note.Default = fmt.Sprint(value)
+			}
+		}
+		if slices.Contains(one.keys, key) || everywhere && note.Text != "" {
+			notes = append(notes, note)
+		}
+	}
+	return notes, everywhere
+}
+
 // cloudsWith returns the clouds that accept a key of Config.
 func cloudsWith(key string) []Cloud {
 	var names []Cloud
@@ -107,9 +137,9 @@ func (c Config) refuseForeign(found *problems.List) {
 				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(known)))
 		}
 	}
-	if c.Kubeconfig.IsSet() && c.Cloud != Existing {
-		found.AddSecret("kubeconfig", "a value", fmt.Sprintf(
-			"nothing with cloud %s: it is a setting of %s; run: pulumi config rm kubeconfig", c.Cloud, Existing))
+	if known := cloudsWith(kubeconfigKey); c.Kubeconfig.IsSet() && !slices.Contains(known, c.Cloud) {
+		found.AddSecret(kubeconfigKey, "a value", fmt.Sprintf(
+			"nothing with cloud %s: it is a setting of %s; run: pulumi config rm kubeconfig", c.Cloud, joinClouds(known)))
 	}
 }
 

@@ -516,15 +516,6 @@ func TestClusterHandsOnWhatTheRestNeeds(t *testing.T) {
 	})
 }
 
-func TestEveryCloudHasTraits(t *testing.T) {
-	t.Parallel()
-	for _, cloud := range clouds() {
-		if cloud.traits.Storage.DataPath == "" {
-			t.Errorf("%s has none", cloud.cloud)
-		}
-	}
-}
-
 func TestNew_RegistersNothingOfACloudThatThereIsNot(t *testing.T) {
 	t.Parallel()
 	r := provide(Config{Cloud: "eksctl", Name: "c", Nodes: MinNodes}, false)

@@ -23,76 +23,68 @@ type Config struct {
 	// Cloud says where the cluster comes from.
 	Cloud Cloud `json:"cloud"`
 	// Name is the cluster's name; the cloud's objects are called NAME-SUFFIX. Changing it on a running stack asks for
-	// another cluster. On aks, eks and gke: up to 24 lower-case letters, digits and hyphens. Default: PROJECT-STACK.
+	// another cluster. Of a cluster that is created: up to 24 lower-case letters, digits and hyphens. Default: PROJECT-STACK.
 	Name string `json:"name"`
-	// Nodes is how many nodes the cluster has (existing) or gets; on aks, eks and gke a multiple of 3, because each zone has a
-	// pool of its own. Default: 3.
+	// Nodes is how many nodes the cluster has, if it exists already, or gets; then a multiple of 3, because each zone has a pool
+	// of its own. Default: 3.
 	Nodes int `json:"nodes"`
 
-	// KubernetesVersion is the control plane's version: 1.35 (aks, eks), on aks and gke also with a patch. Raising it
-	// upgrades the control plane and no node. Default: 1.35 on aks and eks, the stable channel's on gke.
+	// KubernetesVersion is the control plane's version, such as 1.35. Raising it upgrades the control plane and no node.
 	KubernetesVersion string `json:"kubernetesVersion"`
-	// InstanceType is the nodes' machine type as the cloud calls it (aks, eks, gke); 4 cores and 16 GiB are Longhorn's
-	// advice plus room for IRIS. Default: Standard_D4as_v5, m6i.xlarge, e2-standard-4.
+	// InstanceType is the nodes' machine type as the cloud calls it; 4 cores and 16 GiB are Longhorn's advice plus room
+	// for IRIS.
 	InstanceType string `json:"instanceType"`
-	// DataDiskGiB is the size in GiB of the disk that holds the replicas, per node (aks, eks, gke). On eks a disk of its
-	// own; on aks and gke, which offer none, the node's boot disk. Default: 256, 200, 256.
+	// DataDiskGiB is the size in GiB of the disk that holds the replicas, per node.
 	DataDiskGiB int `json:"dataDiskGiB"`
-	// NodeVersion is the Kubernetes version of the nodes: 1.35 or 1.35.6 on aks, 1.35 or a release of EKS's image such as
-	// 1.35.1-20261118 on eks. Raising it replaces the nodes, zone by zone. Default: the control plane's at their creation.
+	// NodeVersion is the Kubernetes version of the nodes, such as 1.35. Raising it replaces the nodes, zone by zone. Default: the
+	// control plane's at their creation.
 	NodeVersion string `json:"nodeVersion"`
-	// NodeGeneration is any number (aks). Another one replaces the nodes, zone by zone, by ones of Azure's newest image, which has
+	// NodeGeneration is any number. Another one replaces the nodes, zone by zone, by ones of the cloud's newest image, which has
 	// the latest security patches. Default: 0.
 	NodeGeneration int `json:"nodeGeneration"`
-	// RollTimeout is how long each zone waits for healthy volumes when nodes are replaced (aks, eks, gke), as a number with a
-	// unit: 90m, 2h. After it the up fails and can be repeated. Default: 2h.
+	// RollTimeout is how long each zone waits for healthy volumes when nodes are replaced, as a number with a unit: 90m, 2h.
+	// After it the up fails and can be repeated.
 	RollTimeout string `json:"rollTimeout"`
-	// Zones are the three availability zones: 1, 2, 3 (aks), names or ids (eks), names (gke). Nodes do not move: on a
-	// running cluster a change is refused (aks) or without effect (eks, gke). Default: all three on aks, the region's
-	// first three usable ones on eks and gke.
+	// Zones are the three availability zones. Nodes do not move to others.
 	Zones []string `json:"zones" strict:"number"`
-	// Tags are put on everything that can carry them (labels on gke), next to those of this program (aks, eks, gke).
+	// Tags are put on everything that can carry them, next to those of this program.
 	Tags map[string]string `json:"tags"`
-	// APIServerSourceRanges are the networks in CIDR notation that may reach the API server (aks, eks, gke). The machine
-	// that runs pulumi must be in one of them. Default: none, which every one of the clouds takes for "the internet".
+	// APIServerSourceRanges are the networks in CIDR notation that may reach the API server. The machine that runs pulumi
+	// must be in one of them. Default: none, which every one of the clouds takes for "the internet".
 	APIServerSourceRanges []string `json:"apiServerSourceRanges"`
 
-	// SubnetIDs are subnets that exist already: one resource id on aks, three subnet-... in three zones on eks. Default:
-	// the network is created.
+	// SubnetIDs are subnets that exist already. Default: the network is created.
 	SubnetIDs []string `json:"subnetIds"`
-	// PrivateNodes gives the nodes no public address and a NAT gateway per zone instead (eks). To be decided before the
-	// first up: nodes do not move to other subnets. Default: false.
+	// PrivateNodes gives the nodes no public address and a NAT gateway per zone instead. To be decided before the first up:
+	// nodes do not move to other subnets. Default: false.
 	PrivateNodes bool `json:"privateNodes"`
-	// AssumeRoleARN is a role that this program and the kubeconfig act as (eks). Default: your own identity.
+	// AssumeRoleARN is a role that this program and the kubeconfig act as. Default: your own identity.
 	AssumeRoleARN string `json:"assumeRoleArn"`
-	// Network is the name of a VPC network that exists already (gke). Default: the project's network "default".
+	// Network is the name of a VPC network that exists already. Default: the project's network "default".
 	Network string `json:"network"`
-	// Subnetwork is the name of a subnetwork of Network in the region (gke). Default: the region's of an auto-mode
-	// network.
+	// Subnetwork is the name of a subnetwork of cluster.network in the region. Default: the region's of an auto-mode network.
 	Subnetwork string `json:"subnetwork"`
-	// NodeServiceAccount is the e-mail address of a service account for the nodes (gke). Default: one is created that
-	// can do what nodes must and nothing more.
+	// NodeServiceAccount is the e-mail address of a service account for the nodes. Default: one is created that can do what
+	// nodes must and nothing more.
 	NodeServiceAccount string `json:"nodeServiceAccount"`
-	// MaintenanceExclusions are periods START/END in RFC 3339 in which Google upgrades no node, at most three (gke).
-	// Default: none; upgrades happen on weekends.
+	// MaintenanceExclusions are periods START/END in RFC 3339 in which the cloud upgrades no node, at most three. Default:
+	// none; upgrades happen on weekends.
 	MaintenanceExclusions []string `json:"maintenanceExclusions"`
-	// DeletionProtection makes Google refuse to delete the cluster (gke). Default: false, because switching it off takes
-	// an up of its own before every destroy, and the database's volume is protected by iris.protectData already.
+	// DeletionProtection makes the cloud refuse to delete the cluster. Default: false, because switching it off takes an up
+	// of its own before every destroy, and the database's volume is protected by iris.protectData already.
 	DeletionProtection bool `json:"deletionProtection"`
 
-	// KubeconfigPath is the kubeconfig file of an existing cluster, relative to the project.
+	// KubeconfigPath is the cluster's kubeconfig file, relative to the project.
 	KubeconfigPath string `json:"kubeconfigPath"`
-	// Context is the kubeconfig context of an existing cluster. Needed when the kubeconfig has more than one.
+	// Context is the cluster's context in the kubeconfig. Needed when the kubeconfig has more than one.
 	Context string `json:"context"`
 
-	// Kubeconfig is the kubeconfig's content, from the secret ha-iris:kubeconfig, as the alternative to KubeconfigPath.
+	// Kubeconfig is the kubeconfig's content, from the secret ha-iris:kubeconfig, as the alternative to
+	// cluster.kubeconfigPath.
 	Kubeconfig secret.Value `json:"-" secret:"kubeconfig"`
-	// Region is where the cluster is created: azure-native:location, aws:region or gcp:region.
-	Region string `json:"-"`
-	// Project is the Google Cloud project: gcp:project.
-	Project string `json:"-"`
-	// Subscription is the Azure subscription's id: azure-native:subscriptionId. Default: the one of your credentials.
-	Subscription string `json:"-"`
+	// Region, Project and Subscription say where the cluster is created. They are keys of the cloud's own namespace of the
+	// configuration; each kind says which.
+	Region, Project, Subscription string `json:"-"`
 
 	// access is the existing cluster's kubeconfig, once Resolve has read it.
 	access *access
@@ -102,7 +94,7 @@ type Config struct {
 // WithDefaults.
 func DefaultConfig() Config { return Config{Nodes: MinNodes} }
 
-// Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as aws:region, the
+// Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as its region, the
 // defaults, and the kubeconfig of an existing cluster, which is read here once. get returns the value of a key, or "". Validate
 // reports the errors.
 func (c Config) Resolve(get func(key string) string) Config {
@@ -143,10 +135,10 @@ func (c Config) Traits() traits.Traits {
 	return kind.traits
 }
 
-// DataDisk returns the size in GiB of the disk that holds a node's replicas; false for an existing cluster.
+// DataDisk returns the size in GiB of the disk that holds a node's replicas; false where the program does not make it.
 // Whether it holds nothing else is Traits().Storage.DedicatedDisk.
 func (c Config) DataDisk() (gib int, known bool) {
-	return c.DataDiskGiB, c.Cloud != Existing && c.DataDiskGiB > 0
+	return c.DataDiskGiB, slices.Contains(cloudsWith("dataDiskGiB"), c.Cloud) && c.DataDiskGiB > 0
 }
 
 // Validate returns every problem of the configuration, or nil. It makes no network call, and reads the kubeconfig

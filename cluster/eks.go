@@ -28,6 +28,12 @@ func eksKind() kind {
 		cloud:    EKS,
 		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200, RollTimeout: DefaultRollTimeout},
 		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn"),
+		notes: map[string]string{
+			"dataDiskGiB": "a disk of its own",
+			"nodeVersion": "or a release of EKS' image, such as 1.35.1-20261118",
+			"zones":       "names or ids; not set, the region's first three usable ones; without effect on a running cluster",
+			"subnetIds":   "three subnet-... in three zones",
+		},
 		own: map[string]func(*Config) *string{
 			awsRegionKey: func(c *Config) *string { return &c.Region },
 		},
@@ -37,12 +43,11 @@ func eksKind() kind {
 		memoryPerCore: awsMemoryPerCore,
 		traits: traits.Traits{
 			Storage: traits.Storage{
-				KubeletRootDir: "/var/lib/kubelet",
-				// Where userdata/eks-node.sh mounts the second EBS volume; the mount point is immutable, so that
-				// nothing is written to the root disk while the volume is not mounted.
-				DataPath:          "/var/lib/longhorn/",
+				KubeletRootDir:    "/var/lib/kubelet",
 				LabelledDisksOnly: true, // As on AKS.
-				DedicatedDisk:     true,
+				// userdata/eks-node.sh mounts the second EBS volume; the mount point is immutable, so that nothing is
+				// written to the root disk while the volume is not mounted.
+				DedicatedDisk: true,
 				// User data runs before the kubelet, so a node that joins is prepared.
 				PrepareNodes: false,
 				// EKS adds a node before it removes one, but gives up a drain after 15 min, which moving a replica away would

@@ -25,7 +25,7 @@ const Existing Cloud = "existing"
 func existingKind() kind {
 	return kind{
 		cloud: Existing,
-		keys:  []string{"kubeconfigPath", "context"},
+		keys:  []string{"kubeconfigPath", "context", kubeconfigKey},
 		resolve: func(c *Config) {
 			config, err := c.readKubeconfig()
 			c.access = &access{config, err}
@@ -38,8 +38,6 @@ func existingKind() kind {
 			Storage: traits.Storage{
 				// Unknown distribution: k3s, kind and kubeadm differ, so Longhorn detects it.
 				KubeletRootDir: "",
-				// Longhorn's default.
-				DataPath: "/var/lib/longhorn/",
 				// This program does not label these nodes.
 				LabelledDisksOnly: false,
 				// Usually the root disk.

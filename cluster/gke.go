@@ -28,6 +28,12 @@ func gkeKind() kind {
 		// No version: the release channel chooses a supported one, while Google refuses a pinned one some day.
 		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256, RollTimeout: DefaultRollTimeout},
 		keys:     createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
+		notes: map[string]string{
+			"kubernetesVersion": "also with a patch; not set, the stable channel's",
+			"dataDiskGiB":       "the node's boot disk, because node pools have no other",
+			"zones":             "names; not set, the region's first three usable ones; without effect on a running cluster",
+			"tags":              "as labels",
+		},
 		own: map[string]func(*Config) *string{
 			gcpRegionKey:  func(c *Config) *string { return &c.Region },
 			gcpProjectKey: func(c *Config) *string { return &c.Project },
@@ -38,12 +44,11 @@ func gkeKind() kind {
 		memoryPerCore: gcpMemoryPerCore,
 		traits: traits.Traits{
 			Storage: traits.Storage{
-				KubeletRootDir: "/var/lib/kubelet",
-				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Container-Optimized OS would
-				// need another path: its /var/lib is mounted noexec.)
-				DataPath:          "/var/lib/longhorn/",
+				KubeletRootDir:    "/var/lib/kubelet",
 				LabelledDisksOnly: true, // As on AKS.
-				DedicatedDisk:     false,
+				// On the boot disk of the Ubuntu image; pools have no persistent data disks. (Container-Optimized OS would
+				// not do for Longhorn: its /var/lib is mounted noexec.)
+				DedicatedDisk: false,
 				// There is no hook for user data, and it is not documented that the image starts iscsid.
 				PrepareNodes: true,
 				SurgeNodes:   true, // upgradeSettings of the pools.

@@ -22,6 +22,10 @@ type component struct {
 	network *network
 	// isolated says that its pods need no network: default-deny is all the policy that they get.
 	isolated bool
+	// pod is its pod without what refers to other objects: the survey counts it before there are any.
+	pod *corev1.PodSpecArgs
+	// perNode says that the pod runs on every node.
+	perNode bool
 }
 
 // network is who may connect to a component's pods, and where they may connect to.
@@ -34,7 +38,7 @@ type network struct {
 func (c Config) components() []component {
 	components := []component{c.database()}
 	if c.PrePullImage {
-		components = append(components, prePullComponent())
+		components = append(components, c.prePullComponent())
 	}
 	return components
 }

@@ -6,16 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// data is what outlives the pod, and this is how long:
-//
-//	container crash, pod deleted, node drained    the volume, attached to the next pod
-//	node lost for good                            the volume: its other replicas (the storage's matter)
-//	pulumi destroy, protected (the default)       everything: Pulumi refuses
-//	pulumi destroy, unprotected                   nothing but backups where the stack installed Longhorn: uninstalling it wipes
-//	                                              its volumes. Otherwise what the StorageClass says; with Retain the
-//	                                              PersistentVolume, released
-//	kubectl delete namespace                      with Retain the PersistentVolume, released; the claim is gone
-//	cluster deleted                               nothing but backups
+// data is what outlives the pod: docs/database.md, "What survives what".
 type data struct {
 	namespace *namespace
 	claim     *corev1.PersistentVolumeClaim
@@ -84,7 +75,7 @@ func (s *scope) claim(in *namespace, class pulumi.StringInput, after []pulumi.Re
 			},
 		},
 	}, s.dataOptions(guard,
-		// The class is a name; that its driver runs is no part of that name. Without it the claim waits for nobody.
+		// The class is a name; that its driver runs is no part of that name. Without this the claim would be created before its driver.
 		pulumi.DependsOn(after),
 	)...)
 	return claim, creating("claim "+claimName, err)

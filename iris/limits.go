@@ -68,8 +68,8 @@ func limitCores(found *problems.List, path, text string) {
 	}
 }
 
-// checkEdition reports a licensed image that is to run as the Community edition: it would ask for a key and for a web
-// server that nobody gave. Images of unknown names pass.
+// checkEdition reports a licensed image that is to run as the Community edition: it would need a
+// licence key and a web server, which are not configured. Images of unknown names pass.
 func (c Config) checkEdition(found *problems.List) {
 	if c.Edition == Community && vendorsLicensedImage().MatchString(c.Image) {
 		found.Add("iris.image", c.Image, "an image of the Community edition (intersystems/iris-community), or iris.edition licensed "+

@@ -26,14 +26,22 @@ func (c Config) Needs() survey.Database {
 	needs := survey.Database{
 		Namespace: c.Namespace, Deployment: deploymentName, Claim: claimName, Service: serviceName, DaemonSet: prePullName,
 		PriorityClass:  c.priorityClassName(),
-		Pod:            withoutObjects(c.database().podLabels(), c.pod()),
 		ServiceMonitor: c.Metrics == ServiceMonitor,
 		VolumeBytes:    size,
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),
 	}
-	if c.PrePullImage {
-		needs.PerNode = withoutObjects(nil, c.prePullPod())
+	database := c.database().name
+	for _, one := range c.components() {
+		pod := withoutObjects(one.podLabels(), one.pod)
+		switch {
+		case one.name == database:
+			needs.Pod = pod
+		case one.perNode:
+			needs.PerNode = append(needs.PerNode, pod)
+		default:
+			needs.Beside = append(needs.Beside, pod)
+		}
 	}
 	ports := 1
 	if c.Service.Superserver {

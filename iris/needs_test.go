@@ -61,9 +61,49 @@ func TestNeeds_AreTheRealPods(t *testing.T) {
 			}
 			if cfg.PrePullImage {
 				beside := decode[appsv1.DaemonSet](t, objects, "DaemonSet", prePullName)
-				sameJSON(t, sample(t, needs.PerNode).Spec, bareTemplate(beside.Spec.Template))
+				sameJSON(t, sample(t, needs.PerNode[0]).Spec, bareTemplate(beside.Spec.Template))
 			}
 		})
+	}
+}
+
+// Pods that the survey does not know are not counted against quotas.
+func TestNeeds_HaveEveryPod(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range editions() {
+		needs, checked := cfg.Needs(), 0
+		apps := map[string]string{}
+		for kind, pods := range map[string][]map[string]any{
+			"once": append([]map[string]any{needs.Pod}, needs.Beside...), "per node": needs.PerNode,
+		} {
+			for _, pod := range pods {
+				apps[sample(t, pod).Labels["app"]] = kind
+			}
+		}
+		for _, object := range manifests(t, mustRun(t, cfg)) {
+			content, err := json.Marshal(object.object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var workload struct {
+				Kind string
+				Spec struct{ Template *corev1.PodTemplateSpec }
+			}
+			if err := json.Unmarshal(content, &workload); err != nil || workload.Spec.Template == nil {
+				continue
+			}
+			checked++
+			app, want := workload.Spec.Template.Labels["app"], "once"
+			if workload.Kind == "DaemonSet" {
+				want = "per node"
+			}
+			if apps[app] != want {
+				t.Errorf("%s: the survey counts the pod of %s %s as %q, want %q", name, workload.Kind, app, apps[app], want)
+			}
+		}
+		if want := 1 + len(needs.PerNode) + len(needs.Beside); checked != want {
+			t.Errorf("%s: %d workloads, and the survey counts %d", name, checked, want)
+		}
 	}
 }
 
@@ -101,10 +141,10 @@ func TestNeeds_FollowTheConfiguration(t *testing.T) {
 		change func(*Config)
 		check  func(survey.Database) bool
 	}{
-		"community":     {func(*Config) {}, func(d survey.Database) bool { return d.MaxCores == 20 && d.OncePerPod && d.PerNode != nil }},
+		"community":     {func(*Config) {}, func(d survey.Database) bool { return d.MaxCores == 20 && d.OncePerPod && len(d.PerNode) == 1 }},
 		"licensed":      {func(c *Config) { c.Edition = Licensed }, func(d survey.Database) bool { return d.MaxCores == 0 }},
 		"once per node": {func(c *Config) { c.AccessMode = ReadWriteOnce }, func(d survey.Database) bool { return !d.OncePerPod }},
-		"no pre-pull":   {func(c *Config) { c.PrePullImage = false }, func(d survey.Database) bool { return d.PerNode == nil }},
+		"no pre-pull":   {func(c *Config) { c.PrePullImage = false }, func(d survey.Database) bool { return len(d.PerNode) == 0 }},
 		"inside":        {func(*Config) {}, func(d survey.Database) bool { return d.LoadBalancers+d.NodePorts == 0 }},
 		"node ports":    {func(c *Config) { c.Service.Type = NodePort }, func(d survey.Database) bool { return d.LoadBalancers == 0 && d.NodePorts == 1 }},
 		"load balancer": {

@@ -42,7 +42,7 @@ func (s *scope) policies(in *namespace) (*policies, error) {
 	return made, nil
 }
 
-// denyAll closes the namespace. What is open stands in the policy of the component that opens it.
+// denyAll forbids all traffic in the namespace. Each component's own policy allows what its pods need.
 func (s *scope) denyAll(in *namespace) (*networkingv1.NetworkPolicy, error) {
 	denyAll, err := networkingv1.NewNetworkPolicy(s.ctx, denyAllName, &networkingv1.NetworkPolicyArgs{
 		Metadata: in.metadata(s.cfg.database(), denyAllName, nil),
@@ -75,7 +75,7 @@ func (c Config) database() component {
 		ingress: c.ingress(),
 		// Open: the program cannot know what the application in the database calls.
 		egress: networkingv1.NetworkPolicyEgressRuleArray{&networkingv1.NetworkPolicyEgressRuleArgs{}},
-	}}
+	}, pod: c.pod()}
 }
 
 func (c Config) ingress() networkingv1.NetworkPolicyIngressRuleArray {

@@ -8,8 +8,8 @@ import (
 )
 
 // prePullComponent asks for no network: a sleeping container has nobody to talk to, and the kubelet pulls its image.
-func prePullComponent() component {
-	return component{name: "pre-pull", app: prePullName, isolated: true}
+func (c Config) prePullComponent() component {
+	return component{name: "pre-pull", app: prePullName, isolated: true, pod: c.prePullPod(), perNode: true}
 }
 
 // prePull keeps the pod's images on every node by running a sleeping container of each there. An image that is in
@@ -19,8 +19,8 @@ func (s *scope) prePull(in *namespace, configuration *configuration, policies *p
 	if !s.cfg.PrePullImage {
 		return nil
 	}
-	own := prePullComponent()
-	pod := s.cfg.prePullPod()
+	own := s.cfg.prePullComponent()
+	pod := own.pod
 	pod.ImagePullSecrets = configuration.pullSecrets
 	template, err := policies.template(own, nil, pod)
 	if err != nil {

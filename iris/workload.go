@@ -37,15 +37,16 @@ func (s *scope) workload(data *data, configuration *configuration, policies *pol
 	if err != nil {
 		return err
 	}
-	pod := s.cfg.pod()
+	own := s.cfg.database()
+	pod := own.pod
 	pod.PriorityClassName = class.Metadata.Name().Elem()
 	pod.ImagePullSecrets = configuration.pullSecrets
 	pod.Volumes = append(dataVolumes(data.claim), configuration.volumes...)
-	template, err := policies.template(s.cfg.database(), configuration.annotations, pod)
+	template, err := policies.template(own, configuration.annotations, pod)
 	if err != nil {
 		return err
 	}
-	return s.deployment(data.namespace, template, policies.of(s.cfg.database()))
+	return s.deployment(data.namespace, template, policies.of(own))
 }
 
 func (s *scope) priorityClass(namespace *namespace) (*schedulingv1.PriorityClass, error) {

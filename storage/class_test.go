@@ -9,7 +9,7 @@ import (
 	"ha-iris/storage"
 )
 
-// A volume has as many copies as its class says. Longhorn's default setting counts only for volumes without a class.
+// A volume has as many replicas as its class says. Longhorn's default setting counts only for volumes without a class.
 func TestClass_HasAsManyCopiesAsConfigured(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range []int{2, 3, 5} {
@@ -22,7 +22,7 @@ func TestClass_HasAsManyCopiesAsConfigured(t *testing.T) {
 			"numberOfReplicas": fmt.Sprint(replicas), "dataLocality": "best-effort", "fsType": "ext4", "staleReplicaTimeout": "2880",
 		} {
 			if got := parameters[parameter]; !got.IsString() || got.StringValue() != want {
-				t.Errorf("%d copies: %s is %v, want %q", replicas, parameter, got, want)
+				t.Errorf("%d replicas: %s is %v, want %q", replicas, parameter, got, want)
 			}
 		}
 		if grows := class["allowVolumeExpansion"]; !grows.IsBool() || !grows.BoolValue() {

@@ -2,29 +2,34 @@ package storage
 
 import (
 	"maps"
+	"reflect"
+	"slices"
 
 	"ha-iris/internal/problems"
 	"ha-iris/internal/rules"
+	"ha-iris/internal/strict"
 	"ha-iris/internal/survey"
 	"ha-iris/internal/traits"
 )
 
 // Config is the object ha-iris:storage of the stack's configuration.
 type Config struct {
-	// Install installs Longhorn. False uses a StorageClass that the cluster already has. Default: true.
+	// Install installs Longhorn. False uses a StorageClass that the cluster already has; every other key of storage but
+	// className is refused then. Default: true.
 	Install bool `json:"install"`
-	// ClassName is the StorageClass of the database volume: created when Install is true, required to exist otherwise.
+	// ClassName is the StorageClass of the database volume: created when storage.install is true, required to exist otherwise.
 	// Default: longhorn-iris.
 	ClassName string `json:"className"`
 	// Replicas is how many replicas of the data Longhorn keeps, each on another node. Default: 3.
 	Replicas int `json:"replicas"`
-	// Version is the version of Longhorn's chart, without "v". Ignored for a local chart. Default: 1.12.1.
+	// Version is the version of Longhorn's chart, without "v". A local chart has its own, and this key is refused beside
+	// it. Default: 1.12.1.
 	Version string `json:"version"`
 	// Chart is where Longhorn's chart comes from: a Helm repository (https://...), an OCI reference (oci://...) or a
 	// local directory or .tgz file. Default: Longhorn's official repository.
 	Chart string `json:"chart"`
-	// NodePrepImage is the image of the DaemonSet that makes iSCSI ready on nodes that do not boot with it; it needs sh
-	// and nsenter. Default: busybox at a fixed tag.
+	// NodePrepImage is the image of the DaemonSet that makes iSCSI ready where the nodes are created without it; it needs sh
+	// and nsenter. Refused on other clusters. Default: busybox at a fixed tag.
 	NodePrepImage string `json:"nodePrepImage"`
 	// Values are merged over the chart values that this program sets; they win.
 	Values map[string]any `json:"values"`
@@ -51,10 +56,57 @@ func (c Config) validate() error {
 	if !rules.IsSubdomain(c.ClassName) {
 		found.Add("storage.className", c.ClassName, "the name of a StorageClass: lower-case letters, digits, '-' and '.'")
 	}
-	if c.Install { // Otherwise any name is valid, the default one too; the survey checks that the class exists.
+	if c.Install {
 		c.driver().validate(c, &found)
+	} else { // Any class name is valid, the default one too; the survey checks that the class exists.
+		c.refuseUnused(&found)
 	}
 	return found.Err()
+}
+
+// ValidateOn is Validate with what depends on the cluster's nodes.
+func (c Config) ValidateOn(nodes traits.Storage) error {
+	var found problems.List
+	found.Merge(c.Validate())
+	if c.Install {
+		c.driver().validateOn(c, nodes, &found)
+	}
+	if c.Secret {
+		return problems.Hide(found.Err(), "storage")
+	}
+	return found.Err()
+}
+
+// CheckNodes returns what is wrong on a cluster of so many nodes, or nil.
+func (c Config) CheckNodes(count int) error {
+	if !c.Install {
+		return nil
+	}
+	var found problems.List
+	c.driver().checkNodes(c, count, &found)
+	return found.Err()
+}
+
+// refuseUnused reports settings of the driver where none is installed: they would silently have no effect.
+func (c Config) refuseUnused(found *problems.List) {
+	values, usual := reflect.ValueOf(c), reflect.ValueOf(DefaultConfig())
+	for _, field := range strict.Fields(values.Type()) {
+		if slices.Contains([]string{"install", "className"}, field.Key) {
+			continue
+		}
+		if !isSame(values.FieldByName(field.Name), usual.FieldByName(field.Name)) {
+			found.AddSecret("storage."+field.Key, "a value",
+				"nothing with storage.install: false: it is a setting of "+c.driver().name+", which is not installed then")
+		}
+	}
+}
+
+// isSame compares two values of a key; an empty map is as good as none.
+func isSame(value, usual reflect.Value) bool {
+	if value.Kind() == reflect.Map && value.Len() == 0 && usual.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(value.Interface(), usual.Interface())
 }
 
 // validateSecret refuses a secret value where it could not be kept secret.

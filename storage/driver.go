@@ -22,6 +22,10 @@ type driver struct {
 	defaults func() Config
 	// validate adds what is wrong with the driver's keys, and with a class name that the driver cannot have.
 	validate func(Config, *problems.List)
+	// validateOn adds what is wrong with them on nodes of this kind.
+	validateOn func(Config, traits.Storage, *problems.List)
+	// checkNodes adds what is wrong with them on so many nodes.
+	checkNodes func(Config, int, *problems.List)
 	// needs is what it asks of a cluster that exists already, besides the driver's name and the class.
 	needs func(Config, traits.Storage) survey.Storage
 	// nodeLabels are on every node of the clusters that this program makes.

@@ -62,11 +62,11 @@ func TestFixed_RefusesWhatWouldBeAnotherStorage(t *testing.T) {
 		"uninstall":     {before: usual, after: changed(func(c *Config) { c.Install = false }), want: []string{"storage.install: got false, want true", wayOut, "iris.protectData"}},
 		"install":       {before: changed(func(c *Config) { c.Install = false }), after: usual, want: []string{"storage.install: got true, want false", wayOut}},
 		"both":          {before: usual, after: own, want: []string{"storage.install: got false", `storage.className: got "fast"`}},
-		"copies, of a cluster that nobody can ask": {
+		"replicas, of a cluster that nobody can ask": {
 			before: usual, after: changed(func(c *Config) { c.Replicas = 2 }), want: []string{"storage.replicas: got 2, want 3"},
 		},
-		"copies of what is not installed": {before: own, after: changed(func(c *Config) { c.Install, c.ClassName, c.Replicas = false, "fast", 2 })},
-		"given up":                        {before: usual, after: changed(func(c *Config) { c.Install, c.ClassName, c.Replicas = false, "fast", 2 }), unprotected: true},
+		"replicas of what is not installed": {before: own, after: changed(func(c *Config) { c.Install, c.ClassName, c.Replicas = false, "fast", 2 })},
+		"given up":                          {before: usual, after: changed(func(c *Config) { c.Install, c.ClassName, c.Replicas = false, "fast", 2 }), unprotected: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,9 @@ const (
 	// releaseTimeout covers pulling Longhorn's images on three fresh nodes; Helm's default of 5 min is too short there,
 	// and the uninstall hook alone may take 15 min (its activeDeadlineSeconds in the chart).
 	releaseTimeout = 20 * 60
+	// dataPath is the directory on each node that holds the replicas, Longhorn's default. Where that is a disk of its own, the node's
+	// user data mounts the disk here.
+	dataPath = "/var/lib/longhorn/"
 	// diskLabel makes Longhorn use a node's data path. It is on every node that is made for Longhorn, and the setting
 	// createDefaultDiskLabeledNodes goes with it, so that Longhorn does not use the root disk of a node that is added later.
 	diskLabel = "node.longhorn.io/create-default-disk"
@@ -30,12 +33,14 @@ var longhorn = driver{
 	name:          "Longhorn",
 	defaults:      longhornDefaults,
 	validate:      Config.validateLonghorn,
+	validateOn:    Config.validateLonghornOn,
+	checkNodes:    Config.checkLonghornNodes,
 	needs:         longhornNeeds,
 	nodeLabels:    map[string]string{diskLabel: "true"},
 	usablePercent: longhornShare,
 	// A replica is one sparse file, and a file on ext4 is smaller than 16 TiB.
 	tooLarge:    16 << 40,
-	wantSmaller: "less than 16Ti: each copy is one file of Longhorn's, and ext4 ends there",
+	wantSmaller: "less than 16Ti: each replica is one file of Longhorn's, and ext4 ends there",
 	part: owner.Part{
 		Namespace: namespaceName,
 		Advice: map[string]string{
@@ -49,7 +54,7 @@ var longhorn = driver{
 		},
 	},
 	recorded:    func(c Config) pulumi.Map { return pulumi.Map{"replicas": pulumi.Int(c.Replicas)} },
-	checkChange: checkCopies,
+	checkChange: checkReplicas,
 	unhealthy:   longhornUnhealthy,
 	leave:       longhornLeave,
 	provision:   (*Storage).installLonghorn,

@@ -49,11 +49,26 @@ func (c Config) validateLonghorn(found *problems.List) {
 	}
 	if c.Replicas < minReplicas || c.Replicas > maxReplicas {
 		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
-			"%d to %d: a single copy is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
+			"%d to %d: a single replica is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
 	}
 	c.validateLengths(found)
 	c.validateImage(found)
 	c.validateChart(found)
+}
+
+// validateLonghornOn refuses an image for nodes that nothing prepares.
+func (c Config) validateLonghornOn(nodes traits.Storage, found *problems.List) {
+	if !nodes.PrepareNodes && c.NodePrepImage != DefaultNodePrepImage {
+		found.AddSecret("storage.nodePrepImage", "a value", "nothing with this cluster.cloud: it is a setting of clusters whose nodes "+
+			"are created without iSCSI, and here nothing prepares the nodes")
+	}
+}
+
+// checkLonghornNodes refuses more replicas than nodes.
+func (c Config) checkLonghornNodes(count int, found *problems.List) {
+	if c.Replicas > count {
+		found.Add("storage.replicas", c.Replicas, fmt.Sprintf("at most cluster.nodes (%d): each replica needs a node of its own", count))
+	}
 }
 
 // longhornShare is the percentage of a disk that Longhorn uses: it reserves 30 % of a disk shared with the system, and keeps 10 %
@@ -91,6 +106,10 @@ func (c Config) validateChart(found *problems.List) {
 		if c.Chart == "" {
 			found.AddMissing("storage.chart", want)
 			return
+		}
+		if c.Version != DefaultVersion {
+			found.AddSecret("storage.version", "a value",
+				"nothing with a local chart: it is a setting of a chart from a repository, and this chart has its own version")
 		}
 		file, what := c.Chart, "there is"
 		if !strings.HasSuffix(file, ".tgz") {

@@ -44,7 +44,7 @@ func settings(cfg Config, nodes traits.Storage, allowUninstall bool) map[string]
 		"allowVolumeCreationWithDegradedAvailability": false,
 		// For volumes created in Longhorn's UI; for PVCs the class has the number.
 		"defaultReplicaCount": cfg.Replicas,
-		"defaultDataPath":     nodes.DataPath,
+		"defaultDataPath":     dataPath,
 		// Only nodes that were given a data disk; otherwise replicas could be placed on a root disk.
 		"createDefaultDiskLabeledNodes": nodes.LabelledDisksOnly,
 		// No overprovisioning: a full disk stops the database.

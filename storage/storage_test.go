@@ -21,7 +21,7 @@ const releaseType = "kubernetes:helm.sh/v3:Release"
 
 func dedicated() traits.Storage {
 	return traits.Storage{
-		KubeletRootDir: "/var/lib/kubelet", DataPath: "/var/lib/longhorn/", LabelledDisksOnly: true, DedicatedDisk: true,
+		KubeletRootDir: "/var/lib/kubelet", LabelledDisksOnly: true, DedicatedDisk: true,
 	}
 }
 
@@ -60,7 +60,7 @@ func TestNew_InstallsLonghornInItsNamespaceAndThenTheClass(t *testing.T) {
 	}
 }
 
-func TestNew_ClassIsMadeAnewWhereKubernetesCannotChangeIt(t *testing.T) {
+func TestNew_ReplacesTheClassWhereKubernetesCannotChangeIt(t *testing.T) {
 	t.Parallel()
 	recorder := run(t, storage.Args{Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true}, false)
 	class := recorder.One(t, "kubernetes:storage.k8s.io/v1:StorageClass", storage.DefaultClassName).RegisterRPC
@@ -191,7 +191,7 @@ func TestNew_ChartValues(t *testing.T) {
 	}
 	cases := map[string]storage.Args{
 		"dedicated-disk": {Config: storage.DefaultConfig(), Traits: dedicated(), Protect: true},
-		"root-disk":      {Config: storage.DefaultConfig(), Traits: traits.Storage{DataPath: "/var/lib/longhorn/"}, Protect: true},
+		"root-disk":      {Config: storage.DefaultConfig(), Protect: true},
 		"overridden":     {Config: overridden, Traits: dedicated()},
 	}
 	for name, args := range cases {
@@ -234,9 +234,18 @@ func TestValidate_ReportsEveryProblem(t *testing.T) {
 			func(c *storage.Config) { c.Install, c.ClassName = false, "" },
 			[]string{`storage.className: got "", want the name of a StorageClass`},
 		},
-		"own storage ignores Longhorn's keys": {func(c *storage.Config) {
-			c.Install, c.ClassName, c.Replicas, c.Chart = false, "rook-ceph-block", 0, ""
-		}, nil},
+		"own storage and Longhorn's keys": {func(c *storage.Config) {
+			*c = storage.Config{ClassName: "rook-ceph-block", Values: map[string]any{"longhornUI": 1}}
+		}, []string{
+			"storage.replicas: got a value, want nothing with storage.install: false: it is a setting of Longhorn",
+			"storage.version: got a value, want nothing", "storage.chart: got a value, want nothing",
+			"storage.nodePrepImage: got a value, want nothing", "storage.values: got a value, want nothing",
+		}},
+		"own storage and defaults": {func(c *storage.Config) { c.Install, c.Values = false, nil }, nil},
+		"version of a local chart": {func(c *storage.Config) {
+			c.Chart, c.Version = filepath.Join("testdata", "chart"), "1.12.2"
+		}, []string{"storage.version: got a value, want nothing with a local chart: it is a setting of a chart from a repository"}},
+		"local chart": {func(c *storage.Config) { c.Chart = filepath.Join("testdata", "chart") }, nil},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -253,6 +262,27 @@ func TestValidate_ReportsEveryProblem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestValidateOn_RefusesAnImageForNodesThatNothingPrepares(t *testing.T) {
+	t.Parallel()
+	const want = "storage.nodePrepImage: got a value, want nothing with this cluster.cloud"
+	usual, own, none := storage.DefaultConfig(), storage.DefaultConfig(), storage.DefaultConfig()
+	own.NodePrepImage, own.Replicas = "registry.example.com/busybox:1.37.0", 1
+	none.Install, none.NodePrepImage = false, own.NodePrepImage
+	prepared := traits.Storage{PrepareNodes: true}
+	if err := own.ValidateOn(traits.Storage{}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "storage.replicas: got 1") {
+		t.Errorf("got %v, want %q and the other problem", err, want)
+	}
+	own.Replicas = 3
+	for name, err := range map[string]error{"usual": usual.ValidateOn(traits.Storage{}), "prepared": own.ValidateOn(prepared)} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := none.ValidateOn(traits.Storage{}); err == nil || strings.Count(err.Error(), "nodePrepImage") != 1 {
+		t.Errorf("got %v, want the key once", err)
 	}
 }
 

@@ -21,9 +21,9 @@ import (
 
 // Config is the stack's whole configuration, decoded, with defaults.
 type Config struct {
-	Cluster cluster.Config `config:"cluster"`
-	Storage storage.Config `config:"storage"`
-	IRIS    iris.Config    `config:"iris"`
+	Cluster cluster.Config
+	Storage storage.Config
+	IRIS    iris.Config
 }
 
 // secretKeys are the top-level keys that must be stored encrypted, with the field that each fills: those of the sections' fields
@@ -76,12 +76,9 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 func (c Config) Validate() error {
 	var found problems.List
 	found.Merge(c.Cluster.Validate())
-	found.Merge(c.Storage.Validate())
+	found.Merge(c.validateStorage())
 	found.Merge(c.validateIRIS())
-	if c.Storage.Install && c.Storage.Replicas > max(c.Cluster.Nodes, cluster.MinNodes) {
-		found.Add("storage.replicas", c.Storage.Replicas, fmt.Sprintf(
-			"at most cluster.nodes (%d): each copy needs a node of its own", c.Cluster.Nodes))
-	}
+	found.Merge(c.Storage.CheckNodes(max(c.Cluster.Nodes, cluster.MinNodes))) // Fewer nodes are reported already.
 	if c.IRIS.Namespace != "" && c.IRIS.Namespace == c.Storage.Namespace() {
 		found.Add("iris.namespace", c.IRIS.Namespace, "another one: "+c.Storage.DriverName()+" is installed in it, and the database's "+
 			"network policies would cut it off")
@@ -113,6 +110,14 @@ func (c Config) validateWithout(refused []string) error {
 	return found.Err()
 }
 
+// validateStorage includes the rules that depend on the nodes, if cluster.cloud is valid.
+func (c Config) validateStorage() error {
+	if !slices.Contains(cluster.Clouds(), c.Cluster.Cloud) {
+		return c.Storage.Validate()
+	}
+	return c.Storage.ValidateOn(c.Cluster.Traits().Storage)
+}
+
 // validateIRIS includes the rules that depend on the platform, if cluster.cloud is valid.
 func (c Config) validateIRIS() error {
 	if !slices.Contains(cluster.Clouds(), c.Cluster.Cloud) {
@@ -131,7 +136,7 @@ func (c Config) validateDisk(found *problems.List) {
 	}
 	const gib = 1 << 30
 	if usable := int64(disk) * gib * percent / 100; volume > usable {
-		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole copy of iris.size (%s), and "+
+		found.Add("cluster.dataDiskGiB", disk, fmt.Sprintf("at least %d: each node holds a whole replica of iris.size (%s), and "+
 			"%s uses %d %% of the disk", (volume*100/percent+gib-1)/gib, c.IRIS.Size, c.Storage.DriverName(), percent))
 	}
 }

@@ -101,14 +101,20 @@ func TestLoadConfig_RefusesABadCluster(t *testing.T) {
 				`iris.cpu: got "4", want less than the 4 cores of a node (m6i.xlarge)`, `iris.memory: got "16Gi", want less than the 16 GiB`,
 			},
 		},
+		"image for nodes that nothing prepares": {
+			map[string]string{
+				"cluster": `{"cloud":"eks"}`, "storage": `{"nodePrepImage":"registry.example.com/busybox:1.37.0"}`, "kubeconfig": "",
+			},
+			[]string{"storage.nodePrepImage: got a value, want nothing with this cluster.cloud"},
+		},
 		"volume larger than a file of Longhorn's": {with("iris", `{"size":"16Ti"}`), []string{`iris.size: got "16Ti", want less than 16Ti`}},
 		"database in the storage's namespace":     {with("iris", `{"namespace":"longhorn-system"}`), []string{`iris.namespace: got "longhorn-system", want another one: Longhorn is installed in it`}},
-		"disk too small for a copy": {map[string]string{
+		"disk too small for a replica": {map[string]string{
 			"cluster": `{"cloud":"gke","dataDiskGiB":100}`, "iris": `{"size":"90Gi"}`, "kubeconfig": "",
-		}, []string{"cluster.dataDiskGiB: got 100, want at least 129: each node holds a whole copy of iris.size (90Gi), and Longhorn uses 70 %"}},
-		"disk of its own too small for a copy": {map[string]string{
+		}, []string{"cluster.dataDiskGiB: got 100, want at least 129: each node holds a whole replica of iris.size (90Gi), and Longhorn uses 70 %"}},
+		"disk of its own too small for a replica": {map[string]string{
 			"cluster": `{"cloud":"eks","dataDiskGiB":100}`, "iris": `{"size":"91Gi"}`, "kubeconfig": "",
-		}, []string{"cluster.dataDiskGiB: got 100, want at least 102: each node holds a whole copy of iris.size (91Gi), and Longhorn uses 90 %"}},
+		}, []string{"cluster.dataDiskGiB: got 100, want at least 102: each node holds a whole replica of iris.size (91Gi), and Longhorn uses 90 %"}},
 		"setting of another cloud": {
 			map[string]string{"cluster": `{"cloud":"eks","network":"vpc"}`, "kubeconfig": ""},
 			[]string{"cluster.network: got a value, want nothing with cloud eks: it is a setting of gke"},
@@ -116,8 +122,8 @@ func TestLoadConfig_RefusesABadCluster(t *testing.T) {
 	}.areRefused(t)
 }
 
-// A copy that just fits is no mistake: 90 % of a disk of its own, 70 % of one that it shares with the system.
-func TestValidate_TakesADiskThatHasRoomForACopy(t *testing.T) {
+// A replica that just fits is no mistake: 90 % of a disk of its own, 70 % of one that it shares with the system.
+func TestValidate_TakesADiskThatHasRoomForAReplica(t *testing.T) {
 	t.Parallel()
 	for cloud, size := range map[cluster.Cloud]string{cluster.EKS: "90Gi", cluster.AKS: "70Gi", cluster.GKE: "70Gi"} {
 		cfg := defaultConfig()

@@ -17,7 +17,7 @@ type Outputs struct {
 	PortalURL pulumi.StringOutput `pulumi:"portalUrl"`
 	// IRISHost is the host name or address at which clients reach IRIS.
 	IRISHost pulumi.StringOutput `pulumi:"irisHost"`
-	// SuperserverPort is the port for xDBC and native clients on IRISHost; 0 when iris.service.superserver does not offer
+	// SuperserverPort is the port for xDBC and native clients on irisHost; 0 when iris.service.superserver does not offer
 	// it.
 	SuperserverPort pulumi.IntOutput `pulumi:"superserverPort"`
 	// Namespace is the Kubernetes namespace of IRIS.

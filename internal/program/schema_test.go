@@ -17,6 +17,7 @@ import (
 
 	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 
+	"ha-iris/cluster"
 	"ha-iris/internal/secret"
 	"ha-iris/internal/strict"
 )
@@ -114,12 +115,38 @@ func structKeys(t *testing.T, dir, path string, values reflect.Value) []key {
 			t.Errorf("%s.%s has no comment to describe %s with", values.Type().Name(), field.Name, fieldPath)
 		}
 		typeName := strict.TypeName(field.Type)
-		keys = append(keys, key{
+		one := key{
 			Path: fieldPath, Type: strings.ToUpper(typeName[:1]) + typeName[1:], Doc: describe(field.Name, doc),
 			Default: plain(value),
-		})
+		}
+		if path == "cluster" {
+			one.Doc = strings.TrimSpace(one.Doc + " " + describeClouds(field.Key))
+		}
+		keys = append(keys, one)
 	}
 	return keys
+}
+
+// describeClouds says which kinds of cluster know a key, with what is particular there.
+func describeClouds(key string) string {
+	notes, everywhere := cluster.Notes(key)
+	var names, remarks, defaults []string
+	for _, note := range notes {
+		names = append(names, string(note.Cloud))
+		if note.Text != "" {
+			remarks = append(remarks, fmt.Sprintf("On %s: %s.", note.Cloud, note.Text))
+		}
+		if note.Default != "" {
+			defaults = append(defaults, fmt.Sprintf("%s (%s)", note.Default, note.Cloud))
+		}
+	}
+	if len(names) > 0 && !everywhere {
+		remarks = append([]string{"Only on " + strings.Join(names, ", ") + "."}, remarks...)
+	}
+	if len(defaults) > 0 {
+		remarks = append(remarks, "Default: "+strings.Join(defaults, ", ")+".")
+	}
+	return strings.Join(remarks, " ")
 }
 
 // plain turns a nil list or map into an empty one, because the CLI hands null to nobody.

@@ -61,8 +61,8 @@ func (s service) amounts() amounts {
 // readCounted asks for those objects that only quotas make interesting.
 func (f *facts) readCounted(ctx context.Context, cluster *live.Cluster, needs Database) {
 	perNode := amounts{}
-	if needs.PerNode != nil {
-		perNode = podAmounts(specOf(needs.PerNode)).plus(amounts{countDaemonSets: 1})
+	for _, pod := range needs.PerNode {
+		perNode = perNode.plus(podAmounts(specOf(pod))).plus(amounts{countDaemonSets: 1})
 	}
 	hasService, hasDaemonSet := false, false
 	for _, q := range f.quotas.value.Items {

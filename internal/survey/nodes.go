@@ -202,9 +202,9 @@ func largest(nodes []node, resource string) (name string, most float64) {
 	return name, most
 }
 
-// checkCopies counts the nodes that can hold a replica. An existing volume works with fewer replicas; a new one does not
+// checkReplicas counts the nodes that can hold a replica. An existing volume works with fewer replicas; a new one does not
 // become ready with fewer, and the update waits for it until its timeout.
-func checkCopies(facts *facts, needs Storage, found *findings) {
+func checkReplicas(facts *facts, needs Storage, found *findings) {
 	if !needs.Install || !facts.nodes.known() || facts.nodes.value.Metadata.Continue != "" {
 		return
 	}
@@ -215,7 +215,7 @@ func checkCopies(facts *facts, needs Storage, found *findings) {
 	if len(usable) >= needs.Replicas {
 		return
 	}
-	why := "each copy needs a node of its own, and " + needs.Driver + " makes no volume with fewer copies"
+	why := "each replica needs a node of its own, and " + needs.Driver + " makes no volume with fewer replicas"
 	if needs.NodeLabel != "" {
 		why += "; it uses nodes with the label " + needs.NodeLabel + " only"
 	}

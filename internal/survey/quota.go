@@ -102,15 +102,23 @@ func checkQuotas(facts *facts, needs Needs, found *findings) {
 	}
 }
 
-// pods returns what quotas count, under all the names that they have for it, of the database's pod, and of the pods beside it on every
-// node, which have no priority class. Those pods are not wanted where they are and the database is not; where both are, they are
+// pods returns what quotas count, under all the names that they have for it, of the database's pod, and of the pods beside it,
+// which have no priority class. Those pods are not wanted where they are and the database is not; where both are, they are
 // exchanged together.
 func (f *facts) pods(needs Database) (database, others amounts) {
 	others = amounts{}
-	if needs.PerNode != nil && (f.running() || !f.daemonSet.there()) {
-		beside := specOf(needs.PerNode)
+	for _, pod := range needs.PerNode {
+		if !f.running() && f.daemonSet.there() {
+			break
+		}
+		beside := specOf(pod)
 		for range f.candidates(beside) {
 			others = others.plus(podAmounts(beside))
+		}
+	}
+	for _, pod := range needs.Beside {
+		if f.running() || !f.hasVolume() {
+			others = others.plus(podAmounts(specOf(pod)))
 		}
 	}
 	return podAmounts(specOf(needs.Pod)), others
@@ -121,8 +129,8 @@ func objectAmounts(needs Needs) amounts {
 	all := volumeAmounts(needs.Storage.ClassName, float64(needs.Database.VolumeBytes)).
 		plus(serviceAmounts(needs.Database.LoadBalancers, needs.Database.NodePorts)).
 		plus(amounts{countDeployments: 1})
-	if needs.Database.PerNode != nil {
-		all[countDaemonSets] = 1
+	if count := len(needs.Database.PerNode); count > 0 {
+		all[countDaemonSets] = float64(count)
 	}
 	return all
 }

@@ -47,7 +47,7 @@ func rightsFor(needs Needs) []right {
 	rights := resources("", apply, "namespaces", "priorityclasses.scheduling.k8s.io")
 	rights = append(rights, resources(needs.Database.Namespace, apply, "persistentvolumeclaims", "configmaps", "secrets", "services",
 		"deployments.apps", "networkpolicies.networking.k8s.io")...)
-	if needs.Database.PerNode != nil {
+	if len(needs.Database.PerNode) > 0 {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "daemonsets.apps")...)
 	}
 	if needs.Database.ServiceMonitor {

@@ -51,9 +51,10 @@ type Database struct {
 	// Service and DaemonSet are the names of the other objects that quotas count.
 	Service, DaemonSet string
 	PriorityClass      string
-	// Pod is the database's pod as the API server gets it, but for what refers to objects that do not exist yet. PerNode is the
-	// pod that runs on every node beside it; nil: none.
-	Pod, PerNode map[string]any
+	// Pod is the database's pod as the API server gets it, but for what refers to objects that do not exist yet.
+	Pod map[string]any
+	// PerNode are the pods beside it that run on every node, Beside those that run once.
+	PerNode, Beside []map[string]any
 	// ServiceMonitor says that the Prometheus Operator's object is made.
 	ServiceMonitor bool
 	// VolumeBytes is the volume's size.
@@ -98,7 +99,7 @@ func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, er
 func judge(facts *facts, needs Needs, found *findings) {
 	checkVersion(facts, found)
 	checkNodes(facts, needs.Database, found)
-	checkCopies(facts, needs.Storage, found)
+	checkReplicas(facts, needs.Storage, found)
 	checkClass(facts, needs, found)
 	checkQuotas(facts, needs, found)
 	checkLimits(facts, needs.Database, found)

@@ -165,7 +165,7 @@ func needs() survey.Needs {
 			Pod: object{"metadata": object{"labels": object{"app": "iris"}}, "spec": object{
 				"initContainers": []object{resources("2", "64Mi")}, "containers": []object{resources("1", "4Gi"), resources("100m", "256Mi")},
 			}},
-			PerNode: object{"spec": object{"containers": []object{resources("5m", "16Mi")}}},
+			PerNode: []map[string]any{object{"spec": object{"containers": []object{resources("5m", "16Mi")}}}},
 		},
 	}
 }
@@ -274,18 +274,18 @@ func TestEachFindingSpeaksAlone(t *testing.T) {
 		"one zone":            {cluster: answers(nodes, three(set("z1", "metadata", "labels", "topology.kubernetes.io/zone"))), warns: "got nodes in one zone only (z1), want three"},
 		"zones that none has": {cluster: answers(nodes, three(set("", "metadata", "labels", "topology.kubernetes.io/zone")))},
 
-		"copies": {
+		"replicas": {
 			cluster: func(*api) {}, needs: func(n *survey.Needs) { n.Storage.Replicas = 4 },
 			blocks: "storage.replicas: got 4, want at most 3, the number of nodes that Longhorn can use, or more nodes",
 		},
-		"copies, claim waits":   {cluster: both(exists, answers(claim, object{"status": object{"phase": "Pending"}})), needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, blocks: "storage.replicas: got 4"},
-		"copies, running":       {cluster: exists, needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, warns: "storage.replicas: got 4"},
-		"copies, growing":       {cluster: answers(autoscaler, object{}), needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, warns: "storage.replicas: got 4"},
-		"copies, degraded":      {cluster: func(*api) {}, needs: func(n *survey.Needs) { n.Storage.Replicas, n.Storage.FewerNodes = 4, true }, warns: "storage.replicas: got 4"},
-		"copies and labels":     {cluster: answers(nodes, items(node("a", set("true", "metadata", "labels", diskLabel)), node("b"), node("c"))), needs: func(n *survey.Needs) { n.Storage.NodeLabel, n.Storage.NodeLabelValues = diskLabel, []string{"true"} }, blocks: "at most 1, the number of nodes that Longhorn can use, or more nodes: each copy needs a node of its own, and Longhorn makes no volume with fewer copies; it uses nodes with the label"},
-		"copies, tainted":       {cluster: answers(nodes, items(node("a"), node("b"), node("c"), node("d"), node("control", taint("node-role.kubernetes.io/control-plane", "NoSchedule")))), needs: func(n *survey.Needs) { n.Storage.Replicas = 5 }, blocks: "storage.replicas: got 5, want at most 4"},
-		"copies, taint allowed": {cluster: answers(nodes, items(node("a"), node("b"), node("c"), node("control", taint("control", "NoSchedule")))), needs: func(n *survey.Needs) { n.Storage.Replicas, n.Storage.TaintedNodes = 4, true }},
-		"copies elsewhere":      {cluster: func(*api) {}, needs: func(n *survey.Needs) { withClass(n); n.Storage.Replicas = 9 }},
+		"replicas, claim waits":   {cluster: both(exists, answers(claim, object{"status": object{"phase": "Pending"}})), needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, blocks: "storage.replicas: got 4"},
+		"replicas, running":       {cluster: exists, needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, warns: "storage.replicas: got 4"},
+		"replicas, growing":       {cluster: answers(autoscaler, object{}), needs: func(n *survey.Needs) { n.Storage.Replicas = 4 }, warns: "storage.replicas: got 4"},
+		"replicas, degraded":      {cluster: func(*api) {}, needs: func(n *survey.Needs) { n.Storage.Replicas, n.Storage.FewerNodes = 4, true }, warns: "storage.replicas: got 4"},
+		"replicas and labels":     {cluster: answers(nodes, items(node("a", set("true", "metadata", "labels", diskLabel)), node("b"), node("c"))), needs: func(n *survey.Needs) { n.Storage.NodeLabel, n.Storage.NodeLabelValues = diskLabel, []string{"true"} }, blocks: "at most 1, the number of nodes that Longhorn can use, or more nodes: each replica needs a node of its own, and Longhorn makes no volume with fewer replicas; it uses nodes with the label"},
+		"replicas, tainted":       {cluster: answers(nodes, items(node("a"), node("b"), node("c"), node("d"), node("control", taint("node-role.kubernetes.io/control-plane", "NoSchedule")))), needs: func(n *survey.Needs) { n.Storage.Replicas = 5 }, blocks: "storage.replicas: got 5, want at most 4"},
+		"replicas, taint allowed": {cluster: answers(nodes, items(node("a"), node("b"), node("c"), node("control", taint("control", "NoSchedule")))), needs: func(n *survey.Needs) { n.Storage.Replicas, n.Storage.TaintedNodes = 4, true }},
+		"replicas elsewhere":      {cluster: func(*api) {}, needs: func(n *survey.Needs) { withClass(n); n.Storage.Replicas = 9 }},
 
 		"class":                 {cluster: answers(classes, items(class("b", nil), class("a", nil))), needs: withClass, blocks: `storage.className: got "fast", want one of a, b`},
 		"no class":              {cluster: answers(classes, items()), needs: withClass, blocks: "the cluster has none"},

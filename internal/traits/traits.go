@@ -12,11 +12,9 @@ type Traits struct {
 type Storage struct {
 	// KubeletRootDir is where the kubelet keeps pod directories. Empty: not known, so that the driver has to find it.
 	KubeletRootDir string
-	// DataPath is the directory on each node that holds the replicas.
-	DataPath string
 	// LabelledDisksOnly keeps replicas off nodes without the driver's label.
 	LabelledDisksOnly bool
-	// DedicatedDisk says that DataPath is a disk of its own, so that little of it has to be kept free for the system.
+	// DedicatedDisk says that each node has a disk for the replicas alone, so that little of it has to be kept free for the system.
 	DedicatedDisk bool
 	// PrepareNodes asks for a DaemonSet that makes every node ready for the driver; false where nodes boot prepared.
 	PrepareNodes bool

@@ -234,7 +234,7 @@ func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
 	return cfg
 }
 
-// checkFewerNodes takes so many nodes away that all copies could go with them, which is refused, and then what the cloud can
+// checkFewerNodes takes so many nodes away that all replicas could go with them, which is refused, and then what the cloud can
 // take without a risk. It returns the configuration that holds.
 func (c cloud) checkFewerNodes(t *testing.T, s *stack, api *standin.Clouds, cfg config) config {
 	t.Helper()

@@ -37,7 +37,7 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 		{"grows with the pod running", life.grow},
 		{"does not shrink", life.shrink},
 		{"does not move to another storage, class, mode or namespace", life.move},
-		{"takes another number of copies once the volume has it", life.changeReplicas},
+		{"takes another number of replicas once the volume has it", life.changeReplicas},
 		{"takes a new password with a new pod", life.rotatePassword},
 		{"takes back what kubectl has set", life.takeBackFromKubectl},
 		{"takes back what another tool applies", life.takeBackFromAnotherTool},
@@ -85,7 +85,7 @@ func (l *databaseLife) shrink(t *testing.T) {
 func (l *databaseLife) move(t *testing.T) {
 	t.Helper()
 	refused(t, l.s, l.c.set("storage.className", "other"), "storage.className", "restore a backup")
-	refused(t, l.s, l.c.set("storage.install", false), "storage.install: got false, want true", "restore a backup")
+	refused(t, l.s, l.c.installingNothing(), "storage.install: got false, want true", "restore a backup")
 	refused(t, l.s, l.c.set("iris.accessMode", "ReadWriteOnce"), "iris.accessMode", "restore a backup")
 	refused(t, l.s, l.c.set("iris.namespace", "other"), "iris.namespace", "restore a backup")
 }
@@ -98,7 +98,7 @@ func (l *databaseLife) changeReplicas(t *testing.T) {
 	two := l.c.set("storage.replicas", 2)
 	refused(t, l.s, two, "storage.replicas: got 2, want 3", "patch volumes.longhorn.io "+volume+" --type merge",
 		"pulumi config set --path storage.replicas 3")
-	setCopies(t, volume, 2)
+	setReplicas(t, volume, 2)
 	l.s.configure(two)
 	planned, err := l.s.preview()
 	if err != nil || planned["replace"] != 1 || planned["delete"] > 0 {
@@ -109,12 +109,12 @@ func (l *databaseLife) changeReplicas(t *testing.T) {
 	}
 	now := shared.kubectl(t, "get", "storageclass", "longhorn-iris", "-o", "jsonpath={.metadata.uid} {.parameters.numberOfReplicas}")
 	if uid, replicas, _ := strings.Cut(now, " "); uid == class || replicas != "2" {
-		t.Errorf("the class has %s copies; another object: %t", replicas, uid != class)
+		t.Errorf("the class has %s replicas; another object: %t", replicas, uid != class)
 	}
 	if phase := jsonpath(t, "pvc", "iris-pvc", "{.status.phase} {.spec.volumeName}"); phase != "Bound "+volume {
 		t.Errorf("the claim is %s, want it bound to %s", phase, volume)
 	}
-	setCopies(t, volume, 3)
+	setReplicas(t, volume, 3)
 	l.s.configure(l.c)
 	l.s.up()
 	if _, again := l.s.up(); !again.onlySame() {
@@ -122,7 +122,7 @@ func (l *databaseLife) changeReplicas(t *testing.T) {
 	}
 }
 
-func setCopies(t *testing.T, volume string, count int) {
+func setReplicas(t *testing.T, volume string, count int) {
 	t.Helper()
 	shared.kubectl(t, "-n", "longhorn-system", "patch", "volumes.longhorn.io", volume, "--type", "merge",
 		"-p", fmt.Sprintf(`{"spec":{"numberOfReplicas":%d}}`, count))

@@ -168,7 +168,7 @@ func TestOwnership_TwoStacksOnOneCluster(t *testing.T) {
 	claim := claimUID(t)
 	for _, name := range []string{"second", "first"} { // The other one has a state of its own, and the same name.
 		second := newStack(t, name)
-		refusedOutright(t, second, c.set("storage.install", false), "PersistentVolumeClaim iris/iris-pvc: of stack organization/ha-iris/first",
+		refusedOutright(t, second, c.installingNothing(), "PersistentVolumeClaim iris/iris-pvc: of stack organization/ha-iris/first",
 			"Namespace iris", "Deployment iris/iris", "PriorityClass ha-iris-iris", "iris.namespace")
 		if err := second.tryDestroy(); err != nil {
 			t.Errorf("destroy of the refused stack %s: %v", name, err)

@@ -63,7 +63,7 @@ func TestRecordedStates_AreUpdatedInPlace(t *testing.T) {
 			found := planOn(t, c.set("storage.replicas", 2), state)
 			found = slices.DeleteFunc(found, func(loss string) bool { return strings.HasSuffix(loss, "StorageClass::longhorn-iris") })
 			if len(found) > 0 {
-				t.Errorf("another number of copies would lose data:\n%s", strings.Join(found, "\n"))
+				t.Errorf("another number of replicas would lose data:\n%s", strings.Join(found, "\n"))
 			}
 		})
 		t.Run(filepath.Base(file)+", after a rename", func(t *testing.T) {

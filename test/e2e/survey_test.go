@@ -61,12 +61,12 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: survey-viewer
 		config config
 		want   []string
 	}{
-		"fewer nodes than copies": {
+		"fewer nodes than replicas": {
 			base.set("cluster.nodes", 4).set("storage.replicas", 4),
 			[]string{"storage.replicas: got 4, want at most 3, the number of nodes that Longhorn can use"},
 		},
 		"no such class": {
-			base.set("storage.install", false).set("storage.className", "survey-absent"),
+			base.installingNothing().set("storage.className", "survey-absent"),
 			[]string{`storage.className: got "survey-absent", want one of`, "survey-fast"},
 		},
 		"quota": {

@@ -19,7 +19,8 @@ func scratchKind() kind {
 	return kind{
 		cloud:    Scratch,
 		defaults: Config{InstanceType: "large", DataDiskGiB: 100},
-		keys:     createdKeys(),
+		keys:     createdKeys("depth"),
+		notes:    map[string]string{"zones": "north, south"},
 		own: map[string]func(*Config) *string{
 			scratchRegionKey: func(c *Config) *string { return &c.Region },
 		},
@@ -27,7 +28,7 @@ func scratchKind() kind {
 		limits:        limits{nodes: 100, why: "nobody makes more up"},
 		cores:         func(string) (int, bool) { return 4, true },
 		memoryPerCore: func(string) int { return 4 },
-		traits:        traits.Traits{Storage: traits.Storage{DataPath: "/data", DedicatedDisk: true}},
+		traits:        traits.Traits{Storage: traits.Storage{DedicatedDisk: true}},
 		provision:     (*Cluster).scratch,
 	}
 }
@@ -61,7 +62,7 @@ func (c *Cluster) scratch(ctx *pulumi.Context, name string, cfg Config) error {
 	s := scope{ctx: ctx, component: c, cfg: cfg, provider: provider}
 	control := &scratchCluster{}
 	err = ctx.RegisterResource("scratch:index:Cluster", s.name(""), pulumi.Map{
-		"nodes": pulumi.Int(cfg.Nodes), "nodeLabels": s.nodeLabels(), "tags": pulumi.ToStringMap(s.tags()),
+		"nodes": pulumi.Int(cfg.Nodes), "depth": pulumi.Int(cfg.Depth), "nodeLabels": s.nodeLabels(), "tags": pulumi.ToStringMap(s.tags()),
 	}, control, s.options()...)
 	if err != nil {
 		return fmt.Errorf("create cluster: %w", err)

@@ -10,21 +10,21 @@ import (
 
 // A component that does not exist, in as few lines as the package lets one write.
 
-func scratchComponent() component {
+func (c Config) scratchComponent() component {
 	return component{name: "scratch", app: "iris-scratch", network: &network{
 		egress: networkingv1.NetworkPolicyEgressRuleArray{&networkingv1.NetworkPolicyEgressRuleArgs{
 			Ports: networkingv1.NetworkPolicyPortArray{policyPort(443)},
 		}},
+	}, pod: &corev1.PodSpecArgs{
+		Containers:      corev1.ContainerArray{sleeper("scratch", c.Image)},
+		SecurityContext: podSecurity(),
 	}}
 }
 
 func (s *scope) scratch(in *namespace, configuration *configuration, policies *policies) error {
-	own := scratchComponent()
-	template, err := policies.template(own, nil, &corev1.PodSpecArgs{
-		ImagePullSecrets: configuration.pullSecrets,
-		Containers:       corev1.ContainerArray{sleeper("scratch", s.cfg.Image)},
-		SecurityContext:  podSecurity(),
-	})
+	own := s.cfg.scratchComponent()
+	own.pod.ImagePullSecrets = configuration.pullSecrets
+	template, err := policies.template(own, nil, own.pod)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ var scratch = driver{
 	name:     "Scratch",
 	defaults: func() Config { return Config{Install: true, Driver: "Scratch", ClassName: "scratch-iris"} },
 	validate: Config.validateScratch,
+	// Everything is right on all nodes.
+	validateOn: func(Config, traits.Storage, *problems.List) {},
+	checkNodes: func(Config, int, *problems.List) {},
 	needs: func(Config, traits.Storage) survey.Storage {
 		return survey.Storage{Replicas: 3, Namespace: "kube-system"}
 	},

@@ -14,8 +14,8 @@ import (
 // (spec.numberOfReplicas of volumes.longhorn.io), and Longhorn applies a change of it at any time. So the volume is changed first
 // and the key after it: the class is then replaced, which changes no volume.
 
-// checkCopies refuses a number of replicas that differs from that of the volumes of the class.
-func checkCopies(ctx context.Context, args *Args, before, after guard.Inputs) error {
+// checkReplicas refuses a number of replicas that differs from that of the volumes of the class.
+func checkReplicas(ctx context.Context, args *Args, before, after guard.Inputs) error {
 	was, wasKnown := before.Number("replicas")
 	will, willKnown := after.Number("replicas")
 	if !wasKnown || !willKnown || was == will {
@@ -66,11 +66,11 @@ func changeCommand(name string, count int) string {
 		namespaceName, name, count)
 }
 
-// warnOfReplicas warns that a changed number of replicas applies to new volumes only, and how to change existing ones. checkCopies
+// warnOfReplicas warns that a changed number of replicas applies to new volumes only, and how to change existing ones. checkReplicas
 // does not run when nothing is protected, or when the state is from before the number was recorded.
 func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs) {
-	was, wasKnown := copies(before)
-	will, willKnown := copies(after)
+	was, wasKnown := replicasOf(before)
+	will, willKnown := replicasOf(after)
 	if !wasKnown || !willKnown || was == will {
 		return
 	}
@@ -78,7 +78,7 @@ func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs)
 	if err == nil && len(others) == 0 {
 		return // The volumes were changed first.
 	}
-	warning := fmt.Sprintf("storage.replicas: %d instead of %d is for new volumes; those that are there keep their copies.", int(will), int(was))
+	warning := fmt.Sprintf("storage.replicas: %d instead of %d is for new volumes; those that are there keep their replicas.", int(will), int(was))
 	switch {
 	case err != nil || len(others) > maxNamed:
 		warning += " To change one: " + changeCommand("NAME", int(will))
@@ -90,8 +90,8 @@ func (k *keeper) warnOfReplicas(ctx context.Context, before, after guard.Inputs)
 	k.log.warn(warning)
 }
 
-// copies returns the number of replicas in a release's values, also in values from before they contained the class.
-func copies(inputs guard.Inputs) (float64, bool) {
+// replicasOf returns the number of replicas in a release's values, also in values from before they contained the class.
+func replicasOf(inputs guard.Inputs) (float64, bool) {
 	if count, found := inputs.Number("values", ownerKey, "class", "replicas"); found {
 		return count, true
 	}
