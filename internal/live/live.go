@@ -131,6 +131,16 @@ func (c *Cluster) Create(ctx context.Context, path string, object, into any) err
 	return err
 }
 
+// Patch merges a document into the object at a path (RFC 7396: null removes a member, a list is replaced). It reports
+// false when there is no such object.
+func (c *Cluster) Patch(ctx context.Context, path string, patch any) (found bool, err error) {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return false, fmt.Errorf("encode the patch: %w", err)
+	}
+	return c.do(ctx, http.MethodPatch, path, "application/merge-patch+json", body, nil)
+}
+
 func (c *Cluster) do(ctx context.Context, method, path, contentType string, body []byte, into any) (bool, error) {
 	client, err := c.connected()
 	if err != nil {
