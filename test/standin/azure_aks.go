@@ -40,7 +40,7 @@ func azureClusterKind() *kind {
 		},
 		name:     &autoname{key: "resourceName", suffix: 8},
 		validate: azureValidateCluster,
-		create:   azureCreateCluster, update: azureUpdateCluster,
+		create:   azureCreateCluster, update: azureUpdateCluster, remove: azureRemoveCluster,
 	}
 }
 
@@ -88,8 +88,12 @@ func azureCreateCluster(c *change) error {
 			return err
 		}
 	}
+	if err := c.occupy(c.id, "Creating"); err != nil {
+		return err
+	}
 	c.describeAKS(group, name)
-	c.describeAKSPools(nil)
+	c.describeAKSPools(nil, nil)
+	c.changeInline(c.launchInline)
 	return nil
 }
 
@@ -291,7 +295,7 @@ func (c *change) describeAKS(group, name string) {
 
 // describeAKSPools repeats the agent pools with what Azure knows of them. A pool that says no version keeps the one it
 // has, whatever becomes of the control plane (Azure/AKS CHANGELOG, April 2022, PR #2889; #3087).
-func (c *change) describeAKSPools(had map[string]string) {
+func (c *change) describeAKSPools(had map[string]string, there []fields) {
 	version := c.in.str("kubernetesVersion")
 	if version == "" {
 		version = c.out.str("kubernetesVersion")
@@ -304,7 +308,7 @@ func (c *change) describeAKSPools(had map[string]string) {
 			nodes = patchRelease(cmp.Or(given, version))
 		}
 		for path, value := range map[string]any{
-			"currentOrchestratorVersion": nodes, "provisioningState": "Succeeded", "nodeImageVersion": "AKSUbuntu-2204",
+			"currentOrchestratorVersion": nodes, "provisioningState": "Succeeded", "nodeImageVersion": aksImage,
 			"powerState": map[string]any{"code": "Running"}, "eTag": "", "orchestratorVersion": nodes,
 			"osDiskType": "Managed", "osSKU": "Ubuntu", "osType": "Linux", "maxPods": 250, "type": "VirtualMachineScaleSets",
 		} {
@@ -312,7 +316,42 @@ func (c *change) describeAKSPools(had map[string]string) {
 		}
 		pools = append(pools, map[string]any(pool))
 	}
+	for _, pool := range there { // Those that the program does not name any more.
+		named := func(other fields) bool { return other.str("name") == pool.str("name") }
+		if !slices.ContainsFunc(c.in.objects("agentPoolProfiles"), named) {
+			pools = append(pools, map[string]any(pool))
+		}
+	}
 	c.out.set("agentPoolProfiles", pools)
+}
+
+// changeInline does something with the machines of the agent pools that the cluster's inputs name.
+func (c *change) changeInline(do func(pool, fields)) {
+	cluster := &object{typ: azureCluster, id: c.id, urn: c.entry.URN, outputs: toProperties(c.poolFields())}
+	for _, profile := range c.out.objects("agentPoolProfiles") {
+		do(c.aksPool(cluster, profile), profile)
+	}
+}
+
+func (c *change) launchInline(p pool, _ fields) { c.launchAKS(p) }
+
+// azureRemoveCluster takes the agent pools and their machines along.
+func azureRemoveCluster(c *change) error {
+	if err := c.occupy(c.id, "Deleting"); err != nil {
+		return err
+	}
+	c.removeCluster(c.find(azureCluster, c.id))
+	return nil
+}
+
+func (c *change) removeCluster(cluster *object) {
+	for name := range c.aksPools(cluster) {
+		id := cluster.id + "/agentPools/" + name
+		c.removeAKS(id)
+		if own := c.find(azurePool, id); own != nil {
+			c.cascade(own)
+		}
+	}
 }
 
 // patchRelease completes "1.35" to a release, as AKS does with an alias minor version.
@@ -337,9 +376,12 @@ func azureUpdateCluster(c *change) error {
 			return err
 		}
 	}
+	if err := c.occupy(c.id, "Updating"); err != nil {
+		return err
+	}
 	had := map[string]string{}
-	for _, pool := range existing.objects("agentPoolProfiles") {
-		had[pool.str("name")] = pool.str("currentOrchestratorVersion")
+	for name, pool := range c.aksPools(c.find(azureCluster, c.id)) {
+		had[name] = pool.str("currentOrchestratorVersion")
 	}
 	c.describeAKS(c.in.str("resourceGroupName"), c.in.str("resourceName"))
 	for _, key := range []string{"resourceUID", "nodeResourceGroup"} {
@@ -348,7 +390,8 @@ func azureUpdateCluster(c *change) error {
 	if to == "" {
 		c.out.set("kubernetesVersion", existing.str("kubernetesVersion"))
 	}
-	c.describeAKSPools(had)
+	c.describeAKSPools(had, existing.objects("agentPoolProfiles"))
+	c.changeInline(c.changeAKS)
 	return nil
 }
 
@@ -360,31 +403,18 @@ func azureFixed() []string {
 	}
 }
 
-// checkPoolsUnchanged: azure-native #579 for a new pool, #4264 for a changed one.
+// checkPoolsUnchanged: azure-native #579 for a new pool, #4264 for a changed one. A pool that is not named is left alone.
 func (c *change) checkPoolsUnchanged() error {
-	before := map[string]fields{}
-	for _, pool := range c.was.objects("agentPoolProfiles") {
-		before[pool.str("name")] = pool
-	}
+	before := c.aksPools(c.find(azureCluster, c.id))
 	for _, pool := range c.in.objects("agentPoolProfiles") {
 		old, ok := before[pool.str("name")]
 		if !ok {
 			return azureBad("InvalidParameter", "A new agent pool was introduced. Adding agent pools to an existing cluster "+
 				"is not allowed through managed cluster operations. For agent pool specific change, please use per agent "+
-				"pool operations")
+				"pool operations: https://aka.ms/agent-pool-rest-api")
 		}
 		if err := unchangedPool(old, pool); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func unchangedPool(old, pool fields) error {
-	anything := kind{}
-	for _, key := range anything.changed(old, pool) {
-		if slices.Contains(azureFixed(), key) {
-			return azureBad("PropertyChangeNotAllowed", "Changing property 'properties.%s' is not allowed.", key)
 		}
 	}
 	return nil

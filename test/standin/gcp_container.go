@@ -297,6 +297,7 @@ func gcpRemoveCluster(c *change) error {
 			"Set it to false to proceed with cluster deletion.")
 	}
 	for _, pool := range c.poolsOf(c.id) {
+		c.removePool(pool.id)
 		c.cascade(pool)
 	}
 	return nil

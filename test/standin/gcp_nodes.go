@@ -39,6 +39,10 @@ func gcpNodePoolKind() *kind {
 		name:     &autoname{key: "name", separator: "-", suffix: 7},
 		validate: gcpValidateNodePool,
 		create:   gcpCreateNodePool, update: gcpUpdateNodePool,
+		remove: func(c *change) error {
+			c.removePool(c.id)
+			return nil
+		},
 	}
 }
 
@@ -79,6 +83,7 @@ func gcpCreateNodePool(c *change) error {
 		return err
 	}
 	c.describePool(cluster, project)
+	c.launchPool(cluster)
 	return nil
 }
 
@@ -207,5 +212,9 @@ func gcpUpdateNodePool(c *change) error {
 	if err != nil {
 		return err
 	}
-	return c.checkPool(cluster)
+	if err := c.checkPool(cluster); err != nil {
+		return err
+	}
+	c.changePool(cluster)
+	return nil
 }
