@@ -138,7 +138,7 @@ func (f *fleet) rollEKS(ctx context.Context, p pool, unavailable int, force bool
 	if len(old) == 0 {
 		return nil
 	}
-	if err := f.addAll(ctx, p, spread(p.zones(), max(2*len(p.zones()), unavailable)), false); err != nil {
+	if err := f.addAll(ctx, p, spread(p.zones(), eksSurge(p, unavailable)), false); err != nil {
 		return fmt.Errorf("NodeCreationFailure: %w", err)
 	}
 	// The first such page of the guide tells why only the old ones: what a failed update has updated already is left
@@ -163,6 +163,9 @@ func (f *fleet) rollEKS(ctx context.Context, p pool, unavailable int, force bool
 	}
 	return f.scaleEKS(ctx, p)
 }
+
+// eksSurge is how many nodes an update adds for its time.
+func eksSurge(p pool, unavailable int) int { return max(2*len(p.zones()), unavailable) }
 
 // replaceEKS drains and terminates one node. It waits a minute in between ("Upgrade phase", step 4).
 func (f *fleet) replaceEKS(ctx context.Context, p pool, m *machine, force bool) error {

@@ -102,6 +102,12 @@ func awsCreateNodeGroup(c *change) error {
 			"'ACTIVE'. last error: NodeCreationFailure: Instances failed to join the kubernetes cluster (%w)", id, err))
 		return nil
 	}
+	if err := c.awsRoom(c.eksPool(cluster), 0); err != nil {
+		c.out.set("status", "CREATE_FAILED")
+		c.failAfter(fmt.Errorf("waiting for EKS Node Group (%s) create: unexpected state 'CREATE_FAILED', wanted target "+
+			"'ACTIVE'. last error: %w", id, err))
+		return nil
+	}
 	c.launchNodes(cluster)
 	return nil
 }
@@ -337,6 +343,16 @@ func awsUpdateNodeGroup(c *change) error {
 		c.release()
 	}
 	c.tagged()
+	p, surge := c.eksPool(cluster), 0
+	if versions {
+		surge = eksSurge(p, c.eksUnavailable())
+	}
+	grows := c.in.integer("scalingConfig.desiredSize") > c.was.integer("scalingConfig.desiredSize")
+	if err := c.awsRoom(p, surge); err != nil && (versions || grows) {
+		c.failAfter(fmt.Errorf("waiting for EKS Node Group (%s) update: unexpected state 'Failed', wanted target "+
+			"'Successful'. last error: %w", c.id, err))
+		return nil
+	}
 	c.changeNodes(cluster, versions)
 	return nil
 }

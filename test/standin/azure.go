@@ -13,6 +13,7 @@ const (
 	azureGroup   = "azure-native:resources:ResourceGroup"
 	azureCluster = "azure-native:containerservice:ManagedCluster"
 	azurePool    = "azure-native:containerservice:AgentPool"
+	azureRole    = "azure-native:authorization:RoleAssignment"
 	// azureSubnet is only looked up: a program is given it by id.
 	azureSubnet = "azure-native:network:Subnet"
 )
@@ -23,6 +24,7 @@ func azureCloud() *cloud {
 		pkg: Azure, version: "3.10.1",
 		kinds: map[string]*kind{
 			azureGroup: azureGroupKind(), azureCluster: azureClusterKind(), azurePool: azurePoolKind(),
+			azureRole: azureRoleKind(),
 		},
 		invokes: map[string]invoke{
 			"azure-native:containerservice:listManagedClusterAdminCredentials": azureAdminCredentials,

@@ -83,7 +83,9 @@ func azureCreateCluster(c *change) error {
 	case !c.in.has("identity") && !c.in.has("servicePrincipalProfile"):
 		return azureBad("InvalidParameter", "Required parameter servicePrincipalProfile is missing (null).")
 	}
-	for _, check := range []func() error{c.checkAKSVersion, c.checkAKSPools, c.checkAKSNetwork, c.checkAKSAccess} {
+	for _, check := range []func() error{
+		c.checkAKSVersion, c.checkAKSPools, c.checkNodeGroupName, c.checkAKSNetwork, c.checkAKSAccess,
+	} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -93,8 +95,7 @@ func azureCreateCluster(c *change) error {
 	}
 	c.describeAKS(group, name)
 	c.describeAKSPools(nil, nil)
-	c.changeInline(c.launchInline)
-	return nil
+	return c.changeInline(c.launchAKS)
 }
 
 // checkAKSVersion: the oldest version is sold in the long-term plan only, which needs the Premium tier.
@@ -230,6 +231,9 @@ func (c *change) checkAKSNetwork() error {
 			return azureBad("InvalidParameter", "The subnet %s does not exist.", id)
 		}
 	}
+	if err := c.checkCIDRs(); err != nil {
+		return err
+	}
 	network, given := c.in.get("networkProfile").(map[string]any)
 	if !given {
 		return nil
@@ -237,12 +241,6 @@ func (c *change) checkAKSNetwork() error {
 	profile := fields(network)
 	if profile.str("networkPluginMode") == "overlay" && profile.str("networkPlugin") != "azure" {
 		return azureBad("InvalidParameter", "networkPluginMode overlay needs networkPlugin azure.")
-	}
-	services, servicesErr := netip.ParsePrefix(profile.str("serviceCidr"))
-	dns, dnsErr := netip.ParseAddr(profile.str("dnsServiceIP"))
-	if servicesErr == nil && (dnsErr != nil || !services.Contains(dns)) {
-		return azureBad("DnsServiceIpOutOfServiceCidr", "The specified DNS service IP address (%s) is invalid.",
-			profile.str("dnsServiceIP"))
 	}
 	return nil
 }
@@ -274,7 +272,7 @@ func (c *change) describeAKS(group, name string) {
 	c.out.set("resourceUID", c.newID("", 24))
 	c.out.set("systemData", map[string]any{})
 	if c.in.has("identity") {
-		c.out.set("identity.principalId", "00000000-0000-4000-8000-000000000005")
+		c.out.set("identity.principalId", "00000000-0000-4000-8000-"+c.newID("", 12))
 		c.out.set("identity.tenantId", "00000000-0000-4000-8000-000000000004")
 	}
 	for path, value := range map[string]any{
@@ -326,14 +324,15 @@ func (c *change) describeAKSPools(had map[string]string, there []fields) {
 }
 
 // changeInline does something with the machines of the agent pools that the cluster's inputs name.
-func (c *change) changeInline(do func(pool, fields)) {
+func (c *change) changeInline(do func(*object, pool, fields) error) error {
 	cluster := &object{typ: azureCluster, id: c.id, urn: c.entry.URN, outputs: toProperties(c.poolFields())}
 	for _, profile := range c.out.objects("agentPoolProfiles") {
-		do(c.aksPool(cluster, profile), profile)
+		if err := do(cluster, c.aksPool(cluster, profile), profile); err != nil {
+			return err
+		}
 	}
+	return nil
 }
-
-func (c *change) launchInline(p pool, _ fields) { c.launchAKS(p) }
 
 // azureRemoveCluster takes the agent pools and their machines along.
 func azureRemoveCluster(c *change) error {
@@ -384,15 +383,14 @@ func azureUpdateCluster(c *change) error {
 		had[name] = pool.str("currentOrchestratorVersion")
 	}
 	c.describeAKS(c.in.str("resourceGroupName"), c.in.str("resourceName"))
-	for _, key := range []string{"resourceUID", "nodeResourceGroup"} {
+	for _, key := range []string{"resourceUID", "nodeResourceGroup", "identity.principalId"} {
 		c.out.set(key, existing.str(key))
 	}
 	if to == "" {
 		c.out.set("kubernetesVersion", existing.str("kubernetesVersion"))
 	}
 	c.describeAKSPools(had, existing.objects("agentPoolProfiles"))
-	c.changeInline(c.changeAKS)
-	return nil
+	return c.changeInline(c.changeAKS)
 }
 
 // azureFixed are the settings of an agent pool that ARM refuses to change (AKS REST API; azure-native #4264).

@@ -78,16 +78,27 @@ func aksTaints(f fields) []any {
 	return taints
 }
 
-func (c *change) launchAKS(p pool) {
+func (c *change) launchAKS(_ *object, p pool, _ fields) error {
+	if err := c.azureQuota(p, 0); err != nil {
+		return err
+	}
+	if err := c.azureCapacity(p); err != nil {
+		c.failAfter(err)
+		return nil
+	}
 	c.then(func(ctx context.Context, f *fleet) error {
 		f.settle(p)
 		return f.addAll(ctx, p, p.places, false)
 	})
+	return nil
 }
 
 // changeAKS upgrades the nodes that are not as the pool says, then follows its size. An upgrade that stopped goes on with
 // the next update (AKS docs, "Upgrade an AKS cluster": "any subsequent PUT operation shall resume the stopped upgrade").
-func (c *change) changeAKS(p pool, settings fields) {
+func (c *change) changeAKS(cluster *object, p pool, settings fields) error {
+	if err := c.checkGrowth(cluster, p, settings); err != nil || c.partial != nil {
+		return err
+	}
 	limit := cmp.Or(settings.integer("upgradeSettings.drainTimeoutInMinutes"), aksDrainMinutes)
 	surge := settings.str("upgradeSettings.maxSurge")
 	c.then(func(ctx context.Context, f *fleet) error {
@@ -101,6 +112,33 @@ func (c *change) changeAKS(p pool, settings fields) {
 		}
 		return f.scaleAKS(ctx, p, limit)
 	})
+	return nil
+}
+
+// checkGrowth refuses more machines than there can be, those of an upgrade's surge among them.
+func (c *change) checkGrowth(cluster *object, p pool, settings fields) error {
+	before, surge := p, 0
+	for _, other := range c.pools() {
+		if other.id == p.id {
+			before = other
+		}
+	}
+	if before.built != p.built {
+		surge = surgeOf(settings.str("upgradeSettings.maxSurge"), len(p.places))
+	}
+	if surge == 0 && len(p.places) <= len(before.places) {
+		return nil
+	}
+	if err := c.checkJoin(cluster, settings.str("vnetSubnetID")); err != nil {
+		return err
+	}
+	if err := c.azureQuota(p, surge); err != nil {
+		return err
+	}
+	if err := c.azureCapacity(p); err != nil {
+		c.failAfter(err)
+	}
+	return nil
 }
 
 // surgeOf reads maxSurge, a number or a percentage that is rounded up; 1 when it is not given, never more than there are

@@ -90,8 +90,7 @@ func azureCreatePool(c *change) error {
 		return err
 	}
 	c.describeOwnPool(cmp.Or(c.in.str("orchestratorVersion"), cluster.fields().str("currentKubernetesVersion")))
-	c.launchAKS(c.aksPool(cluster, c.poolFields()))
-	return nil
+	return c.launchAKS(cluster, c.aksPool(cluster, c.poolFields()), c.poolFields())
 }
 
 // poolFields are an agent pool's inputs over what Azure decided.
@@ -158,8 +157,7 @@ func azureUpdatePool(c *change) error {
 		return err
 	}
 	c.describeOwnPool(cmp.Or(version, existing.str("currentOrchestratorVersion")))
-	c.changeAKS(c.aksPool(cluster, c.poolFields()), c.poolFields())
-	return nil
+	return c.changeAKS(cluster, c.aksPool(cluster, c.poolFields()), c.poolFields())
 }
 
 // keepsSystem refuses that a cluster has no system pool any more (AKS docs, "Use system node pools").

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -42,7 +44,9 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 	mux.HandleFunc("GET /api/v1/pods", api.listPods)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", api.evict)
 	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods/{name}", api.deletePod)
-	server := httptest.NewTLSServer(mux)
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // Connections that are cut off at the end.
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	text, err := kubeconfig.New("fake", kubeconfig.Cluster{Server: server.URL, CertificateAuthorityData: authority},

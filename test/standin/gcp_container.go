@@ -106,8 +106,21 @@ func gcpCreateCluster(c *change) error {
 		return gcpBad("Workload pool %q is not %q.", pool, project+".svc.id.goog")
 	}
 	c.describeGKE(project, location)
+	if err := c.gcpQuota(c.defaultPool(location), 0); err != nil {
+		return err
+	}
 	gcpConnectCluster(c)
 	return nil
+}
+
+// defaultPool is the node pool that GKE makes with the cluster, also when it is removed right after: initialNodeCount nodes
+// in each zone, of 100 GB pd-balanced unless told otherwise (terraform-google-kubernetes-engine #1795).
+func (c *change) defaultPool(location string) pool {
+	as := *c
+	as.in = toFields(toProperties(c.in))
+	as.in["nodeCount"], as.in["name"] = c.in.integer("initialNodeCount"), "default-pool"
+	as.in.setMissing("nodeLocations", c.out.get("nodeLocations"))
+	return as.gkePool(&object{typ: gcpCluster, id: c.id, outputs: toProperties(fields{"location": location})})
 }
 
 // checkClusterName: Kubernetes Engine API, Cluster.name.
@@ -130,7 +143,7 @@ func (c *change) checkLocations(location string) error {
 			return gcpBad("Zone %q is not in region %q.", zone, region)
 		}
 	}
-	return nil
+	return c.checkMachineZones(c.in.strs("nodeLocations"))
 }
 
 func (c *change) checkClusterSize(string) error {

@@ -118,7 +118,7 @@ func (c *change) launchPool(cluster *object) {
 }
 
 // changePool rolls once for every part that changed, with the surge that the pool had: its own change comes last.
-func (c *change) changePool(cluster *object) {
+func (c *change) changePool(cluster *object) error {
 	p := c.gkePool(cluster)
 	was := toFields(merge(toProperties(c.out), toProperties(c.was)))
 	if c.was.has("nodeConfig") {
@@ -131,9 +131,12 @@ func (c *change) changePool(cluster *object) {
 			rolls = append(rolls, gkeBuilt(is, gkeParts()[:i+1]...)+"//"+gkeBuilt(was, gkeParts()[i+1:]...))
 		}
 	}
-	surge, unavailable := 1, 0 // Kubernetes Engine API, UpgradeSettings.
+	surge, unavailable := 1, 0 // Kubernetes Engine API, UpgradeSettings, in each zone at a time.
 	if was.has("upgradeSettings") {
 		surge, unavailable = was.integer("upgradeSettings.maxSurge"), was.integer("upgradeSettings.maxUnavailable")
+	}
+	if err := c.roomGCP(cluster, p, min(surge, len(rolls)*surge), len(rolls) > 0); err != nil || c.partial != nil {
+		return err
 	}
 	blue := was.str("upgradeSettings.strategy") == "BLUE_GREEN"
 	c.then(func(ctx context.Context, f *fleet) error {
@@ -155,6 +158,23 @@ func (c *change) changePool(cluster *object) {
 		}
 		return f.scaleGKE(ctx, p)
 	})
+	return nil
+}
+
+// roomGCP refuses more machines than there can be.
+func (c *change) roomGCP(cluster *object, p pool, surge int, rolls bool) error {
+	as := *c
+	as.in = c.was
+	if len(p.places) <= len(as.gkePool(cluster).places) && !rolls {
+		return nil
+	}
+	if err := c.gcpQuota(p, surge); err != nil {
+		return err
+	}
+	if err := c.gcpCapacity(p); err != nil {
+		c.failAfter(err)
+	}
+	return nil
 }
 
 // rollGKE replaces a pool's nodes, zone after zone (GKE docs, "Node upgrade strategies", surge upgrades): maxSurge new

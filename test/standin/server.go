@@ -314,6 +314,9 @@ func (p *provider) update(entry *Entry, k *kind, inputs resource.PropertyMap) (*
 	}
 	existing.inputs, existing.outputs = withoutInternals(inputs), k.outputs(inputs, c.out)
 	existing.urn = entry.URN
+	if c.partial != nil {
+		return existing, nil, &partialError{err: c.partial}
+	}
 	return existing, c.partially(), nil
 }
 

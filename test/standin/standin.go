@@ -44,6 +44,8 @@ type Options struct {
 	LoadBalancersLeft func() int
 	// Machines makes node pools have machines. Default: their sizes are remembered only.
 	Machines *Machines
+	// Quotas limit what node pools can have. Default: no limit.
+	Quotas Quotas
 	// Account is the AWS account and Subscription the Azure subscription. Default: made-up ones.
 	Account, Subscription string
 }
@@ -65,6 +67,7 @@ type Clouds struct {
 	delays     map[operation]time.Duration
 	denied     map[string]bool
 	busy       map[string]busy
+	soldOut    map[string]bool
 	canceled   chan struct{}
 	connection connection
 	ticket     wire.Ticket
@@ -102,7 +105,7 @@ func newClouds(options Options) (*Clouds, error) {
 	options.Subscription = cmp.Or(options.Subscription, "00000000-0000-4000-8000-000000000001")
 	c := &Clouds{
 		options: options, ports: map[string]int{}, delays: map[operation]time.Duration{}, denied: map[string]bool{},
-		busy:     map[string]busy{},
+		busy: map[string]busy{}, soldOut: map[string]bool{},
 		canceled: make(chan struct{}),
 	}
 	if options.Machines != nil {
