@@ -30,7 +30,7 @@ func azureClusterKind() *kind {
 			// Inputs that Azure fills in when they are not given.
 			"agentPoolProfiles", "autoScalerProfile", "autoUpgradeProfile", "dnsPrefix", "enableRBAC",
 			"identityProfile", "kubernetesVersion", "networkProfile", "nodeResourceGroup", "oidcIssuerProfile", "sku",
-			"storageProfile", "supportPlan", "identity.principalId", "identity.tenantId",
+			"storageProfile", "supportPlan", "identity.principalId", "identity.tenantId", "oidcIssuerProfile.issuerURL",
 		},
 		// azure-native provider/pkg/gen/replacement.go as of 3.10 (networkProfile as a whole; the finer list came with
 		// #4756 in 2026), and parameters of the URL. Agent pool settings are not among them: ARM refuses those itself.
@@ -84,7 +84,7 @@ func azureCreateCluster(c *change) error {
 		return azureBad("InvalidParameter", "Required parameter servicePrincipalProfile is missing (null).")
 	}
 	for _, check := range []func() error{
-		c.checkAKSVersion, c.checkAKSPools, c.checkNodeGroupName, c.checkAKSNetwork, c.checkAKSAccess,
+		c.checkAKSVersion, c.checkAKSPools, c.checkNodeGroupName, c.checkAKSNetwork, c.checkAKSAccess, c.checkProfiles,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -94,6 +94,7 @@ func azureCreateCluster(c *change) error {
 		return err
 	}
 	c.describeAKS(group, name)
+	c.describeIssuer(c.out.str("resourceUID"))
 	c.describeAKSPools(nil, nil)
 	return c.changeInline(c.launchAKS)
 }
@@ -369,7 +370,8 @@ func azureUpdateCluster(c *change) error {
 			"the next minor version only.", from, to)
 	}
 	for _, check := range []func() error{
-		c.checkAKSVersion, c.checkAKSPools, c.checkAKSNetwork, c.checkAKSAccess, c.checkPoolsUnchanged,
+		c.checkAKSVersion, c.checkAKSPools, c.checkAKSNetwork, c.checkAKSAccess, c.checkProfiles,
+		c.checkPoolsUnchanged,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -386,6 +388,7 @@ func azureUpdateCluster(c *change) error {
 	for _, key := range []string{"resourceUID", "nodeResourceGroup", "identity.principalId"} {
 		c.out.set(key, existing.str(key))
 	}
+	c.describeIssuer(existing.str("resourceUID"))
 	if to == "" {
 		c.out.set("kubernetesVersion", existing.str("kubernetesVersion"))
 	}

@@ -15,6 +15,8 @@ const (
 	gcpNodePool       = "gcp:container/nodePool:NodePool"
 	gcpServiceAccount = "gcp:serviceaccount/account:Account"
 	gcpProjectMember  = "gcp:projects/iAMMember:IAMMember"
+	gcpRouter         = "gcp:compute/router:Router"
+	gcpRouterNat      = "gcp:compute/routerNat:RouterNat"
 	// gcpNetwork and gcpSubnetwork are only looked up: a program is given them by name.
 	gcpNetwork    = "gcp:compute/network:Network"
 	gcpSubnetwork = "gcp:compute/subnetwork:Subnetwork"
@@ -25,6 +27,7 @@ func gcpCloud() *cloud {
 	kinds := map[string]*kind{}
 	maps.Copy(kinds, gcpIdentityKinds())
 	maps.Copy(kinds, gcpContainerKinds())
+	maps.Copy(kinds, gcpNetworkKinds())
 	return &cloud{
 		pkg: GCP, version: "7.38.0", bridged: true, kinds: kinds,
 		invokes: map[string]invoke{

@@ -40,6 +40,7 @@ func gcpClusterKind() *kind {
 		secrets:  []string{"masterAuth.clientKey"}, // resource_container_cluster.go, Sensitive.
 		defaults: fields{"deletionProtection": true, "enableShieldedNodes": true},
 		name:     &autoname{key: "name", separator: "-", suffix: 7},
+		validate: gcpValidateCluster,
 		create:   gcpCreateCluster, update: gcpUpdateCluster, refresh: gcpConnectCluster, remove: gcpRemoveCluster,
 		unknownAfter: func(changed []string) []string {
 			if slices.Contains(changed, "minMasterVersion") {
@@ -96,7 +97,7 @@ func gcpCreateCluster(c *change) error {
 	}
 	for _, check := range []func(string) error{
 		c.checkClusterName, c.checkLocations, c.checkClusterSize, c.checkClusterNetwork, c.checkMasterVersion,
-		c.checkMaintenance, c.checkAuthorizedNetworks,
+		c.checkMaintenance, c.checkAuthorizedNetworks, c.checkPrivate, c.checkRanges,
 	} {
 		if err := check(location); err != nil {
 			return err
@@ -281,7 +282,7 @@ func gcpUpdateCluster(c *change) error {
 	existing := c.find(gcpCluster, c.id)
 	location := existing.fields().str("location")
 	for _, check := range []func(string) error{
-		c.checkLocations, c.checkMasterVersion, c.checkMaintenance, c.checkAuthorizedNetworks,
+		c.checkLocations, c.checkMasterVersion, c.checkMaintenance, c.checkAuthorizedNetworks, c.checkPrivate,
 	} {
 		if err := check(location); err != nil {
 			return err
