@@ -177,7 +177,11 @@ func TestAKSUpgradesResume(t *testing.T) {
 		t.Errorf("got %v of %v, want the node as it was beside the surge node", node, api.names())
 	}
 	api.release("kept")
+	e.clouds.ForgetJournal()
 	e.must(e.update(pools[0], changes))
+	if added := e.clouds.Journal().Done(NodeAdded, ""); len(added) > 0 {
+		t.Errorf("got %v, want the surge node of before to be used", added)
+	}
 	if node := api.node(before); node.disk() == disk || len(api.names()) != 2 {
 		t.Errorf("got %v of %v, want it upgraded", node, api.names())
 	}
