@@ -131,7 +131,8 @@ func (c *Cluster) Create(ctx context.Context, path string, object, into any) err
 	return err
 }
 
-// Patch merges a patch (RFC 7386) into the object at a path. It reports false when there is no such object.
+// Patch merges a document into the object at a path (RFC 7396: null removes a member, a list is replaced). It reports
+// false when there is no such object.
 func (c *Cluster) Patch(ctx context.Context, path string, patch any) (found bool, err error) {
 	body, err := json.Marshal(patch)
 	if err != nil {

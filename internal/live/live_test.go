@@ -171,6 +171,34 @@ func TestCreateSendsTheObject(t *testing.T) {
 	}
 }
 
+func TestPatchSendsAMergePatch(t *testing.T) {
+	t.Parallel()
+	status := http.StatusOK
+	cluster := connected(t, func(w http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != http.MethodPatch || r.URL.Path != "/x" || string(content) != `{"a":null}` ||
+			r.Header.Get("Content-Type") != "application/merge-patch+json" {
+			t.Errorf("got %s %s %s (%v)", r.Method, r.URL, content, err)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"message":"no"}`)
+	})
+	for answer, want := range map[int]bool{200: true, 404: false} {
+		status = answer
+		if found, err := cluster.Patch(t.Context(), "/x", map[string]any{"a": nil}); err != nil || found != want {
+			t.Errorf("%d: got %v, %v", answer, found, err)
+		}
+	}
+	status = http.StatusConflict
+	var refused *live.StatusError
+	if _, err := cluster.Patch(t.Context(), "/x", map[string]any{"a": nil}); !errors.As(err, &refused) || refused.Code != status {
+		t.Errorf("got %v", err)
+	}
+	if _, err := cluster.Patch(t.Context(), "/x", func() {}); err == nil {
+		t.Error("a function was sent")
+	}
+}
+
 func TestUnknownClusterIsNotAsked(t *testing.T) {
 	t.Parallel()
 	cluster := &live.Cluster{}

@@ -25,6 +25,8 @@ const (
 	awsCluster         = "aws:eks/cluster:Cluster"
 	awsNodeGroup       = "aws:eks/nodeGroup:NodeGroup"
 	awsAddon           = "aws:eks/addon:Addon"
+	awsOIDC            = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+	awsPodIdentity     = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 	// awsInterface is a network interface that a cluster or its nodes left behind. No program makes one.
 	awsInterface = "aws:ec2/networkInterface:NetworkInterface"
 )
@@ -37,6 +39,7 @@ func awsCloud() *cloud {
 	maps.Copy(kinds, awsIdentityKinds())
 	maps.Copy(kinds, awsComputeKinds())
 	maps.Copy(kinds, awsClusterKinds())
+	maps.Copy(kinds, awsWorkloadKinds())
 	return &cloud{
 		pkg: AWS, version: "6.83.0", bridged: true, kinds: kinds,
 		invokes: map[string]invoke{

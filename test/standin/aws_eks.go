@@ -67,6 +67,7 @@ func awsClusterName(name string) bool {
 }
 
 func awsValidateCluster(in fields, found *refusals) {
+	awsValidateLogTypes(in, found)
 	if name, ok := in.text("name"); ok && !awsClusterName(name) {
 		found.add("name", `invalid value for name: must be 1 to 100 letters, digits, "_" and "-", got %q`, name)
 	}
@@ -257,8 +258,10 @@ func awsRemoveCluster(c *change) error {
 		return awsClusterError("deleting", c.id, "DeleteCluster", "ResourceInUseException",
 			"Cluster has nodegroups attached")
 	}
-	for _, addon := range c.where(awsAddon, func(f fields) bool { return f.str("clusterName") == c.id }) {
-		c.cascade(addon)
+	for _, typ := range []string{awsAddon, awsPodIdentity} {
+		for _, part := range c.where(typ, func(f fields) bool { return f.str("clusterName") == c.id }) {
+			c.cascade(part)
+		}
 	}
 	// Registry docs of aws_eks_cluster: without the role's permissions EKS cannot delete what it manages in EC2.
 	role := c.roleOf(c.out.str("roleArn"))

@@ -100,7 +100,15 @@ func awsCreateNodeGroup(c *change) error {
 		c.out.set("status", "CREATE_FAILED")
 		c.failAfter(fmt.Errorf("waiting for EKS Node Group (%s) create: unexpected state 'CREATE_FAILED', wanted target "+
 			"'ACTIVE'. last error: NodeCreationFailure: Instances failed to join the kubernetes cluster (%w)", id, err))
+		return nil
 	}
+	if err := c.awsRoom(c.eksPool(cluster), 0); err != nil {
+		c.out.set("status", "CREATE_FAILED")
+		c.failAfter(fmt.Errorf("waiting for EKS Node Group (%s) create: unexpected state 'CREATE_FAILED', wanted target "+
+			"'ACTIVE'. last error: %w", id, err))
+		return nil
+	}
+	c.launchNodes(cluster)
 	return nil
 }
 
@@ -324,7 +332,10 @@ func awsUpdateNodeGroup(c *change) error {
 		}
 	}
 	changed := c.p.cloud.kinds[awsNodeGroup].changed(c.was, c.in)
-	if slices.Contains(changed, "version") || slices.Contains(changed, "launchTemplate") {
+	versions := slices.ContainsFunc([]string{"version", "launchTemplate", "releaseVersion"}, func(key string) bool {
+		return slices.Contains(changed, key)
+	})
+	if versions {
 		// EKS API, UpdateNodegroupVersion: without a version, the nodes follow the cluster's.
 		if !c.in.has("version") {
 			c.out.set("version", cluster.fields().str("version"))
@@ -332,12 +343,24 @@ func awsUpdateNodeGroup(c *change) error {
 		c.release()
 	}
 	c.tagged()
+	p, surge := c.eksPool(cluster), 0
+	if versions {
+		surge = eksSurge(p, c.eksUnavailable())
+	}
+	grows := c.in.integer("scalingConfig.desiredSize") > c.was.integer("scalingConfig.desiredSize")
+	if err := c.awsRoom(p, surge); err != nil && (versions || grows) {
+		c.failAfter(fmt.Errorf("waiting for EKS Node Group (%s) update: unexpected state 'Failed', wanted target "+
+			"'Successful'. last error: %w", c.id, err))
+		return nil
+	}
+	c.changeNodes(cluster, versions)
 	return nil
 }
 
 // awsRemoveNodeGroup leaves the nodes' network interfaces behind when the role's permissions went first (registry docs
 // of aws_eks_node_group: "ensure that IAM Role permissions are created before and deleted after").
 func awsRemoveNodeGroup(c *change) error {
+	c.removeNodes()
 	role := c.roleOf(c.out.str("nodeRoleArn"))
 	if role != nil && c.attached(role, "AmazonEKSWorkerNodePolicy") &&
 		c.managesInterfaces(c.out.str("clusterName"), role) {

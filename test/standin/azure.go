@@ -12,6 +12,8 @@ import (
 const (
 	azureGroup   = "azure-native:resources:ResourceGroup"
 	azureCluster = "azure-native:containerservice:ManagedCluster"
+	azurePool    = "azure-native:containerservice:AgentPool"
+	azureRole    = "azure-native:authorization:RoleAssignment"
 	// azureSubnet is only looked up: a program is given it by id.
 	azureSubnet = "azure-native:network:Subnet"
 )
@@ -20,7 +22,10 @@ const (
 func azureCloud() *cloud {
 	return &cloud{
 		pkg: Azure, version: "3.10.1",
-		kinds: map[string]*kind{azureGroup: azureGroupKind(), azureCluster: azureClusterKind()},
+		kinds: map[string]*kind{
+			azureGroup: azureGroupKind(), azureCluster: azureClusterKind(), azurePool: azurePoolKind(),
+			azureRole: azureRoleKind(),
+		},
 		invokes: map[string]invoke{
 			"azure-native:containerservice:listManagedClusterAdminCredentials": azureAdminCredentials,
 			"azure-native:authorization:getClientConfig":                       azureClientConfig,
@@ -105,6 +110,9 @@ func azureRemoveGroup(c *change) error {
 		}
 	}
 	for _, o := range inside {
+		if o.typ == azureCluster {
+			c.removeCluster(o)
+		}
 		c.cascade(o)
 	}
 	return nil

@@ -30,7 +30,7 @@ func azureClusterKind() *kind {
 			// Inputs that Azure fills in when they are not given.
 			"agentPoolProfiles", "autoScalerProfile", "autoUpgradeProfile", "dnsPrefix", "enableRBAC",
 			"identityProfile", "kubernetesVersion", "networkProfile", "nodeResourceGroup", "oidcIssuerProfile", "sku",
-			"storageProfile", "supportPlan", "identity.principalId", "identity.tenantId",
+			"storageProfile", "supportPlan", "identity.principalId", "identity.tenantId", "oidcIssuerProfile.issuerURL",
 		},
 		// azure-native provider/pkg/gen/replacement.go as of 3.10 (networkProfile as a whole; the finer list came with
 		// #4756 in 2026), and parameters of the URL. Agent pool settings are not among them: ARM refuses those itself.
@@ -40,7 +40,7 @@ func azureClusterKind() *kind {
 		},
 		name:     &autoname{key: "resourceName", suffix: 8},
 		validate: azureValidateCluster,
-		create:   azureCreateCluster, update: azureUpdateCluster,
+		create:   azureCreateCluster, update: azureUpdateCluster, remove: azureRemoveCluster,
 	}
 }
 
@@ -83,14 +83,20 @@ func azureCreateCluster(c *change) error {
 	case !c.in.has("identity") && !c.in.has("servicePrincipalProfile"):
 		return azureBad("InvalidParameter", "Required parameter servicePrincipalProfile is missing (null).")
 	}
-	for _, check := range []func() error{c.checkAKSVersion, c.checkAKSPools, c.checkAKSNetwork, c.checkAKSAccess} {
+	for _, check := range []func() error{
+		c.checkAKSVersion, c.checkAKSPools, c.checkNodeGroupName, c.checkAKSNetwork, c.checkAKSAccess, c.checkProfiles,
+	} {
 		if err := check(); err != nil {
 			return err
 		}
 	}
+	if err := c.occupy(c.id, "Creating"); err != nil {
+		return err
+	}
 	c.describeAKS(group, name)
-	c.describeAKSPools(nil)
-	return nil
+	c.describeIssuer(c.out.str("resourceUID"))
+	c.describeAKSPools(nil, nil)
+	return c.changeInline(c.launchAKS)
 }
 
 // checkAKSVersion: the oldest version is sold in the long-term plan only, which needs the Premium tier.
@@ -226,6 +232,9 @@ func (c *change) checkAKSNetwork() error {
 			return azureBad("InvalidParameter", "The subnet %s does not exist.", id)
 		}
 	}
+	if err := c.checkCIDRs(); err != nil {
+		return err
+	}
 	network, given := c.in.get("networkProfile").(map[string]any)
 	if !given {
 		return nil
@@ -233,12 +242,6 @@ func (c *change) checkAKSNetwork() error {
 	profile := fields(network)
 	if profile.str("networkPluginMode") == "overlay" && profile.str("networkPlugin") != "azure" {
 		return azureBad("InvalidParameter", "networkPluginMode overlay needs networkPlugin azure.")
-	}
-	services, servicesErr := netip.ParsePrefix(profile.str("serviceCidr"))
-	dns, dnsErr := netip.ParseAddr(profile.str("dnsServiceIP"))
-	if servicesErr == nil && (dnsErr != nil || !services.Contains(dns)) {
-		return azureBad("DnsServiceIpOutOfServiceCidr", "The specified DNS service IP address (%s) is invalid.",
-			profile.str("dnsServiceIP"))
 	}
 	return nil
 }
@@ -270,7 +273,7 @@ func (c *change) describeAKS(group, name string) {
 	c.out.set("resourceUID", c.newID("", 24))
 	c.out.set("systemData", map[string]any{})
 	if c.in.has("identity") {
-		c.out.set("identity.principalId", "00000000-0000-4000-8000-000000000005")
+		c.out.set("identity.principalId", "00000000-0000-4000-8000-"+c.newID("", 12))
 		c.out.set("identity.tenantId", "00000000-0000-4000-8000-000000000004")
 	}
 	for path, value := range map[string]any{
@@ -291,7 +294,7 @@ func (c *change) describeAKS(group, name string) {
 
 // describeAKSPools repeats the agent pools with what Azure knows of them. A pool that says no version keeps the one it
 // has, whatever becomes of the control plane (Azure/AKS CHANGELOG, April 2022, PR #2889; #3087).
-func (c *change) describeAKSPools(had map[string]string) {
+func (c *change) describeAKSPools(had map[string]string, there []fields) {
 	version := c.in.str("kubernetesVersion")
 	if version == "" {
 		version = c.out.str("kubernetesVersion")
@@ -304,7 +307,7 @@ func (c *change) describeAKSPools(had map[string]string) {
 			nodes = patchRelease(cmp.Or(given, version))
 		}
 		for path, value := range map[string]any{
-			"currentOrchestratorVersion": nodes, "provisioningState": "Succeeded", "nodeImageVersion": "AKSUbuntu-2204",
+			"currentOrchestratorVersion": nodes, "provisioningState": "Succeeded", "nodeImageVersion": aksImage,
 			"powerState": map[string]any{"code": "Running"}, "eTag": "", "orchestratorVersion": nodes,
 			"osDiskType": "Managed", "osSKU": "Ubuntu", "osType": "Linux", "maxPods": 250, "type": "VirtualMachineScaleSets",
 		} {
@@ -312,7 +315,43 @@ func (c *change) describeAKSPools(had map[string]string) {
 		}
 		pools = append(pools, map[string]any(pool))
 	}
+	for _, pool := range there { // Those that the program does not name any more.
+		named := func(other fields) bool { return other.str("name") == pool.str("name") }
+		if !slices.ContainsFunc(c.in.objects("agentPoolProfiles"), named) {
+			pools = append(pools, map[string]any(pool))
+		}
+	}
 	c.out.set("agentPoolProfiles", pools)
+}
+
+// changeInline does something with the machines of the agent pools that the cluster's inputs name.
+func (c *change) changeInline(do func(*object, pool, fields) error) error {
+	cluster := &object{typ: azureCluster, id: c.id, urn: c.entry.URN, outputs: toProperties(c.poolFields())}
+	for _, profile := range c.out.objects("agentPoolProfiles") {
+		if err := do(cluster, c.aksPool(cluster, profile), profile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// azureRemoveCluster takes the agent pools and their machines along.
+func azureRemoveCluster(c *change) error {
+	if err := c.occupy(c.id, "Deleting"); err != nil {
+		return err
+	}
+	c.removeCluster(c.find(azureCluster, c.id))
+	return nil
+}
+
+func (c *change) removeCluster(cluster *object) {
+	for name := range c.aksPools(cluster) {
+		id := cluster.id + "/agentPools/" + name
+		c.removeAKS(id)
+		if own := c.find(azurePool, id); own != nil {
+			c.cascade(own)
+		}
+	}
 }
 
 // patchRelease completes "1.35" to a release, as AKS does with an alias minor version.
@@ -331,25 +370,30 @@ func azureUpdateCluster(c *change) error {
 			"the next minor version only.", from, to)
 	}
 	for _, check := range []func() error{
-		c.checkAKSVersion, c.checkAKSPools, c.checkAKSNetwork, c.checkAKSAccess, c.checkPoolsUnchanged,
+		c.checkAKSVersion, c.checkAKSPools, c.checkAKSNetwork, c.checkAKSAccess, c.checkProfiles,
+		c.checkPoolsUnchanged,
 	} {
 		if err := check(); err != nil {
 			return err
 		}
 	}
+	if err := c.occupy(c.id, "Updating"); err != nil {
+		return err
+	}
 	had := map[string]string{}
-	for _, pool := range existing.objects("agentPoolProfiles") {
-		had[pool.str("name")] = pool.str("currentOrchestratorVersion")
+	for name, pool := range c.aksPools(c.find(azureCluster, c.id)) {
+		had[name] = pool.str("currentOrchestratorVersion")
 	}
 	c.describeAKS(c.in.str("resourceGroupName"), c.in.str("resourceName"))
-	for _, key := range []string{"resourceUID", "nodeResourceGroup"} {
+	for _, key := range []string{"resourceUID", "nodeResourceGroup", "identity.principalId"} {
 		c.out.set(key, existing.str(key))
 	}
+	c.describeIssuer(existing.str("resourceUID"))
 	if to == "" {
 		c.out.set("kubernetesVersion", existing.str("kubernetesVersion"))
 	}
-	c.describeAKSPools(had)
-	return nil
+	c.describeAKSPools(had, existing.objects("agentPoolProfiles"))
+	return c.changeInline(c.changeAKS)
 }
 
 // azureFixed are the settings of an agent pool that ARM refuses to change (AKS REST API; azure-native #4264).
@@ -360,31 +404,18 @@ func azureFixed() []string {
 	}
 }
 
-// checkPoolsUnchanged: azure-native #579 for a new pool, #4264 for a changed one.
+// checkPoolsUnchanged: azure-native #579 for a new pool, #4264 for a changed one. A pool that is not named is left alone.
 func (c *change) checkPoolsUnchanged() error {
-	before := map[string]fields{}
-	for _, pool := range c.was.objects("agentPoolProfiles") {
-		before[pool.str("name")] = pool
-	}
+	before := c.aksPools(c.find(azureCluster, c.id))
 	for _, pool := range c.in.objects("agentPoolProfiles") {
 		old, ok := before[pool.str("name")]
 		if !ok {
 			return azureBad("InvalidParameter", "A new agent pool was introduced. Adding agent pools to an existing cluster "+
 				"is not allowed through managed cluster operations. For agent pool specific change, please use per agent "+
-				"pool operations")
+				"pool operations: https://aka.ms/agent-pool-rest-api")
 		}
 		if err := unchangedPool(old, pool); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func unchangedPool(old, pool fields) error {
-	anything := kind{}
-	for _, key := range anything.changed(old, pool) {
-		if slices.Contains(azureFixed(), key) {
-			return azureBad("PropertyChangeNotAllowed", "Changing property 'properties.%s' is not allowed.", key)
 		}
 	}
 	return nil

@@ -112,7 +112,9 @@ func TestAdminCredentialsAreTheKubeconfig(t *testing.T) {
 	const token = "azure-native:containerservice:listManagedClusterAdminCredentials"
 	e, group := newAKS(t)
 	cluster := e.create(azureCluster, "cluster", aksInputs(group))
-	closed := e.create(azureCluster, "closed", aksInputs(group).with(fields{"disableLocalAccounts": true}))
+	closed := e.create(azureCluster, "closed", aksInputs(group).with(fields{
+		"disableLocalAccounts": true, "aadProfile": map[string]any{"managed": true},
+	}))
 	args := func(name string) fields {
 		return fields{"resourceGroupName": group.out().str("name"), "resourceName": name}
 	}

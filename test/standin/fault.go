@@ -119,6 +119,60 @@ func (c *Clouds) linger(ctx context.Context, entry *Entry) error {
 	}
 }
 
+// finish does an operation's work with machines until the engine gives up.
+func (c *Clouds) finish(ctx context.Context, work machineWork) error {
+	c.mu.Lock()
+	canceled := c.canceled
+	c.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopped := make(chan struct{})
+	defer close(stopped)
+	go func() {
+		select {
+		case <-canceled:
+			cancel()
+		case <-stopped:
+		}
+	}()
+	return work(ctx)
+}
+
+// drift remembers what a resource really has since its update failed.
+func (c *Clouds) drift(typ, id string, really fields) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if existing := c.world.find(typ, id); existing != nil {
+		existing.drifted = really
+	}
+}
+
+// before are the values that the resource has until this update is done.
+func (c *change) before(paths ...string) fields {
+	existing := c.find(c.entry.Type, c.id).fields()
+	values := fields{}
+	for _, path := range paths {
+		values[path] = existing.get(path)
+	}
+	return values
+}
+
+// settle makes the resource's properties what it really has, and reports whether that is something else.
+func (o *object) settle() bool {
+	if o.drifted == nil {
+		return false
+	}
+	inputs, outputs := toFields(o.inputs), toFields(o.outputs)
+	for path, value := range o.drifted {
+		if inputs.has(path) {
+			inputs.set(path, value)
+		}
+		outputs.set(path, value)
+	}
+	o.inputs, o.outputs, o.drifted = toProperties(inputs), toProperties(outputs), nil
+	return true
+}
+
 // partialError says that the resource exists although the call failed.
 type partialError struct{ err error }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -14,6 +15,8 @@ const (
 	gcpNodePool       = "gcp:container/nodePool:NodePool"
 	gcpServiceAccount = "gcp:serviceaccount/account:Account"
 	gcpProjectMember  = "gcp:projects/iAMMember:IAMMember"
+	gcpRouter         = "gcp:compute/router:Router"
+	gcpRouterNat      = "gcp:compute/routerNat:RouterNat"
 	// gcpNetwork and gcpSubnetwork are only looked up: a program is given them by name.
 	gcpNetwork    = "gcp:compute/network:Network"
 	gcpSubnetwork = "gcp:compute/subnetwork:Subnetwork"
@@ -24,6 +27,7 @@ func gcpCloud() *cloud {
 	kinds := map[string]*kind{}
 	maps.Copy(kinds, gcpIdentityKinds())
 	maps.Copy(kinds, gcpContainerKinds())
+	maps.Copy(kinds, gcpNetworkKinds())
 	return &cloud{
 		pkg: GCP, version: "7.38.0", bridged: true, kinds: kinds,
 		invokes: map[string]invoke{
@@ -70,7 +74,36 @@ func gcpZonesOf(region string) []string {
 	for _, letter := range letters {
 		zones = append(zones, region+"-"+string(letter))
 	}
-	return zones
+	return append(zones, gcpAIZonesOf(region)...)
+}
+
+// gcpAIZonesOf returns a region's zones for accelerators (Compute Engine docs, "AI zones"; openshift/installer #10269).
+func gcpAIZonesOf(region string) []string {
+	switch region {
+	case "us-central1":
+		return []string{"us-central1-ai1a"}
+	case "us-south1":
+		return []string{"us-south1-ai1b"}
+	default:
+		return nil
+	}
+}
+
+// checkMachineZones refuses machine types in AI zones other than those with accelerators (keras-team/kinetic #305 has the
+// text).
+func (c *change) checkMachineZones(zones []string) error {
+	machineType := orDefault(c.in, "nodeConfig.machineType", "e2-medium")
+	family, _, _ := strings.Cut(machineType, "-")
+	if regexp.MustCompile(`^(a[2-9]|g[24]|ct[0-9]+[a-z]*)$`).MatchString(family) {
+		return nil
+	}
+	for _, zone := range zones {
+		cut := strings.LastIndex(zone, "-")
+		if cut > 0 && slices.Contains(gcpAIZonesOf(zone[:cut]), zone) {
+			return gcpBad("Invalid machine type %q in zone %q: GCE_NOT_FOUND.", machineType, zone)
+		}
+	}
+	return nil
 }
 
 // gcpRegionOf returns the region of a location, which is a region or one of its zones.
@@ -85,7 +118,8 @@ func gcpRegionOf(location string) (string, bool) {
 	return location[:cut], true
 }
 
-// gcpGetZones lists zones that are up; none is ever down.
+// gcpGetZones lists zones that are up; none is ever down. They are sorted (data_source_google_compute_zones.go), and AI
+// zones are among them (terraform-provider-google #25914).
 func gcpGetZones(c *change) (fields, error) {
 	project, err := c.project()
 	if err != nil {
@@ -99,6 +133,7 @@ func gcpGetZones(c *change) (fields, error) {
 	if len(zones) == 0 {
 		return nil, gcpError(404, "notFound", "The resource 'projects/%s/regions/%s' was not found", project, region)
 	}
+	sort.Strings(zones)
 	if status := c.in.str("status"); status == "DOWN" {
 		zones = nil
 	}

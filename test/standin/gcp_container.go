@@ -40,6 +40,7 @@ func gcpClusterKind() *kind {
 		secrets:  []string{"masterAuth.clientKey"}, // resource_container_cluster.go, Sensitive.
 		defaults: fields{"deletionProtection": true, "enableShieldedNodes": true},
 		name:     &autoname{key: "name", separator: "-", suffix: 7},
+		validate: gcpValidateCluster,
 		create:   gcpCreateCluster, update: gcpUpdateCluster, refresh: gcpConnectCluster, remove: gcpRemoveCluster,
 		unknownAfter: func(changed []string) []string {
 			if slices.Contains(changed, "minMasterVersion") {
@@ -96,7 +97,7 @@ func gcpCreateCluster(c *change) error {
 	}
 	for _, check := range []func(string) error{
 		c.checkClusterName, c.checkLocations, c.checkClusterSize, c.checkClusterNetwork, c.checkMasterVersion,
-		c.checkMaintenance, c.checkAuthorizedNetworks,
+		c.checkMaintenance, c.checkAuthorizedNetworks, c.checkPrivate, c.checkRanges,
 	} {
 		if err := check(location); err != nil {
 			return err
@@ -106,8 +107,21 @@ func gcpCreateCluster(c *change) error {
 		return gcpBad("Workload pool %q is not %q.", pool, project+".svc.id.goog")
 	}
 	c.describeGKE(project, location)
+	if err := c.gcpQuota(c.defaultPool(location), 0); err != nil {
+		return err
+	}
 	gcpConnectCluster(c)
 	return nil
+}
+
+// defaultPool is the node pool that GKE makes with the cluster, also when it is removed right after: initialNodeCount nodes
+// in each zone, of 100 GB pd-balanced unless told otherwise (terraform-google-kubernetes-engine #1795).
+func (c *change) defaultPool(location string) pool {
+	as := *c
+	as.in = toFields(toProperties(c.in))
+	as.in["nodeCount"], as.in["name"] = c.in.integer("initialNodeCount"), "default-pool"
+	as.in.setMissing("nodeLocations", c.out.get("nodeLocations"))
+	return as.gkePool(&object{typ: gcpCluster, id: c.id, outputs: toProperties(fields{"location": location})})
 }
 
 // checkClusterName: Kubernetes Engine API, Cluster.name.
@@ -130,7 +144,7 @@ func (c *change) checkLocations(location string) error {
 			return gcpBad("Zone %q is not in region %q.", zone, region)
 		}
 	}
-	return nil
+	return c.checkMachineZones(c.in.strs("nodeLocations"))
 }
 
 func (c *change) checkClusterSize(string) error {
@@ -268,7 +282,7 @@ func gcpUpdateCluster(c *change) error {
 	existing := c.find(gcpCluster, c.id)
 	location := existing.fields().str("location")
 	for _, check := range []func(string) error{
-		c.checkLocations, c.checkMasterVersion, c.checkMaintenance, c.checkAuthorizedNetworks,
+		c.checkLocations, c.checkMasterVersion, c.checkMaintenance, c.checkAuthorizedNetworks, c.checkPrivate,
 	} {
 		if err := check(location); err != nil {
 			return err
@@ -297,6 +311,7 @@ func gcpRemoveCluster(c *change) error {
 			"Set it to false to proceed with cluster deletion.")
 	}
 	for _, pool := range c.poolsOf(c.id) {
+		c.removePool(pool.id)
 		c.cascade(pool)
 	}
 	return nil

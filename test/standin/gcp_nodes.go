@@ -39,6 +39,10 @@ func gcpNodePoolKind() *kind {
 		name:     &autoname{key: "name", separator: "-", suffix: 7},
 		validate: gcpValidateNodePool,
 		create:   gcpCreateNodePool, update: gcpUpdateNodePool,
+		remove: func(c *change) error {
+			c.removePool(c.id)
+			return nil
+		},
 	}
 }
 
@@ -79,6 +83,15 @@ func gcpCreateNodePool(c *change) error {
 		return err
 	}
 	c.describePool(cluster, project)
+	p := c.gkePool(cluster)
+	if err := c.gcpQuota(p, 0); err != nil {
+		return err
+	}
+	if err := c.gcpCapacity(p); err != nil {
+		c.failAfter(err)
+		return nil
+	}
+	c.launchPool(cluster)
 	return nil
 }
 
@@ -121,7 +134,7 @@ func (c *change) checkPoolPlace(cluster fields) error {
 			return gcpBad("Zone %q is not in region %q.", zone, region)
 		}
 	}
-	return nil
+	return c.checkMachineZones(c.in.strs("nodeLocations"))
 }
 
 func (c *change) checkPoolUpgrades(cluster fields) error {
@@ -144,7 +157,7 @@ func (c *change) checkPoolUpgrades(cluster fields) error {
 
 func (c *change) checkPoolNodes(fields) error {
 	machine, ok := c.in.text("nodeConfig.machineType")
-	if ok && !regexp.MustCompile(`^[a-z][a-z0-9]*-([a-z]+-?)+[0-9]*(-[0-9]+)?(-lssd)?$`).MatchString(machine) {
+	if ok && !regexp.MustCompile(`^[a-z][a-z0-9]*-([a-z]+-?)+[0-9]*[gt]?(-[0-9]+)?(-lssd)?$`).MatchString(machine) {
 		return gcpBad("Invalid machine type %q.", machine)
 	}
 	images := []string{"COS_CONTAINERD", "UBUNTU_CONTAINERD", "WINDOWS_LTSC_CONTAINERD", "WINDOWS_SAC_CONTAINERD"}
@@ -207,5 +220,8 @@ func gcpUpdateNodePool(c *change) error {
 	if err != nil {
 		return err
 	}
-	return c.checkPool(cluster)
+	if err := c.checkPool(cluster); err != nil {
+		return err
+	}
+	return c.changePool(cluster)
 }

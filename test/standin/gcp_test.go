@@ -153,7 +153,7 @@ func TestGoogleListsTheZonesOfARegion(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	for region, want := range map[string]string{
-		"": "europe-west1-b europe-west1-c europe-west1-d", "us-central1": "us-central1-a us-central1-b us-central1-c us-central1-f",
+		"": "europe-west1-b europe-west1-c europe-west1-d", "us-central1": "us-central1-a us-central1-ai1a us-central1-b us-central1-c us-central1-f",
 		"europe-west3": "europe-west3-a europe-west3-b europe-west3-c",
 	} {
 		found, err := e.invoke("gcp:compute/getZones:getZones", fields{"region": region, "status": "UP"})

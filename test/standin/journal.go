@@ -20,6 +20,15 @@ const (
 	Cascade Op = "cascade"
 )
 
+// What happens to the machines of node pools. NodeDrained fails when pods were still there when the time was up.
+const (
+	NodeAdded    Op = "node added"
+	NodeCordoned Op = "node cordoned"
+	NodeDrained  Op = "node drained"
+	NodeDeleted  Op = "node deleted"
+	NodeReimaged Op = "node reimaged"
+)
+
 // Entry is one operation.
 type Entry struct {
 	Started, Ended time.Time
@@ -30,6 +39,9 @@ type Entry struct {
 	Name string
 	URN  string
 	ID   string
+	// Node is the machine and Zone where it is, for what happens to machines; Type, Name, URN and ID are its node pool's.
+	// Pool is the vendor's name of the pool.
+	Node, Zone, Pool string
 	// Preview says that the cloud was asked what it would do, and did nothing.
 	Preview bool
 	// LoadBalancers is what Options.LoadBalancersLeft said when a Delete started; 0 without that option.
@@ -136,4 +148,26 @@ func (c *Clouds) end(entry *Entry, err error) {
 	if err != nil {
 		entry.Err = err.Error()
 	}
+}
+
+// OneZoneAtATime returns an error if a machine was taken out of use, by a cordon, a drain or its end, in one zone while
+// another zone was not through with that: until the last step of the one zone is over, no other may begin. What happens
+// in between, such as waiting for data, is the caller's to see.
+func (j Journal) OneZoneAtATime() error {
+	zone, left := "", map[string]bool{}
+	for _, entry := range j {
+		switch entry.Op {
+		case NodeCordoned, NodeDrained, NodeDeleted, NodeReimaged:
+		case Create, Update, Delete, Read, Invoke, Cascade, NodeAdded:
+			continue
+		}
+		if entry.Zone == zone {
+			continue
+		}
+		if left[entry.Zone] {
+			return fmt.Errorf("node %s in zone %s: %s after zone %s had begun", entry.Node, entry.Zone, entry.Op, zone)
+		}
+		left[zone], zone = true, entry.Zone
+	}
+	return nil
 }

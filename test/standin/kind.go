@@ -55,6 +55,8 @@ type autoname struct {
 	// separator, and then suffix random hexadecimal digits, follow the program's name.
 	separator string
 	suffix    int
+	// uuid says that the name is a random UUID instead (azure-native provider.go, AutoNameUuid).
+	uuid bool
 }
 
 // refusals gathers what a provider's Check refuses.
@@ -126,9 +128,14 @@ func (k *kind) fillName(
 		return k.name.key, true
 	}
 	logical := resource.URN(req.GetUrn()).Name()
-	name, err := resource.NewUniqueName(req.GetRandomSeed(), logical+k.name.separator, k.name.suffix, 0, nil)
+	name, err := resource.NewUniqueName(req.GetRandomSeed(), logical+k.name.separator, max(k.name.suffix, 7), 0, nil)
 	if err != nil { // Only a maximum length can fail, and there is none.
 		return "", false
+	}
+	if k.name.uuid {
+		digits := strings.Join([]string{name, lowerHash(name, 32)}, "")
+		digits = digits[len(digits)-32:]
+		name = strings.Join([]string{digits[:8], digits[8:12], "4" + digits[13:16], "8" + digits[17:20], digits[20:]}, "-")
 	}
 	inputs[key] = resource.NewStringProperty(name)
 	return k.name.key, true

@@ -57,12 +57,32 @@ type change struct {
 	in, was fields
 	// out is what the cloud decides; for an update it starts with what it had decided.
 	out fields
+	// work is what is left to do with machines.
+	work func(context.Context) error
 	// partial is why a resource that now exists is not in order.
 	partial error
 }
 
 // failAfter reports a failure that leaves the resource behind.
 func (c *change) failAfter(err error) { c.partial = err }
+
+// then does something with machines after the resource is made or changed, and before it is deleted, without the lock of
+// Clouds: it takes its time. Without machines there is nothing to do.
+func (c *change) then(work func(context.Context, *fleet) error) {
+	f := c.p.clouds.fleet
+	if f == nil {
+		return
+	}
+	before := c.work
+	c.work = func(ctx context.Context) error {
+		if before != nil {
+			if err := before(ctx); err != nil {
+				return err
+			}
+		}
+		return work(ctx, f)
+	}
+}
 
 // cascade removes a resource that goes with the one being deleted.
 func (c *change) cascade(o *object) {
@@ -207,12 +227,12 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 		return &pulumirpc.CreateResponse{Properties: outputs}, err
 	}
 	var made *object
-	err = p.perform(ctx, p.entry(Create, req.GetUrn(), "", false), func(entry *Entry) error {
-		made, err = p.create(entry, k, inputs)
+	err = p.perform(ctx, p.entry(Create, req.GetUrn(), "", false), func(entry *Entry) (work machineWork, err error) {
+		made, work, err = p.create(entry, k, inputs)
 		if made != nil {
 			entry.ID = made.id
 		}
-		return err
+		return work, err
 	})
 	if err != nil {
 		return nil, p.explain(err, made, inputs)
@@ -221,11 +241,11 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 	return &pulumirpc.CreateResponse{Id: made.id, Properties: outputs}, err
 }
 
-func (p *provider) create(entry *Entry, k *kind, inputs resource.PropertyMap) (*object, error) {
+func (p *provider) create(entry *Entry, k *kind, inputs resource.PropertyMap) (*object, machineWork, error) {
 	c := p.change(entry)
 	c.in, c.out = toFields(withoutInternals(inputs)), fields{}
 	if err := k.create(c); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	made := &object{
 		typ: entry.Type, id: c.id, urn: entry.URN,
@@ -233,9 +253,9 @@ func (p *provider) create(entry *Entry, k *kind, inputs resource.PropertyMap) (*
 	}
 	c.put(made)
 	if c.partial != nil {
-		return made, &partialError{err: c.partial}
+		return made, nil, &partialError{err: c.partial}
 	}
-	return made, nil
+	return made, c.partially(), nil
 }
 
 // Update changes a resource in place.
@@ -252,9 +272,9 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 		return p.previewUpdate(k, req, news)
 	}
 	var changed *object
-	err = p.perform(ctx, p.entry(Update, req.GetUrn(), req.GetId(), false), func(entry *Entry) error {
-		changed, err = p.update(entry, k, news)
-		return err
+	err = p.perform(ctx, p.entry(Update, req.GetUrn(), req.GetId(), false), func(entry *Entry) (work machineWork, err error) {
+		changed, work, err = p.update(entry, k, news)
+		return work, err
 	})
 	if err != nil {
 		return nil, p.explain(err, changed, news)
@@ -279,22 +299,41 @@ func (p *provider) previewUpdate(
 	return &pulumirpc.UpdateResponse{Properties: outputs}, err
 }
 
-func (p *provider) update(entry *Entry, k *kind, inputs resource.PropertyMap) (*object, error) {
+func (p *provider) update(entry *Entry, k *kind, inputs resource.PropertyMap) (*object, machineWork, error) {
 	c := p.change(entry)
 	existing := c.find(entry.Type, entry.ID)
 	if existing == nil {
-		return nil, fmt.Errorf("%s %s does not exist", entry.Type, entry.ID)
+		return nil, nil, fmt.Errorf("%s %s does not exist", entry.Type, entry.ID)
 	}
 	c.in, c.was = toFields(withoutInternals(inputs)), toFields(existing.inputs)
 	c.out = k.carried(c.in, toFields(existing.outputs))
 	if k.update != nil {
 		if err := k.update(c); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	existing.inputs, existing.outputs = withoutInternals(inputs), k.outputs(inputs, c.out)
 	existing.urn = entry.URN
-	return existing, nil
+	if c.partial != nil {
+		return existing, nil, &partialError{err: c.partial}
+	}
+	return existing, c.partially(), nil
+}
+
+// partially makes a failure with machines one of a resource that exists: the bridge and azure-native keep what was asked
+// for in the engine's state then, and say why it is not in order (pulumi-terraform-bridge pkg/tfbridge/provider.go,
+// Update; azure-native provider.go, HandleErrorWithCheckpoint).
+func (c *change) partially() machineWork {
+	if c.work == nil {
+		return nil
+	}
+	work := c.work
+	return func(ctx context.Context) error {
+		if err := work(ctx); err != nil {
+			return &partialError{err: err}
+		}
+		return nil
+	}
 }
 
 // Delete removes a resource. One that is gone already is no error, to any of the real providers.
@@ -307,21 +346,32 @@ func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 	if err != nil {
 		return nil, err
 	}
-	err = p.perform(ctx, p.entry(Delete, req.GetUrn(), req.GetId(), false), func(entry *Entry) error {
+	err = p.perform(ctx, p.entry(Delete, req.GetUrn(), req.GetId(), false), func(entry *Entry) (machineWork, error) {
 		c := p.change(entry)
 		existing := c.find(entry.Type, entry.ID)
 		if existing == nil {
-			return nil
+			return nil, nil
 		}
 		// What the provider knows is the engine's state, not the cloud's: Terraform's deletion_protection is nowhere else.
 		c.in, c.out = toFields(state), existing.fields()
 		if k.remove != nil {
 			if err := k.remove(c); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		c.drop(existing)
-		return nil
+		if c.work == nil {
+			c.drop(existing)
+			return nil, nil
+		}
+		return func(ctx context.Context) error {
+			if err := c.work(ctx); err != nil {
+				return err
+			}
+			p.clouds.mu.Lock()
+			defer p.clouds.mu.Unlock()
+			c.drop(existing)
+			return nil
+		}, nil
 	})
 	return &emptypb.Empty{}, err
 }
@@ -333,12 +383,13 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 		return nil, err
 	}
 	response := &pulumirpc.ReadResponse{}
-	err = p.perform(ctx, p.entry(Read, req.GetUrn(), req.GetId(), false), func(entry *Entry) error {
+	err = p.perform(ctx, p.entry(Read, req.GetUrn(), req.GetId(), false), func(entry *Entry) (machineWork, error) {
 		c := p.change(entry)
 		existing := c.find(entry.Type, entry.ID)
 		if existing == nil {
-			return nil
+			return nil, nil
 		}
+		drifted := existing.settle()
 		c.in = toFields(existing.inputs)
 		c.out = k.carried(c.in, toFields(existing.outputs))
 		if k.refresh != nil {
@@ -347,17 +398,17 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 		}
 		response.Id = existing.id
 		if response.Properties, err = marshal(existing.outputs); err != nil {
-			return err
+			return nil, err
 		}
-		response.Inputs, err = p.readInputs(req, existing)
-		return err
+		response.Inputs, err = p.readInputs(req, existing, drifted)
+		return nil, err
 	})
 	return response, err
 }
 
-// readInputs are the engine's own inputs where it has some: the stand-in's clouds do not drift.
-func (p *provider) readInputs(req *pulumirpc.ReadRequest, existing *object) (*structpb.Struct, error) {
-	if req.GetInputs() != nil && len(req.GetInputs().GetFields()) > 0 {
+// readInputs are the engine's own inputs where it has some: the stand-in's clouds drift only by a failed update.
+func (p *provider) readInputs(req *pulumirpc.ReadRequest, existing *object, drifted bool) (*structpb.Struct, error) {
+	if !drifted && req.GetInputs() != nil && len(req.GetInputs().GetFields()) > 0 {
 		return req.GetInputs(), nil
 	}
 	return marshal(existing.inputs)
@@ -375,15 +426,15 @@ func (p *provider) Invoke(ctx context.Context, req *pulumirpc.InvokeRequest) (*p
 		return nil, err
 	}
 	response := &pulumirpc.InvokeResponse{}
-	err = p.perform(ctx, Entry{Op: Invoke, Type: req.GetTok()}, func(entry *Entry) error {
+	err = p.perform(ctx, Entry{Op: Invoke, Type: req.GetTok()}, func(entry *Entry) (machineWork, error) {
 		c := p.change(entry)
 		c.in = toFields(args)
 		answered, err := answer(c)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		response.Return, err = marshal(toProperties(answered))
-		return err
+		return nil, err
 	})
 	if err != nil {
 		return nil, err
@@ -411,15 +462,18 @@ func (p *provider) change(entry *Entry) *change {
 	return &change{world: &p.clouds.world, p: p, entry: entry, id: entry.ID}
 }
 
-// perform runs an operation under the lock, with its journal entry, delay and fault.
-func (p *provider) perform(ctx context.Context, entry Entry, operate func(*Entry) error) error {
+// machineWork is what an operation has left to do with machines, which takes its time. Nil: nothing.
+type machineWork func(context.Context) error
+
+// perform runs an operation under the lock, with its journal entry, delay and fault, and then its work without the lock.
+func (p *provider) perform(ctx context.Context, entry Entry, operate func(*Entry) (machineWork, error)) error {
 	open := p.clouds.begin(entry)
 	err := p.operate(ctx, open, operate)
 	p.clouds.end(open, err)
 	return err
 }
 
-func (p *provider) operate(ctx context.Context, entry *Entry, operate func(*Entry) error) error {
+func (p *provider) operate(ctx context.Context, entry *Entry, operate func(*Entry) (machineWork, error)) error {
 	fault := p.clouds.takeFault(entry)
 	if err := p.clouds.linger(ctx, entry); err != nil {
 		return err
@@ -428,8 +482,11 @@ func (p *provider) operate(ctx context.Context, entry *Entry, operate func(*Entr
 		return fault.err
 	}
 	p.clouds.mu.Lock()
-	err := operate(entry)
+	work, err := operate(entry)
 	p.clouds.mu.Unlock()
+	if err == nil && work != nil {
+		err = p.clouds.finish(ctx, work)
+	}
 	switch {
 	case err != nil || fault == nil:
 		return err

@@ -42,6 +42,10 @@ type Options struct {
 	// LoadBalancersLeft tells how many load balancers Kubernetes has not taken down yet. They hold on to the network
 	// they are in. Default: none are left.
 	LoadBalancersLeft func() int
+	// Machines makes node pools have machines. Default: their sizes are remembered only.
+	Machines *Machines
+	// Quotas limit what node pools can have. Default: no limit.
+	Quotas Quotas
 	// Account is the AWS account and Subscription the Azure subscription. Default: made-up ones.
 	Account, Subscription string
 }
@@ -53,6 +57,8 @@ type Clouds struct {
 	ports     map[string]int
 	serving   sync.WaitGroup
 	ticketDir string
+	// fleet is nil without Options.Machines.
+	fleet *fleet
 
 	mu         sync.Mutex
 	world      world
@@ -60,6 +66,8 @@ type Clouds struct {
 	faults     []plannedFault
 	delays     map[operation]time.Duration
 	denied     map[string]bool
+	busy       map[string]busy
+	soldOut    map[string]bool
 	canceled   chan struct{}
 	connection connection
 	ticket     wire.Ticket
@@ -97,7 +105,11 @@ func newClouds(options Options) (*Clouds, error) {
 	options.Subscription = cmp.Or(options.Subscription, "00000000-0000-4000-8000-000000000001")
 	c := &Clouds{
 		options: options, ports: map[string]int{}, delays: map[operation]time.Duration{}, denied: map[string]bool{},
+		busy: map[string]busy{}, soldOut: map[string]bool{},
 		canceled: make(chan struct{}),
+	}
+	if options.Machines != nil {
+		c.fleet = newFleet(c, *options.Machines)
 	}
 	if err := c.openTicket(); err != nil {
 		return nil, err

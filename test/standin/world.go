@@ -14,6 +14,8 @@ type object struct {
 	typ, id, urn string
 	inputs       resource.PropertyMap
 	outputs      resource.PropertyMap
+	// drifted is what the resource really has since an update failed, by path. The engine learns of it when it reads.
+	drifted fields
 }
 
 // logical is the resource's name in the program; empty for what the program did not make.
