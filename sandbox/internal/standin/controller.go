@@ -126,6 +126,7 @@ func newStandIn(
 	c.provisioner = newProvisionerSwitch(c)
 	if err := errors.Join(
 		c.addLonghornLoop(),
+		c.addDataLoop(),
 		c.addCSINodeLoop(),
 		c.addAttachLoop(),
 		c.addPersistentVolumeLoop(),
