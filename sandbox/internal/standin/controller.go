@@ -126,7 +126,6 @@ func newStandIn(
 	c.provisioner = newProvisionerSwitch(c)
 	if err := errors.Join(
 		c.addLonghornLoop(),
-		c.addDataLoop(),
 		c.addCSINodeLoop(),
 		c.addAttachLoop(),
 		c.addPersistentVolumeLoop(),
@@ -138,6 +137,7 @@ func newStandIn(
 	); err != nil {
 		return nil, fmt.Errorf("watch the cluster: %w", err)
 	}
+	c.addDataLoop()
 	return c, nil
 }
 

@@ -210,12 +210,7 @@ func (c *standIn) examine(ctx context.Context, s *state, volume *unstructured.Un
 			c.fail(replica)
 			continue
 		}
-		put(replica, running, "spec", "desireState")
-		put(replica, running, "status", "currentState")
-		put(replica, instanceName(textAt(replica, "spec", "nodeID")), "status", "instanceManagerName")
-		address, port := c.address(s, replica)
-		put(replica, address, "status", "ip")
-		put(replica, port, "status", "port")
+		c.start(s, replica)
 		progress := 100
 		if fresh(replica) && !isNew {
 			if progress, err = c.progress(ctx, s, volume, replica); err != nil {
@@ -267,6 +262,15 @@ func (c *standIn) launchable(s *state, replica *unstructured.Unstructured) bool 
 	}
 	down, err := c.down(name)
 	return err == nil && !down && machineDisk(node, textAt(replica, "spec", "diskPath")) == textAt(replica, "spec", "diskID")
+}
+
+func (c *standIn) start(s *state, replica *unstructured.Unstructured) {
+	put(replica, running, "spec", "desireState")
+	put(replica, running, "status", "currentState")
+	put(replica, instanceName(textAt(replica, "spec", "nodeID")), "status", "instanceManagerName")
+	address, port := c.address(s, replica)
+	put(replica, address, "status", "ip")
+	put(replica, port, "status", "port")
 }
 
 func (c *standIn) fail(replica *unstructured.Unstructured) {

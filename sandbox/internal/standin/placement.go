@@ -43,17 +43,7 @@ func takesReplicas(node *unstructured.Unstructured) bool {
 // choose finds a disk for another replica: on a node and in a zone without one, else on a node without one, else, if the
 // user allows it, anywhere. A failed replica counts as one until it is being replaced.
 func (c *standIn) choose(s *state, volume *unstructured.Unstructured) (place, bool) {
-	nodes, zones := map[string]bool{}, map[string]bool{}
-	replacing := textAt(volume, "status", "robustness") == degraded && c.waited(s, volume)
-	for _, replica := range s.replicas[volume.GetName()] {
-		if failed(replica) && (replacing || !mayReturn(replica)) {
-			continue
-		}
-		name := textAt(replica, "spec", "nodeID")
-		if node := s.nodes[name]; node != nil && takesReplicas(node) {
-			nodes[name], zones[textAt(node, "status", "zone")] = true, true
-		}
-	}
+	nodes, zones := c.taken(s, volume)
 	levels := []func(place) bool{func(p place) bool { return !nodes[p.node] && !zones[p.zone] }}
 	if s.truth("replica-zone-soft-anti-affinity") {
 		levels = append(levels, func(p place) bool { return !nodes[p.node] })
@@ -74,6 +64,23 @@ func (c *standIn) choose(s *state, volume *unstructured.Unstructured) (place, bo
 		}
 	}
 	return place{}, false
+}
+
+// taken returns the nodes and zones that have a replica of the volume. Those that take no replicas are left out, as in
+// the original: their zones are free.
+func (c *standIn) taken(s *state, volume *unstructured.Unstructured) (nodes, zones map[string]bool) {
+	nodes, zones = map[string]bool{}, map[string]bool{}
+	replacing := textAt(volume, "status", "robustness") == degraded && c.waited(s, volume)
+	for _, replica := range s.replicas[volume.GetName()] {
+		if failed(replica) && (replacing || !mayReturn(replica)) {
+			continue
+		}
+		name := textAt(replica, "spec", "nodeID")
+		if node := s.nodes[name]; node != nil && takesReplicas(node) {
+			nodes[name], zones[textAt(node, "status", "zone")] = true, true
+		}
+	}
+	return nodes, zones
 }
 
 // mayReturn says whether a failed replica could be used again, if its node and its disk come back. Longhorn does not ask

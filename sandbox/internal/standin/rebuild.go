@@ -80,6 +80,7 @@ func (c *standIn) reuse(s *state, volume *unstructured.Unstructured) {
 	put(replica, "", "spec", "failedAt")
 	put(replica, "", "spec", "healthyAt")
 	annotate(replica, startedAnnotation, c.now())
+	c.start(s, replica)
 }
 
 // replenish adds a replica for one that is lost or has to leave (longhorn-manager volume_controller.go,

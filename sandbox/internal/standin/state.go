@@ -134,10 +134,8 @@ func (s *state) enginesOn(node string) int {
 
 // addDataLoop plays what longhorn-manager does on every node for disks, replicas and instance managers. It looks again
 // every second, because it watches nothing of Longhorn's.
-func (c *standIn) addDataLoop() error {
-	l := c.loop("data", c.syncData)
-	l.queue.Add("data")
-	return nil
+func (c *standIn) addDataLoop() {
+	c.loop("data", c.syncData).queue.Add("data")
 }
 
 func (c *standIn) syncData(ctx context.Context, _ string) (time.Duration, error) {
@@ -193,6 +191,10 @@ func (c *standIn) removeLeftovers(ctx context.Context, s *state) error {
 			}
 		}
 	}
+	return c.removeDeletedNodes(ctx, s)
+}
+
+func (c *standIn) removeDeletedNodes(ctx context.Context, s *state) error {
 	for name, node := range s.nodes {
 		if node.GetDeletionTimestamp() == nil {
 			continue
