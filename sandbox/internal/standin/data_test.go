@@ -536,6 +536,34 @@ func TestEviction_CopiesFirstAndDoesNothingWithoutAPlace(t *testing.T) {
 	}
 }
 
+func TestEviction_OfADetachedVolumeAttachesItUntilSomebodyWantsIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a", map[string]string{"node-drain-policy": blockForEviction})
+	r.attach("")
+	r.cordon("c")
+	r.pass(2 * time.Second)
+	r.want("no place", healthy, "a good, b good, c good")
+	if got := r.volumeField("status", "currentNodeID"); got == "" || got == "c" {
+		t.Errorf("attached to %q, want a node that nothing leaves", got)
+	}
+	r.join("d")
+	r.attach("a")
+	r.pass(20 * time.Second)
+	r.want("moved", healthy, "a good, b good, d good")
+	r.pass(time.Second)
+	if got := r.volumeField("status", "currentNodeID"); got != "a" {
+		t.Errorf("the user's attachment became %q", got)
+	}
+	r.attach("")
+	r.node("c", func(node *corev1.Node) { node.Spec.Unschedulable = false })
+	r.cordon("d")
+	r.pass(15 * time.Second)
+	r.want("moved back, detached", unknown, "a good, b good, c good")
+	if got := r.volumeField("status", "state"); got != detached {
+		t.Errorf("volume is %s", got)
+	}
+}
+
 func TestBudget_GivesWayToADrainAsThePolicySays(t *testing.T) {
 	t.Parallel()
 	policies := []string{alwaysAllow, allowStopped, "block-if-contains-last-replica", blockForLast, blockForEviction}

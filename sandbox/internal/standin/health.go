@@ -35,6 +35,9 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 			return err
 		}
 	}
+	if volume.GetAnnotations()[movingAnnotation] != "" && count(s.replicas[volume.GetName()], evicting) == 0 {
+		putDetached(volume)
+	}
 	if textAt(volume, "status", "currentNodeID") == "" {
 		if err = c.settleDetached(ctx, s, volume, engine); err == nil {
 			err = c.reattach(ctx, s, volume)
@@ -44,6 +47,12 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 		err = c.settleAttached(ctx, s, volume, engine)
 	}
 	return errors.Join(err, c.longhorn.save(ctx, longhornVolumes, before, volume))
+}
+
+func putDetached(volume *unstructured.Unstructured) {
+	put(volume, detached, "status", "state")
+	put(volume, "", "status", "currentNodeID")
+	removeAnnotation(volume, movingAnnotation)
 }
 
 // fill gives a new volume its replicas, as far as there is room for them.
@@ -112,14 +121,44 @@ func (c *standIn) salvage(s *state, volume *unstructured.Unstructured) bool {
 	return len(usable) > 0
 }
 
-// reattach takes up a volume whose engine ended although a node uses it, as soon as there is a replica again.
+// reattach takes up a volume whose engine ended although a node uses it, as soon as there is a replica again; and one
+// that nobody uses, for as long as a replica has to leave (longhorn-manager volume_eviction_controller.go).
 func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.Unstructured) error {
-	usable := count(s.replicas[volume.GetName()], func(replica *unstructured.Unstructured) bool {
-		return good(replica) && c.launchable(s, replica)
-	})
-	volumes, err := c.cache.volumes.List(labels.Everything())
-	if err != nil || usable == 0 {
+	node, err := c.usedBy(volume)
+	if err != nil {
 		return err
+	}
+	replicas := s.replicas[volume.GetName()]
+	isNew := count(replicas, wasHealthy) == 0
+	startable := func(replica *unstructured.Unstructured) bool {
+		return (good(replica) || isNew && fresh(replica)) && c.launchable(s, replica)
+	}
+	if count(replicas, startable) == 0 {
+		return nil
+	}
+	if node != "" {
+		return c.launch(ctx, s, volume, node)
+	}
+	if count(replicas, evicting) == 0 {
+		return nil
+	}
+	for _, replica := range replicas {
+		if startable(replica) && (node == "" || !evicting(replica)) {
+			node = textAt(replica, "spec", "nodeID")
+		}
+	}
+	if err := c.launch(ctx, s, volume, node); err != nil {
+		return err
+	}
+	annotate(volume, movingAnnotation, "true")
+	return nil
+}
+
+// usedBy returns the living node that a volume is attached to in Kubernetes' eyes; empty if there is none.
+func (c *standIn) usedBy(volume *unstructured.Unstructured) (string, error) {
+	volumes, err := c.cache.volumes.List(labels.Everything())
+	if err != nil {
+		return "", fmt.Errorf("list persistent volumes: %w", err)
 	}
 	for _, claimed := range volumes {
 		if !ours(claimed) || claimed.Spec.CSI.VolumeHandle != volume.GetName() {
@@ -127,19 +166,19 @@ func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.U
 		}
 		attachments, err := c.cache.attachmentsOf(claimed.Name)
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, attachment := range attachments {
 			down, err := c.down(attachment.Spec.NodeName)
 			if err != nil {
-				return err
+				return "", err
 			}
 			if attachment.Status.Attached && attachment.DeletionTimestamp == nil && !down {
-				return c.launch(ctx, s, volume, attachment.Spec.NodeName)
+				return attachment.Spec.NodeName, nil
 			}
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // settleAttached: the engine reads and writes the good replicas and fills the fresh one.
@@ -161,8 +200,7 @@ func (c *standIn) settleAttached(ctx context.Context, s *state, volume, engine *
 	c.rate(volume, sound)
 	if sound == 0 {
 		// The original's engine ends, and with it the attachment.
-		put(volume, detached, "status", "state")
-		put(volume, "", "status", "currentNodeID")
+		putDetached(volume)
 		return errors.Join(c.saveReplicas(ctx, s, name, replicas), c.stopEngine(ctx, engine))
 	}
 	put(volume, attached, "status", "state")

@@ -41,6 +41,8 @@ const (
 	rebuildAnnotation = "sandbox.ha-iris/rebuild-seconds"
 	// startedAnnotation of a replica is when its rebuild began.
 	startedAnnotation = "sandbox.ha-iris/rebuild-started"
+	// movingAnnotation of Longhorn's volume: Longhorn itself has attached it, to move a replica.
+	movingAnnotation = "sandbox.ha-iris/moving"
 	// instancesAnnotation of Longhorn's node is how many replicas and engines it has.
 	instancesAnnotation = "sandbox.ha-iris/instances"
 	// uninstallAnnotation of Longhorn's node lets it be deleted in any state; it is the original's.

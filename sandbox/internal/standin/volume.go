@@ -30,6 +30,9 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 	if err != nil {
 		return nil, fmt.Errorf("read conditions of Longhorn's volume %s: %w", handle, err)
 	}
+	if object.GetAnnotations()[movingAnnotation] != "" {
+		node = "" // Longhorn lets go of it when somebody wants to use it
+	}
 	state := &volumeState{node: node}
 	for _, condition := range conditions {
 		fields, ok := condition.(map[string]any)
@@ -106,8 +109,7 @@ func (c *standIn) setAttached(ctx context.Context, namespace, handle, node strin
 	}
 	before := volume.DeepCopy()
 	if node == "" {
-		put(volume, detached, "status", "state")
-		put(volume, "", "status", "currentNodeID")
+		putDetached(volume)
 		return c.settle(ctx, s, volume, before)
 	}
 	if err := c.launch(ctx, s, volume, node); err != nil {
@@ -128,7 +130,8 @@ func (c *standIn) launch(ctx context.Context, s *state, volume *unstructured.Uns
 	if textAt(volume, "status", "currentNodeID") != node {
 		replicas := copies(s.replicas[handle])
 		for _, replica := range s.replicas[handle] {
-			if !failed(replica) && !c.launchable(s, replica) {
+			interrupted := fresh(replica) && count(s.replicas[handle], good) > 0
+			if !failed(replica) && (interrupted || !c.launchable(s, replica)) {
 				c.fail(replica)
 			}
 		}
@@ -137,5 +140,6 @@ func (c *standIn) launch(ctx context.Context, s *state, volume *unstructured.Uns
 		}
 	}
 	put(volume, node, "status", "currentNodeID")
+	removeAnnotation(volume, movingAnnotation)
 	return nil
 }
