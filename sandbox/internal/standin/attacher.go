@@ -121,10 +121,20 @@ func (c *standIn) obstacle(ctx context.Context, namespace string, attachment *st
 		return true, fmt.Sprintf("rpc error: code = DeadlineExceeded desc = volume %s failed to attach to node %s: "+
 			"it is attached to node %s", handle, node, state.node), nil
 	}
+	notReady := fmt.Sprintf("rpc error: code = Aborted desc = volume %s is not ready for workloads", handle)
 	if !state.scheduled {
 		enough, err := c.schedule(ctx, namespace, handle)
 		if err != nil || !enough {
-			return false, fmt.Sprintf("rpc error: code = Aborted desc = volume %s is not ready for workloads", handle), err
+			return false, notReady, err
+		}
+	}
+	if state.node == "" { // a detached volume, whose replicas have to be started first
+		usable, err := c.usable(ctx, namespace, handle)
+		if err != nil {
+			return false, "", err
+		}
+		if !usable {
+			return false, notReady, nil
 		}
 	}
 	down, err := c.down(node)

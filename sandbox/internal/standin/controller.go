@@ -137,6 +137,7 @@ func newStandIn(
 	); err != nil {
 		return nil, fmt.Errorf("watch the cluster: %w", err)
 	}
+	c.addDataLoop()
 	return c, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
@@ -50,7 +51,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		}
 	}
 	kinds := map[schema.GroupVersionResource]string{}
-	for _, plural := range []string{settings, longhornNodes, longhornVolumes} {
+	for _, plural := range []string{settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind} {
 		kinds[schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: plural}] = kindOf(plural) + "List"
 	}
 	h := &harness{
@@ -202,7 +203,7 @@ func installed(values map[string]string) []runtime.Object {
 				ObjectMeta: metav1.ObjectMeta{Name: name},
 				Spec:       storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{csiNodeDriver(name)}},
 			},
-			systemPod(managerName, name), systemPod(pluginName, name), longhornNode(name),
+			systemPod(managerName, name), systemPod(pluginName, name), longhornNode(name), instancePodOn(name),
 		)
 	}
 	for name, value := range values {
@@ -221,7 +222,7 @@ func deployment(name string, ready int32) *appsv1.Deployment {
 func longhornNode(name string) *unstructured.Unstructured {
 	object := newObject(longhornNamespace, longhornNodes, name)
 	object.SetFinalizers([]string{longhornFinalizer})
-	object.Object["spec"] = map[string]any{"allowScheduling": true, "disks": map[string]any{"default-disk": map[string]any{}}}
+	object.Object["spec"] = map[string]any{"allowScheduling": true, "disks": map[string]any{"default-disk": map[string]any{"path": "/data", "allowScheduling": true}}}
 	return object
 }
 
@@ -230,7 +231,10 @@ func aliveNode(name string) []runtime.Object {
 	now := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	return []runtime.Object{
 		&corev1.Node{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{fakeNodeAnnotation: fakeNodeValue}},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: name, UID: types.UID("uid-of-" + name), Annotations: map[string]string{fakeNodeAnnotation: fakeNodeValue},
+				Labels: map[string]string{corev1.LabelTopologyZone: "zone-" + name},
+			},
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
 				{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now)},
 			}},
@@ -267,6 +271,12 @@ func systemPod(app, node string) *corev1.Pod {
 	pod := runningPod(app+"-"+node, node)
 	pod.Namespace = longhornNamespace
 	pod.Labels = map[string]string{"app": app}
+	return pod
+}
+
+func instancePodOn(node string) *corev1.Pod {
+	pod := systemPod("", node)
+	pod.Name, pod.Labels = instanceName(node), instanceLabels(node)
 	return pod
 }
 

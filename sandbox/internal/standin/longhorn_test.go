@@ -391,16 +391,26 @@ func TestUninstall_RemovesEverythingThatLonghornMade(t *testing.T) {
 	h := newHarness(t, world(installed(map[string]string{"deleting-confirmation-flag": "true"}),
 		boundClaim("a"), uninstaller(corev1.PodRunning), driver,
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "longhorn-static"}})...)
+	h.call(h.syncData, "")
+	if h.longhornObject(engineKind, engineName(handle)) == nil || h.longhornObject(instanceKind, instanceName("a")) == nil {
+		t.Error("there is nothing to remove")
+	}
 	h.call(h.syncUninstall, longhornNamespace+"/uninstall-1")
 	if got := h.uninstallerPhase(); got != corev1.PodSucceeded {
 		t.Errorf("pod is %s", got)
 	}
 	for plural, name := range map[string]string{
-		longhornVolumes: handle, longhornNodes: "a",
+		longhornVolumes: handle, longhornNodes: "a", engineKind: engineName(handle), instanceKind: instanceName("a"),
 	} {
 		if h.longhornObject(plural, name) != nil {
 			t.Errorf("%s %s is still there", plural, name)
 		}
+	}
+	if left, err := h.longhorn.list(t.Context(), longhornNamespace, replicaKind); err != nil || len(left) > 0 {
+		t.Errorf("replicas are still there: %v, %v", left, err)
+	}
+	if _, err := h.cache.podLister.Pods(longhornNamespace).Get(instanceName("a")); !apierrors.IsNotFound(err) {
+		t.Errorf("the instance manager's pod is still there: %v", err)
 	}
 	if _, err := h.cache.volumes.Get(handle); !apierrors.IsNotFound(err) {
 		t.Errorf("the PersistentVolume is still there: %v", err)

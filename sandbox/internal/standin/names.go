@@ -33,6 +33,22 @@ const (
 	fakeNodeValue      = "fake"
 )
 
+// Annotations by which tests and people steer what is played.
+const (
+	// diskAnnotation of a Node stands for the machine's disk.
+	diskAnnotation = "sandbox.ha-iris/disk"
+	// rebuildAnnotation of Longhorn's volume, or of its namespace, is how many seconds a full rebuild takes.
+	rebuildAnnotation = "sandbox.ha-iris/rebuild-seconds"
+	// startedAnnotation of a replica is when its rebuild began.
+	startedAnnotation = "sandbox.ha-iris/rebuild-started"
+	// movingAnnotation of Longhorn's volume: Longhorn itself has attached it, to move a replica.
+	movingAnnotation = "sandbox.ha-iris/moving"
+	// instancesAnnotation of Longhorn's node is how many replicas and engines it has.
+	instancesAnnotation = "sandbox.ha-iris/instances"
+	// uninstallAnnotation of Longhorn's node lets it be deleted in any state; it is the original's.
+	uninstallAnnotation = "longhorn.io/delete-node-from-longhorn"
+)
+
 // Annotations with which a pod asks for trouble. The chart's values under "sandbox" set them, for tests.
 const (
 	// startAnnotation is how many seconds the pod's containers take to start.
@@ -58,6 +74,15 @@ const (
 	// attachWarning is when a kubelet first complains that a volume is not attached
 	// (kubernetes pkg/kubelet/volumemanager, podAttachAndMountTimeout).
 	attachWarning = 2*time.Minute + 3*time.Second
+	// rebuildTime is how long a full rebuild takes unless an annotation says otherwise. It is short: nobody's data moves.
+	rebuildTime = 5 * time.Second
+	// reuseShare is the part of that time for a replica whose old files are still there.
+	reuseShare = 5
+	// salvageWindow is how long before the last one a replica may have failed to be brought back with it
+	// (longhorn-manager volume_controller.go, AutoSalvageTimeLimit).
+	salvageWindow = time.Minute
+	// maxRebuilds is how often Longhorn tries to rebuild a replica (replica_scheduler.go, FailedReplicaMaxRetryCount).
+	maxRebuilds = 5
 	// retryTick is how often this program looks again at what it cannot watch.
 	retryTick = time.Second
 )

@@ -132,7 +132,7 @@ func (c *standIn) syncLonghornNode(ctx context.Context, namespace string, node *
 	if object == nil {
 		object = newObject(namespace, longhornNodes, node.Name)
 		object.SetFinalizers([]string{longhornFinalizer})
-		object.Object["spec"] = map[string]any{"allowScheduling": true, "evictionRequested": false, "disks": map[string]any{}}
+		object.Object["spec"] = map[string]any{"name": node.Name, "allowScheduling": true, "evictionRequested": false, "disks": map[string]any{}}
 		if err := c.longhorn.create(ctx, longhornNodes, object); err != nil {
 			return err
 		}
@@ -140,10 +140,7 @@ func (c *standIn) syncLonghornNode(ctx context.Context, namespace string, node *
 			return err
 		}
 	}
-	if err := c.ensureDisk(ctx, namespace, node, object); err != nil {
-		return err
-	}
-	return c.reportNode(ctx, namespace, node)
+	return c.ensureDisk(ctx, namespace, node, object)
 }
 
 // ensureDisk gives a node its default disk. Longhorn does so only while the node has none.
@@ -172,78 +169,9 @@ func (c *standIn) ensureDisk(ctx context.Context, namespace string, node *corev1
 	return c.longhorn.update(ctx, longhornNodes, updated)
 }
 
-// reportNode writes the conditions Ready and Schedulable of Longhorn's node.
-func (c *standIn) reportNode(ctx context.Context, namespace string, node *corev1.Node) error {
-	object, err := c.longhorn.get(ctx, namespace, longhornNodes, node.Name)
-	if err != nil || object == nil {
-		return err
-	}
-	down, err := c.down(node.Name)
-	if err != nil {
-		return err
-	}
-	cordoned, err := c.cordoned(ctx, namespace, node)
-	if err != nil {
-		return err
-	}
-	status := map[string]any{
-		"region": node.Labels[corev1.LabelTopologyRegion],
-		"zone":   node.Labels[corev1.LabelTopologyZone],
-		"conditions": []any{
-			map[string]any{"type": "Ready", "status": conditionStatus(!down)},
-			map[string]any{"type": "Schedulable", "status": conditionStatus(!cordoned)},
-		},
-	}
-	if current, _, _ := unstructured.NestedMap(object.Object, "status"); fmt.Sprint(current) == fmt.Sprint(status) {
-		return nil
-	}
-	object.Object["status"] = status
-	return c.longhorn.updateStatus(ctx, longhornNodes, object)
-}
-
-func (c *standIn) cordoned(ctx context.Context, namespace string, node *corev1.Node) (bool, error) {
-	counts, err := c.longhorn.boolSetting(ctx, namespace, "disable-scheduling-on-cordoned-node")
-	return counts && node.Spec.Unschedulable, err
-}
-
 func conditionStatus(holds bool) string {
 	if holds {
 		return string(corev1.ConditionTrue)
 	}
 	return string(corev1.ConditionFalse)
-}
-
-// schedulable lists the nodes that may take a replica: alive, not cordoned, not excluded by the user, with a disk.
-func (c *standIn) schedulable(ctx context.Context, namespace string) ([]string, error) {
-	objects, err := c.longhorn.list(ctx, namespace, longhornNodes)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, object := range objects {
-		allowed, _, err := unstructured.NestedBool(object.Object, "spec", "allowScheduling")
-		if err != nil {
-			return nil, fmt.Errorf("read Longhorn's node %s: %w", object.GetName(), err)
-		}
-		disks, _, err := unstructured.NestedMap(object.Object, "spec", "disks")
-		if err != nil {
-			return nil, fmt.Errorf("read disks of Longhorn's node %s: %w", object.GetName(), err)
-		}
-		node, err := c.cache.nodes.Get(object.GetName())
-		if err != nil || !allowed || len(disks) == 0 {
-			continue // gone, or the user keeps replicas off it
-		}
-		down, err := c.down(node.Name)
-		if err != nil {
-			return nil, err
-		}
-		cordoned, err := c.cordoned(ctx, namespace, node)
-		if err != nil {
-			return nil, err
-		}
-		if !down && !cordoned {
-			names = append(names, node.Name)
-		}
-	}
-	return names, nil
 }

@@ -140,7 +140,9 @@ func (p *provisioner) Delete(ctx context.Context, volume *corev1.PersistentVolum
 	if err != nil || object == nil {
 		return err
 	}
-	return p.longhorn.remove(ctx, longhornVolumes, object)
+	p.managing.Lock()
+	defer p.managing.Unlock()
+	return errors.Join(p.longhorn.remove(ctx, longhornVolumes, object), p.removeCopies(ctx, namespace, object.GetName()))
 }
 
 // volumeParameters are the class's parameters without those that the sidecar keeps for itself, and with what Longhorn's
@@ -179,6 +181,13 @@ func replicas(parameters map[string]string) (int, error) {
 	return number, nil
 }
 
+func staleTimeout(parameters map[string]string) int64 {
+	if minutes, err := strconv.ParseInt(parameters["staleReplicaTimeout"], 10, 64); err == nil && minutes > 0 {
+		return minutes
+	}
+	return 2880
+}
+
 func newLonghornVolume(namespace string, options controller.ProvisionOptions, parameters map[string]string) (*unstructured.Unstructured, error) {
 	number, err := replicas(parameters)
 	if err != nil {
@@ -201,6 +210,8 @@ func newLonghornVolume(namespace string, options controller.ProvisionOptions, pa
 		"accessMode":       accessMode,
 		"frontend":         "blockdev",
 		"nodeID":           "",
+		// Minutes; the driver's default (longhorn-manager csi/util.go).
+		"staleReplicaTimeout": staleTimeout(parameters),
 	}
 	object.Object["status"] = map[string]any{"state": "detached", "robustness": "unknown", "currentNodeID": ""}
 	return object, nil

@@ -3,8 +3,10 @@ package standin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,6 +24,9 @@ const (
 	settings        = "settings"
 	longhornNodes   = "nodes"
 	longhornVolumes = "volumes"
+	replicaKind     = "replicas"
+	engineKind      = "engines"
+	instanceKind    = "instancemanagers"
 )
 
 func kindOf(plural string) string {
@@ -30,6 +35,12 @@ func kindOf(plural string) string {
 		return "Setting"
 	case longhornNodes:
 		return "Node"
+	case replicaKind:
+		return "Replica"
+	case engineKind:
+		return "Engine"
+	case instanceKind:
+		return "InstanceManager"
 	default:
 		return "Volume"
 	}
@@ -103,6 +114,34 @@ func (s *store) updateStatus(ctx context.Context, plural string, object *unstruc
 		return fmt.Errorf("update status of Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)
 	}
 	return nil
+}
+
+// save writes what differs between an object as it was read and as it should be, the status last.
+func (s *store) save(ctx context.Context, plural string, before, after *unstructured.Unstructured) error {
+	status := after.Object["status"]
+	if !apiequality.Semantic.DeepEqual(withoutStatus(before), withoutStatus(after)) {
+		updated, err := s.resource(after.GetNamespace(), plural).Update(ctx, after, metav1.UpdateOptions{})
+		if err != nil {
+			return fmt.Errorf("update Longhorn's %s %s: %w", kindOf(plural), after.GetName(), err)
+		}
+		after.SetResourceVersion(updated.GetResourceVersion())
+	}
+	if apiequality.Semantic.DeepEqual(before.Object["status"], status) {
+		return nil
+	}
+	after.Object["status"] = status
+	updated, err := s.resource(after.GetNamespace(), plural).UpdateStatus(ctx, after, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("update status of Longhorn's %s %s: %w", kindOf(plural), after.GetName(), err)
+	}
+	after.SetResourceVersion(updated.GetResourceVersion())
+	return nil
+}
+
+func withoutStatus(object *unstructured.Unstructured) map[string]any {
+	fields := maps.Clone(object.Object)
+	delete(fields, "status")
+	return fields
 }
 
 // remove deletes an object of Longhorn's, its finalizer first, as Longhorn does when it has cleaned up behind it.

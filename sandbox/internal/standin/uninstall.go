@@ -64,10 +64,13 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	if manager, err := c.cache.daemonSets.DaemonSets(namespace).Get(managerName); err == nil {
 		c.uninstalled.Store(manager.UID, true)
 	}
-	for _, kind := range []string{longhornVolumes, longhornNodes} {
+	for _, kind := range []string{longhornVolumes, engineKind, replicaKind, longhornNodes, instanceKind} {
 		if err := c.removeAll(ctx, namespace, kind); err != nil {
 			return err
 		}
+	}
+	if err := c.removeInstances(ctx, namespace); err != nil {
+		return err
 	}
 	if err := c.removeWorkloads(ctx, namespace); err != nil {
 		return err
@@ -138,12 +141,39 @@ func (c *standIn) removeWorkloads(ctx context.Context, namespace string) error {
 	return nil
 }
 
+// removeInstances removes the instance managers' pods and budgets.
+func (c *standIn) removeInstances(ctx context.Context, namespace string) error {
+	s, err := c.readState(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	for name := range s.budgets {
+		if err := c.removeBudget(ctx, s, name); err != nil {
+			return err
+		}
+	}
+	pods, err := c.cache.podLister.Pods(namespace).List(labels.SelectorFromSet(labels.Set{"longhorn.io/component": "instance-manager"}))
+	if err != nil {
+		return fmt.Errorf("list pods of instance managers: %w", err)
+	}
+	for _, pod := range pods {
+		err := c.client.CoreV1().Pods(namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{})
+		if ignoreGone(err) != nil {
+			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+		}
+	}
+	return nil
+}
+
 func (c *standIn) removeAll(ctx context.Context, namespace, plural string) error {
 	objects, err := c.longhorn.list(ctx, namespace, plural)
 	if err != nil {
 		return err
 	}
 	for i := range objects {
+		if plural == longhornNodes { // which the chart's admission policy asks for, as Longhorn's webhook does
+			annotate(&objects[i], uninstallAnnotation, "")
+		}
 		if err := c.longhorn.remove(ctx, plural, &objects[i]); err != nil {
 			return err
 		}

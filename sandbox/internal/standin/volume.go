@@ -30,6 +30,9 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 	if err != nil {
 		return nil, fmt.Errorf("read conditions of Longhorn's volume %s: %w", handle, err)
 	}
+	if object.GetAnnotations()[movingAnnotation] != "" {
+		node = "" // Longhorn lets go of it when somebody wants to use it
+	}
 	state := &volumeState{node: node}
 	for _, condition := range conditions {
 		fields, ok := condition.(map[string]any)
@@ -43,61 +46,100 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 // schedule looks for nodes for the volume's replicas and reports whether it found enough. Longhorn creates a volume in
 // any case; one whose replicas found no node cannot be attached (longhorn-manager volume_controller.go, api/model.go).
 func (c *standIn) schedule(ctx context.Context, namespace, handle string) (bool, error) {
-	object, err := c.longhorn.get(ctx, namespace, longhornVolumes, handle)
-	if err != nil || object == nil {
-		return false, err
-	}
-	wanted, _, err := unstructured.NestedInt64(object.Object, "spec", "numberOfReplicas")
-	if err != nil {
-		return false, fmt.Errorf("read Longhorn's volume %s: %w", handle, err)
-	}
-	enough, err := c.roomFor(ctx, namespace, int(wanted))
+	c.managing.Lock()
+	defer c.managing.Unlock()
+	s, err := c.current(ctx, namespace)
 	if err != nil {
 		return false, err
 	}
-	condition := map[string]any{"type": "Scheduled", "status": conditionStatus(enough)}
-	if !enough {
-		condition["reason"] = "ReplicaSchedulingFailure"
+	volume := s.volume(handle)
+	if volume == nil {
+		return false, nil
 	}
-	err = unstructured.SetNestedSlice(object.Object, []any{condition}, "status", "conditions")
-	if err != nil {
-		return false, fmt.Errorf("write conditions of Longhorn's volume %s: %w", handle, err)
-	}
-	return enough, c.longhorn.updateStatus(ctx, longhornVolumes, object)
-}
-
-// roomFor says whether Longhorn is content with the nodes there are: one per replica, or any at all if it may create
-// degraded volumes or put replicas side by side.
-func (c *standIn) roomFor(ctx context.Context, namespace string, replicas int) (bool, error) {
-	nodes, err := c.schedulable(ctx, namespace)
-	if err != nil {
-		return false, err
-	}
-	degraded, err := c.longhorn.boolSetting(ctx, namespace, "allow-volume-creation-with-degraded-availability")
-	if err != nil {
-		return false, err
-	}
-	sharing, err := c.longhorn.boolSetting(ctx, namespace, "replica-soft-anti-affinity")
-	if err != nil {
-		return false, err
-	}
-	return len(nodes) >= replicas || len(nodes) > 0 && (degraded || sharing), nil
-}
-
-// setAttached writes that the volume is attached to the node, or detached if there is none.
-func (c *standIn) setAttached(ctx context.Context, namespace, handle, node string) error {
-	object, err := c.longhorn.get(ctx, namespace, longhornVolumes, handle)
-	if err != nil || object == nil {
-		return err
-	}
-	fields := map[string]string{"state": "detached", "robustness": "unknown", "currentNodeID": ""}
-	if node != "" {
-		fields = map[string]string{"state": "attached", "robustness": "healthy", "currentNodeID": node}
-	}
-	for name, value := range fields {
-		if err := unstructured.SetNestedField(object.Object, value, "status", name); err != nil {
-			return fmt.Errorf("write state of Longhorn's volume %s: %w", handle, err)
+	before := volume.DeepCopy()
+	if count(s.replicas[handle], wasHealthy) == 0 {
+		if err := c.fill(ctx, s, volume); err != nil {
+			return false, err
 		}
 	}
-	return c.longhorn.updateStatus(ctx, longhornVolumes, object)
+	// Longhorn is content with one replica if it may create degraded volumes or put replicas side by side.
+	placed, wanted := int64(len(s.replicas[handle])), numberAt(volume, "spec", "numberOfReplicas")
+	lenient := s.truth("allow-volume-creation-with-degraded-availability") || s.truth("replica-soft-anti-affinity")
+	enough, reason := placed >= wanted || placed > 0 && lenient, ""
+	if !enough {
+		reason = "ReplicaSchedulingFailure"
+	}
+	put(volume, withCondition(conditionsOf(volume), c.now(), "Scheduled", conditionStatus(enough), reason, ""), "status", "conditions")
+	return enough, c.settle(ctx, s, volume, before)
+}
+
+func (s *state) volume(handle string) *unstructured.Unstructured {
+	for _, volume := range s.volumes {
+		if volume.GetName() == handle {
+			return volume
+		}
+	}
+	return nil
+}
+
+// usable says whether a replica of the volume can be started. What cannot is failed by the attempt to attach.
+func (c *standIn) usable(ctx context.Context, namespace, handle string) (bool, error) {
+	s, err := c.readState(ctx, namespace)
+	if err != nil {
+		return false, err
+	}
+	startable := count(s.replicas[handle], func(replica *unstructured.Unstructured) bool {
+		return !failed(replica) && c.launchable(s, replica)
+	})
+	return startable > 0 || len(s.replicas[handle]) == 0, nil
+}
+
+// setAttached attaches the volume to the node, or detaches it if there is none. A replica that cannot be started then
+// has failed: that is when Longhorn notices what happened to a detached volume's replicas.
+func (c *standIn) setAttached(ctx context.Context, namespace, handle, node string) error {
+	c.managing.Lock()
+	defer c.managing.Unlock()
+	s, err := c.current(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	volume := s.volume(handle)
+	if volume == nil {
+		return nil
+	}
+	before := volume.DeepCopy()
+	if node == "" {
+		putDetached(volume)
+		return c.settle(ctx, s, volume, before)
+	}
+	if err := c.launch(ctx, s, volume, node); err != nil {
+		return err
+	}
+	if err := c.settle(ctx, s, volume, before); err != nil {
+		return err
+	}
+	if textAt(volume, "status", "currentNodeID") != node {
+		return fmt.Errorf("volume %s is not ready for workloads", handle)
+	}
+	return nil
+}
+
+// launch starts the volume's replicas for an engine on the node.
+func (c *standIn) launch(ctx context.Context, s *state, volume *unstructured.Unstructured, node string) error {
+	handle := volume.GetName()
+	if textAt(volume, "status", "currentNodeID") != node {
+		replicas := copies(s.replicas[handle])
+		for _, replica := range s.replicas[handle] {
+			interrupted := fresh(replica) && count(s.replicas[handle], good) > 0
+			if !failed(replica) && (interrupted || !c.launchable(s, replica)) {
+				c.fail(replica)
+			}
+		}
+		if err := c.saveReplicas(ctx, s, handle, replicas); err != nil {
+			return err
+		}
+	}
+	put(volume, node, "status", "currentNodeID")
+	removeAnnotation(volume, movingAnnotation)
+	return nil
 }
