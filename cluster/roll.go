@@ -30,10 +30,10 @@ const (
 	// 120 MB/s of the default machines' disks; the double of that.
 	DefaultRollTimeout = "2h"
 	// rollTick is the interval between two looks at the volumes.
-	rollTick = 5 * time.Second
+	rollTick = 2 * time.Second
 	// settleTime is how long the volumes must have been healthy without a break: the storage notices a node that has just gone
 	// some seconds later (8 s engine-replica-timeout of Longhorn, facts/longhorn-real.md).
-	settleTime = 15 * time.Second
+	settleTime = 10 * time.Second
 	// reachTime is how long the API server's address may take to be known after the control plane is.
 	reachTime = 2 * time.Minute
 	// reportEvery is the interval at which a wait says how far it is although nothing has changed.

@@ -29,9 +29,9 @@ const (
 	// password is set in every stack and must appear in no output.
 	password   = "Tr0ub4dor-e2e"
 	passphrase = "e2e"
-	// operationTimeout bounds one engine operation. The longest, a destroy with Longhorn's uninstall hook, takes well
-	// under a minute on the sandbox.
-	operationTimeout = 5 * time.Minute
+	// operationTimeout bounds one engine operation. The longest, an up that replaces the nodes of three zones, takes two minutes
+	// on the sandbox, and longer beside others.
+	operationTimeout = 10 * time.Minute
 )
 
 // object is a piece of configuration.
