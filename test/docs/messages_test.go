@@ -7,8 +7,9 @@ import (
 )
 
 var (
-	joinedStrings   = regexp.MustCompile(`"\s*\+\s*"`)
-	tableFirstCells = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
+	wholeLineComments = regexp.MustCompile(`(?m)^\s*(//|#).*$`)
+	joinedStrings     = regexp.MustCompile(`"\s*\+\s*"`)
+	tableFirstCells   = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
 )
 
 // A message that was reworded is not found by those who look for it in the page.
@@ -32,8 +33,8 @@ func TestDocs_QuoteOurMessagesWordByWord(t *testing.T) {
 	}
 }
 
-// sources returns the program's Go files, its tests (which assert whole messages) and its node scripts, with string literals
-// that are split over lines put together.
+// sources returns the program's Go files, its tests (which assert messages that are put together, and fail when one changes) and its
+// node scripts, without comments, and with string literals that are split over lines put together.
 func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -43,5 +44,5 @@ func sources(t *testing.T) string {
 			all.WriteString(text)
 		}
 	}
-	return joinedStrings.ReplaceAllString(all.String(), "")
+	return joinedStrings.ReplaceAllString(wholeLineComments.ReplaceAllString(all.String(), ""), "")
 }
