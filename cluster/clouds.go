@@ -66,6 +66,12 @@ func (c Config) kind() (kind, bool) {
 	return kind{}, false
 }
 
+// creates reports whether the program makes the cluster and its nodes.
+func (c Config) creates() bool {
+	kind, known := c.kind()
+	return known && kind.cores != nil
+}
+
 // Clouds lists the valid values of cluster.cloud, in the order in which messages show them.
 func Clouds() []Cloud {
 	var names []Cloud
@@ -99,10 +105,10 @@ func cloudsWith(key string) []Cloud {
 // refuseForeign reports settings of another kind of cluster: they would silently have no effect. A key
 // that no kind lists (cloud, name, nodes) is valid for every kind.
 func (c Config) refuseForeign(found *problems.List) {
-	values := reflect.ValueOf(c)
+	values, unset := reflect.ValueOf(c), reflect.ValueOf(DefaultConfig())
 	for _, field := range strict.Fields(values.Type()) {
 		known := cloudsWith(field.Key)
-		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name)) {
+		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name), unset.FieldByName(field.Name)) {
 			found.AddSecret("cluster."+field.Key, "a value", fmt.Sprintf(
 				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(known)))
 		}
@@ -113,10 +119,10 @@ func (c Config) refuseForeign(found *problems.List) {
 	}
 }
 
-// isSet reports whether a value differs from that of a stack that does not set it.
-func isSet(value reflect.Value) bool {
+// isSet reports whether a value differs from that of a stack that does not set it, and is not empty.
+func isSet(value, unset reflect.Value) bool {
 	if value.Kind() == reflect.Slice || value.Kind() == reflect.Map {
-		return value.Len() > 0
+		return value.Len() > 0 && !reflect.DeepEqual(value.Interface(), unset.Interface())
 	}
 	return !value.IsZero()
 }

@@ -51,7 +51,8 @@ type Config struct {
 	// running cluster a change is refused (aks) or without effect (eks, gke). Default: all three on aks, the region's
 	// first three usable ones on eks and gke.
 	Zones []string `json:"zones" strict:"number"`
-	// Tags are put on everything that can carry them (labels on gke), next to those of this program (aks, eks, gke).
+	// Tags are put on everything that can carry them (labels on gke), next to those of this program (aks, eks, gke). On eks they
+	// reach the machines that are launched later, and never the machines' disks.
 	Tags map[string]string `json:"tags"`
 	// APIServerSourceRanges are the networks in CIDR notation that may reach the API server (aks, eks, gke). The machine
 	// that runs pulumi must be in one of them. Default: none, which every one of the clouds takes for "the internet".
@@ -65,6 +66,10 @@ type Config struct {
 	PrivateNodes bool `json:"privateNodes"`
 	// AssumeRoleARN is a role that this program and the kubeconfig act as (eks). Default: your own identity.
 	AssumeRoleARN string `json:"assumeRoleArn"`
+	// ControlPlaneLogs are the control plane's logs that AWS keeps in CloudWatch (eks), of api, audit, authenticator,
+	// controllerManager and scheduler; [] for none. AWS bills them by volume, about 0.50 US dollars per GB, and keeps them until you
+	// set a retention. Default: api, audit, authenticator.
+	ControlPlaneLogs []string `json:"controlPlaneLogs"`
 	// Network is the name of a VPC network that exists already (gke). Default: the project's network "default".
 	Network string `json:"network"`
 	// Subnetwork is the name of a subnetwork of Network in the region (gke). Default: the region's of an auto-mode
@@ -99,8 +104,11 @@ type Config struct {
 }
 
 // DefaultConfig returns the configuration of a stack that sets nothing. What depends on the cloud is added by
-// WithDefaults.
-func DefaultConfig() Config { return Config{Nodes: MinNodes} }
+// WithDefaults, but for the logs: there an empty list is a choice, and the CLI hands over the list that stands in Pulumi.yaml
+// as if the stack had set it.
+func DefaultConfig() Config {
+	return Config{Nodes: MinNodes, ControlPlaneLogs: []string{"api", "audit", "authenticator"}}
+}
 
 // Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as aws:region, the
 // defaults, and the kubeconfig of an existing cluster, which is read here once. get returns the value of a key, or "". Validate
