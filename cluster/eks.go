@@ -26,7 +26,7 @@ func eksKind() kind {
 	return kind{
 		cloud:    EKS,
 		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200, RollTimeout: DefaultRollTimeout},
-		keys: createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn", "controlPlaneLogs"),
+		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn", "controlPlaneLogs"),
 		own: map[string]func(*Config) *string{
 			awsRegionKey: func(c *Config) *string { return &c.Region },
 		},
@@ -407,7 +407,8 @@ func (e *eks) pool(i int) pool {
 				path []any
 			}{
 				{e.template.describe(), []any{"launchTemplate", "version"}},
-				{"version", []any{"version"}}, {"image", []any{"releaseVersion"}},
+				{"version", []any{"version"}},
+				{"image", []any{"releaseVersion"}},
 			} {
 				if !before.None() && guard.Changed(before, after, one.path...) {
 					changed = append(changed, one.what)

@@ -61,8 +61,11 @@ type templateChange struct{ what atomic.Pointer[string] }
 func (t *templateChange) note(before, after guard.Inputs) error {
 	var changed []string
 	for _, one := range []struct{ key, what string }{
-		{"instanceType", "machine type"}, {"blockDeviceMappings", "disks"}, {"userData", "node script"},
-		{"metadataOptions", "access to the node's credentials"}, {"tagSpecifications", "tags are no longer part of it"},
+		{"instanceType", "machine type"},
+		{"blockDeviceMappings", "disks"},
+		{"userData", "node script"},
+		{"metadataOptions", "access to the node's credentials"},
+		{"tagSpecifications", "tags are no longer part of it"},
 	} {
 		if guard.Changed(before, after, one.key) {
 			changed = append(changed, one.what)
