@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -65,4 +66,24 @@ func TestGKEEnforcesNetworkPolicies(t *testing.T) {
 	t.Parallel()
 	control := provide(valid(GKE), false).mustSucceed(t).One(t, gkeType, "ha-iris-test")
 	assertInputs(t, control, map[string]any{"datapathProvider": "ADVANCED_DATAPATH", "networkingMode": "VPC_NATIVE"})
+}
+
+func TestAnOpenAPIServerIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	const want = "pulumi config set --path 'cluster.apiServerSourceRanges[0]' "
+	for _, cloud := range []Cloud{AKS, EKS, GKE} {
+		for _, preview := range []bool{true, false} {
+			cfg := valid(cloud)
+			if got := provide(cfg, preview).mustSucceed(t).Warnings(); len(got) != 1 || !strings.Contains(got[0], want) {
+				t.Errorf("%s, preview %t: warns %q, want %s", cloud, preview, got, want)
+			}
+			cfg.APIServerSourceRanges = []string{"203.0.113.0/24"}
+			if got := provide(cfg, preview).mustSucceed(t).Warnings(); len(got) > 0 {
+				t.Errorf("%s, preview %t, with source ranges: warns %q", cloud, preview, got)
+			}
+		}
+	}
+	if valid(Existing).creates() {
+		t.Error("existing: its API server is not this program's")
+	}
 }

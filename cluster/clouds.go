@@ -71,6 +71,12 @@ func (c Config) kind() (kind, bool) {
 	return kind{}, false
 }
 
+// creates reports whether the program makes the cluster and its nodes.
+func (c Config) creates() bool {
+	kind, known := c.kind()
+	return known && kind.cores != nil
+}
+
 // Clouds lists the valid values of cluster.cloud, in the order in which messages show them.
 func Clouds() []Cloud {
 	var names []Cloud
@@ -104,7 +110,7 @@ func Notes(key string) (notes []Note, everywhere bool) {
 	for _, one := range clouds() {
 		note := Note{Cloud: one.cloud, Text: one.notes[key]}
 		for _, field := range strict.Fields(reflect.TypeFor[Config]()) {
-			if value := reflect.ValueOf(one.defaults).FieldByName(field.Name); field.Key == key && isSet(value) {
+			if value := reflect.ValueOf(one.defaults).FieldByName(field.Name); field.Key == key && isSet(value, reflect.Zero(value.Type())) {
 				note.Default = fmt.Sprint(value)
 			}
 		}
@@ -129,10 +135,10 @@ func cloudsWith(key string) []Cloud {
 // refuseForeign reports settings of another kind of cluster: they would silently have no effect. A key
 // that no kind lists (cloud, name, nodes) is valid for every kind.
 func (c Config) refuseForeign(found *problems.List) {
-	values := reflect.ValueOf(c)
+	values, unset := reflect.ValueOf(c), reflect.ValueOf(DefaultConfig())
 	for _, field := range strict.Fields(values.Type()) {
 		known := cloudsWith(field.Key)
-		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name)) {
+		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name), unset.FieldByName(field.Name)) {
 			found.AddSecret("cluster."+field.Key, "a value", fmt.Sprintf(
 				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(known)))
 		}
@@ -143,12 +149,12 @@ func (c Config) refuseForeign(found *problems.List) {
 	}
 }
 
-// isSet reports whether a value differs from that of a stack that does not set it.
-func isSet(value reflect.Value) bool {
-	if value.Kind() == reflect.Slice || value.Kind() == reflect.Map {
-		return value.Len() > 0
+// isSet reports whether a value differs from that of a stack that does not set it. An empty list or map counts as not set.
+func isSet(value, unset reflect.Value) bool {
+	if (value.Kind() == reflect.Slice || value.Kind() == reflect.Map) && value.Len() == 0 {
+		return false
 	}
-	return !value.IsZero()
+	return !reflect.DeepEqual(value.Interface(), unset.Interface())
 }
 
 // VisibleCores returns how many cores a process on a node sees, as far as the instance type's name tells; false when it

@@ -88,12 +88,15 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := c.survey(ctx, kind, cfg, args.Needs); err != nil {
 		return nil, err
 	}
+	if err := cfg.warnOpen(ctx); err != nil {
+		return nil, err
+	}
 	guarded, err := guardComponent(ctx, name, args.Protect)
 	if err != nil {
 		return nil, err
 	}
 	recorded := pulumi.Map{"name": pulumi.String(cfg.Name)}
-	if kind.cores != nil { // It creates the nodes.
+	if cfg.creates() {
 		recorded["pools"] = pulumi.String(poolsPerZone)
 	}
 	if err := ctx.RegisterComponentResourceV2(componentType, name, recorded, c, append([]pulumi.ResourceOption{guarded}, opts...)...); err != nil {

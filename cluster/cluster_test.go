@@ -196,7 +196,7 @@ func TestKubernetesProviderKnowsItsClusterByName(t *testing.T) {
 // untaggable are the types that have no tags or labels.
 func untaggable() []string {
 	return []string{
-		"aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:ec2/routeTableAssociation:RouteTableAssociation",
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:ec2/routeTableAssociation:RouteTableAssociation", scalingTagType,
 		"gcp:serviceaccount/account:Account", "gcp:projects/iAMMember:IAMMember", nodePoolType,
 	}
 }
@@ -219,12 +219,12 @@ func TestEverythingIsTagged(t *testing.T) {
 		for _, pool := range r.Find(nodePoolType) {
 			checkTagged(t, pool.URN, at(t, pool, "nodeConfig.resourceLabels"), want)
 		}
-		for _, cluster := range r.Find(aksType) {
-			checkTagged(t, cluster.URN+" (pool)", at(t, cluster, "agentPoolProfiles[0].tags"), want)
-		}
 		for _, template := range r.Find(templateType) {
 			checkTagged(t, template.URN+" (instances)", at(t, template, "tagSpecifications[0].tags"), want)
 			checkTagged(t, template.URN+" (volumes)", at(t, template, "tagSpecifications[1].tags"), want)
+		}
+		for _, cluster := range r.Find(aksType) {
+			checkTagged(t, cluster.URN+" (pool)", at(t, cluster, "agentPoolProfiles[0].tags"), want)
 		}
 	})
 }
@@ -315,7 +315,7 @@ func TestEKSNodesBootPreparedWithAnEncryptedDataDisk(t *testing.T) {
 	assertInputs(t, template, map[string]any{
 		"instanceType":                                   "m6i.xlarge", // Here, where changing it does not replace the group.
 		"metadataOptions.httpTokens":                     "required",
-		"metadataOptions.httpPutResponseHopLimit":        2,
+		"metadataOptions.httpPutResponseHopLimit":        1, // A pod is the second hop.
 		"blockDeviceMappings[0].deviceName":              "/dev/xvda",
 		"blockDeviceMappings[0].ebs.encrypted":           "true",
 		"blockDeviceMappings[1].deviceName":              "/dev/xvdb",
@@ -452,7 +452,7 @@ func TestOrderIsSafeInBothDirections(t *testing.T) {
 	group := eks.One(t, nodeGroupType, "ha-iris-test-nodes-1")
 	assertAfter(t, eks.One(t, eksType, "ha-iris-test"), "control-plane-AmazonEKSClusterPolicy")
 	assertAfter(t, group, "nodes-AmazonEKSWorkerNodePolicy", "nodes-AmazonEKS_CNI_Policy", "nodes-AmazonEC2ContainerRegistryReadOnly",
-		"Addon::ha-iris-test-vpc-cni", "Addon::ha-iris-test-kube-proxy",
+		"Addon::ha-iris-test-vpc-cni", "Addon::ha-iris-test-kube-proxy", "Addon::ha-iris-test-eks-pod-identity-agent",
 		"RouteTableAssociation::ha-iris-test-public-1", "RouteTableAssociation::ha-iris-test-private-3")
 	assertAfter(t, eks.One(t, addonType, "ha-iris-test-coredns"), "NodeGroup::ha-iris-test-nodes-3")
 	// One zone at a time, also where the clouds could change all at once.

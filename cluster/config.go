@@ -60,6 +60,10 @@ type Config struct {
 	PrivateNodes bool `json:"privateNodes"`
 	// AssumeRoleARN is a role that this program and the kubeconfig act as. Default: your own identity.
 	AssumeRoleARN string `json:"assumeRoleArn"`
+	// ControlPlaneLogs are the control plane's logs that the cloud keeps, of api, audit, authenticator, controllerManager and
+	// scheduler; [] for none. They are billed by volume, about 0.50 US dollars per GB, and kept until you set a retention.
+	// Default: api, audit, authenticator.
+	ControlPlaneLogs []string `json:"controlPlaneLogs"`
 	// Network is the name of a VPC network that exists already. Default: the project's network "default".
 	Network string `json:"network"`
 	// Subnetwork is the name of a subnetwork of cluster.network in the region. Default: the region's of an auto-mode network.
@@ -91,8 +95,11 @@ type Config struct {
 }
 
 // DefaultConfig returns the configuration of a stack that sets nothing. What depends on the cloud is added by
-// WithDefaults.
-func DefaultConfig() Config { return Config{Nodes: MinNodes} }
+// WithDefaults, but for the logs: there an empty list is a choice, and the CLI hands over the list that stands in Pulumi.yaml
+// as if the stack had set it.
+func DefaultConfig() Config {
+	return Config{Nodes: MinNodes, ControlPlaneLogs: []string{"api", "audit", "authenticator"}}
+}
 
 // Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as its region, the
 // defaults, and the kubeconfig of an existing cluster, which is read here once. get returns the value of a key, or "". Validate

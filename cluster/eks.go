@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,7 +26,7 @@ func eksKind() kind {
 	return kind{
 		cloud:    EKS,
 		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200, RollTimeout: DefaultRollTimeout},
-		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn"),
+		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn", "controlPlaneLogs"),
 		notes: map[string]string{
 			"dataDiskGiB": "a disk of its own",
 			"nodeVersion": "or a release of EKS' image, such as 1.35.1-20261118",
@@ -133,6 +132,13 @@ func (c Config) validateEKS(found *problems.List) {
 	}
 	c.checkSourceRanges(found)
 	c.checkTags(found, awsTags())
+	checkItems(found, "cluster.controlPlaneLogs", c.ControlPlaneLogs, func(log string) bool { return slices.Contains(awsLogs(), log) },
+		"a log that is not listed twice", "one of "+strings.Join(awsLogs(), ", "))
+}
+
+// awsLogs are the logs that EKS offers (EKS API, LogSetup).
+func awsLogs() []string {
+	return []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
 }
 
 // eks provides a cluster on AWS.
@@ -169,6 +175,8 @@ type eks struct {
 	scope
 	// zones are the three zones' names; empty with given subnets.
 	zones []string
+	// template is why the launch template changes in this run.
+	template templateChange
 }
 
 func newEKS(ctx *pulumi.Context, name string, component *Cluster, cfg Config) (*eks, error) {
@@ -253,6 +261,8 @@ func (e *eks) controlPlane(network *eksNetwork, r *roles) (*awseks.Cluster, erro
 			// (pulumi/pulumi-aws#3997).
 			BootstrapClusterCreatorAdminPermissions: pulumi.Bool(true),
 		},
+		// An empty list switches all off; nil would leave them as they are.
+		EnabledClusterLogTypes: pulumi.ToStringArray(e.cfg.ControlPlaneLogs),
 		// The managed add-ons below would overwrite self-managed ones.
 		BootstrapSelfManagedAddons: pulumi.Bool(false),
 		// When standard support ends, extended support is paid for instead of an automatic upgrade, after which the next up
@@ -286,7 +296,8 @@ func (e *eks) publicAccess() pulumi.StringArrayInput {
 func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]pulumi.Resource, error) {
 	// vpc-cni before the nodes: without it none becomes Ready. A destroy deletes it after them, so that it can release its
 	// network interfaces; leaked ones block the deletion of the subnets (aws/amazon-vpc-cni-k8s#608).
-	before, err := e.addons(control, nil, "vpc-cni", "kube-proxy")
+	// eks-pod-identity-agent is for what needs AWS from a pod, which the node's own credentials are out of reach for.
+	before, err := e.addons(control, nil, "vpc-cni", "kube-proxy", "eks-pod-identity-agent")
 	if err != nil {
 		return nil, err
 	}
@@ -303,6 +314,9 @@ func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]p
 		if err != nil {
 			return nil, err
 		}
+		if err := e.tagNodes(i, group); err != nil {
+			return nil, err
+		}
 		groups = append(groups, group)
 		after = append(after, group) // One zone at a time.
 	}
@@ -313,80 +327,6 @@ func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]p
 		return nil, err
 	}
 	return slices.Concat(groups, before, dns), nil
-}
-
-func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...string) ([]pulumi.Resource, error) {
-	addons := make([]pulumi.Resource, 0, len(names))
-	for _, name := range names {
-		addon, err := awseks.NewAddon(e.ctx, e.name(name), &awseks.AddonArgs{
-			ClusterName:              control.Name,
-			AddonName:                pulumi.String(name),
-			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
-			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"), // Keeps manual changes.
-			// Deleting an add-on leaves what it installed: the nodes need it until they are gone themselves.
-			Preserve: pulumi.Bool(true),
-			Tags:     pulumi.ToStringMap(e.tags()),
-		}, e.options(pulumi.DependsOn(after))...) // after: nodePool has the reasons.
-		if err != nil {
-			return nil, fmt.Errorf("create add-on %s: %w", name, err)
-		}
-		addons = append(addons, addon)
-	}
-	return addons, nil
-}
-
-// launchTemplate describes a node. It leaves out the image and the security groups: with an image EKS does not add its
-// own bootstrap; with groups it omits the cluster's, and the API server cannot reach Longhorn's webhooks.
-//
-// The instance type is here and not in the node group, where changing it would replace the group and thereby all the
-// replicas at once. Here it makes a new version of the template, to which EKS moves each group in turn.
-func (e *eks) launchTemplate() (*ec2.LaunchTemplate, error) {
-	userData, err := eksUserData()
-	if err != nil {
-		return nil, err
-	}
-	tags := pulumi.ToStringMap(e.tags())
-	template, err := ec2.NewLaunchTemplate(e.ctx, e.name("nodes"), &ec2.LaunchTemplateArgs{
-		InstanceType: pulumi.String(e.cfg.InstanceType),
-		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{
-			ebsVolume("/dev/xvda", rootDiskGiB), // AL2023's root device.
-			ebsVolume("/dev/xvdb", e.cfg.DataDiskGiB),
-		},
-		UserData: pulumi.String(base64.StdEncoding.EncodeToString([]byte(userData))),
-		MetadataOptions: &ec2.LaunchTemplateMetadataOptionsArgs{
-			HttpTokens: pulumi.String("required"), // IMDSv2 only.
-			// A pod is one hop further than the node.
-			HttpPutResponseHopLimit: pulumi.Int(2),
-		},
-		// The provider's default tags do not reach what the template launches.
-		TagSpecifications: ec2.LaunchTemplateTagSpecificationArray{
-			&ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String("instance"), Tags: tags},
-			&ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String("volume"), Tags: tags},
-		},
-		Tags: tags,
-	}, e.options()...)
-	if err != nil {
-		return nil, fmt.Errorf("create launch template: %w", err)
-	}
-	return template, nil
-}
-
-// rootDiskGiB holds the system and the images: IRIS's and Longhorn's take about 8 GiB, and the kubelet starts to evict
-// at 85 %. EKS's default of 20 is too small for an image upgrade.
-const rootDiskGiB = 50
-
-// ebsVolume is one encrypted disk. It is deleted with its node: Longhorn has the other replicas, and a disk that was kept
-// would never be attached again.
-func ebsVolume(device string, gib int) *ec2.LaunchTemplateBlockDeviceMappingArgs {
-	return &ec2.LaunchTemplateBlockDeviceMappingArgs{
-		DeviceName: pulumi.String(device),
-		Ebs: &ec2.LaunchTemplateBlockDeviceMappingEbsArgs{
-			VolumeSize:          pulumi.Int(gib),
-			VolumeType:          pulumi.String("gp3"),
-			Encrypted:           pulumi.String("true"),
-			DeleteOnTermination: pulumi.String("true"),
-		},
-	}
 }
 
 // nodeGroup creates the nodes of zone i. They are in one subnet, and after has the groups of the zones before.
@@ -416,7 +356,9 @@ func (e *eks) nodeGroup(
 			Version: template.LatestVersion.ApplyT(strconv.Itoa).(pulumi.StringOutput),
 		},
 		// One at a time, and never by force: Longhorn's disruption budget holds a drain back until the volume has
-		// another healthy replica.
+		// another healthy replica. The SDK has no updateStrategy (v6.83), so it is EKS' DEFAULT: a new node first. That is
+		// right here: the new one takes part in the rebuild, and the group's old nodes, all cordoned at once, are those of one
+		// zone. MINIMAL would remove a node before there is another, for accounts without capacity for one more.
 		UpdateConfig: &awseks.NodeGroupUpdateConfigArgs{MaxUnavailable: pulumi.Int(1)},
 		// The scaling group replaces failed machines only; this also covers a failed kubelet.
 		NodeRepairConfig: &awseks.NodeGroupNodeRepairConfigArgs{Enabled: pulumi.Bool(true)},
@@ -469,7 +411,7 @@ func (e *eks) pool(i int) pool {
 				what string
 				path []any
 			}{
-				{"launch template", []any{"launchTemplate", "version"}},
+				{e.template.describe(), []any{"launchTemplate", "version"}},
 				{"version", []any{"version"}},
 				{"image", []any{"releaseVersion"}},
 			} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,9 @@ const (
 	fstabEntry = "UUID=" + dataUUID + " /var/lib/longhorn xfs defaults,noatime,nofail," +
 		"x-systemd.device-timeout=60,x-systemd.before=kubelet.service 0 2\n"
 )
+
+// kubeletDropIn is read by systemd beside the unit's file, wherever that lies.
+const kubeletDropIn = "etc/systemd/system/kubelet.service.d/10-ha-iris.conf"
 
 // node is a fresh EKS node: a root disk and a blank EBS volume, no iSCSI.
 type node struct {
@@ -90,8 +94,19 @@ func (n *node) mustStayOut(reason string) {
 	if !strings.Contains(output, reason) || !strings.Contains(output, "this node will not join the cluster") {
 		n.t.Errorf("want the reason %q in\n%s", reason, output)
 	}
-	if calls := n.Calls(n.t, "systemctl"); len(calls) == 0 || calls[len(calls)-1] != "mask nodeadm-run.service kubelet.service" {
-		n.t.Errorf("the kubelet is not masked: %q", calls)
+	n.mustHoldTheKubelet()
+}
+
+// mustHoldTheKubelet fails unless the drop-in is where systemd reads it, and systemd was told. That it means what it should is
+// for TestSystemdStartsTheKubeletOnlyOnceTheDataDiskIsMounted.
+func (n *node) mustHoldTheKubelet() {
+	n.t.Helper()
+	want := "[Unit]\nConditionPathIsMountPoint=/var/lib/longhorn\n"
+	if got := testkit.ReadFile(n.t, filepath.Join(n.Root, kubeletDropIn)); got != want {
+		n.t.Errorf("%s says %q, want %q", kubeletDropIn, got, want)
+	}
+	if calls := n.Calls(n.t, "systemctl"); len(calls) == 0 || calls[0] != "daemon-reload" {
+		n.t.Errorf("systemd does not know of the drop-in: %q", calls)
 	}
 }
 
@@ -131,7 +146,7 @@ func TestISCSIIsReadyBeforeTheNodeJoins(t *testing.T) {
 	if calls := n.Calls(t, "modprobe"); len(calls) != 1 || calls[0] != "iscsi_tcp" {
 		t.Errorf("modprobe %q", calls)
 	}
-	if calls := n.Calls(t, "systemctl"); len(calls) != 1 || calls[0] != "enable --now iscsid.service" {
+	if calls := n.Calls(t, "systemctl"); !slices.Equal(calls, []string{"daemon-reload", "enable --now iscsid.service"}) {
 		t.Errorf("systemctl %q", calls)
 	}
 	for file, want := range map[string]string{
@@ -141,6 +156,30 @@ func TestISCSIIsReadyBeforeTheNodeJoins(t *testing.T) {
 		if got := testkit.ReadFile(t, filepath.Join(n.Root, file)); got != want {
 			t.Errorf("%s: got %q, want %q", file, got, want)
 		}
+	}
+}
+
+// Whatever the script does later may fail, take minutes or be killed.
+func TestTheKubeletIsHeldBeforeAnythingElseHappens(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.Stub(t, "systemctl", `[[ "$1" == daemon-reload ]] || exit 0
+calls=("$STATE"/calls-*)
+[[ -f "$HA_IRIS_ROOT/`+kubeletDropIn+`" && "${calls[*]}" == "$STATE/calls-systemctl" ]] || { echo "too late: ${calls[*]}"; exit 1; }`)
+	n.Stub(t, "dnf", "kill -KILL $PPID")
+	output, err := n.boot()
+	if err == nil || strings.Contains(output, "too late") || len(n.Calls(t, "dnf")) != 1 {
+		t.Errorf("%v\n%s", err, output)
+	}
+	n.mustHoldTheKubelet()
+}
+
+func TestAKubeletThatCannotBeHeldStopsThePreparation(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.Stub(t, "systemctl", "echo no bus; exit 1")
+	if output, err := n.boot(); err == nil || !strings.Contains(output, "no bus") || n.Calls(t, "dnf") != nil {
+		t.Errorf("%v\n%s", err, output)
 	}
 }
 
@@ -284,7 +323,7 @@ func TestNodeThatCannotBePreparedStaysOut(t *testing.T) {
 		{"no packages", func(n *node) { n.Stub(n.t, "dnf", "exit 1") }, "gave up: dnf install"},
 		{"no kernel module", func(n *node) { n.Stub(n.t, "modprobe", "echo no iscsi_tcp; exit 1") }, "no iscsi_tcp"},
 		{"no iscsid", func(n *node) {
-			n.Stub(n.t, "systemctl", `[[ "$1" == mask ]] || { echo iscsid failed; exit 1; }`)
+			n.Stub(n.t, "systemctl", `[[ "$1" == daemon-reload ]] || { echo iscsid failed; exit 1; }`)
 		}, "iscsid failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

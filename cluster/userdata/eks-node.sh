@@ -3,7 +3,8 @@
 #
 # Runs before the kubelet: on AL2023 nodeadm-run, which starts it, comes after cloud-init's last stage. So a node that
 # joins is ready for Longhorn, and one on which this fails must not join: it would look healthy and either lack iSCSI or
-# let Longhorn write the replicas to the root disk.
+# let Longhorn write the replicas to the root disk. The order is part of that: the kubelet is held first, and the mount,
+# which it waits for, comes last.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -20,15 +21,30 @@ die() {
   return 1
 }
 
-# Masked, so that not even a reboot lets the node join half prepared.
-keep_out() {
+# write_once FILE TEXT writes a file unless it says exactly that already.
+write_once() {
+  local file="$ROOT$1" text="$2"
+  if [[ -f "$file" && "$(<"$file")" == "$text" ]]; then
+    return 0
+  fi
+  mkdir -p "$(dirname "$file")"
+  printf '%s\n' "$text" >"$file"
+}
+
+# The kubelet starts only where the data disk is mounted, at this boot and at every later one. Not by a mask: AL2023's image
+# has the unit's file in /etc/systemd/system, where systemctl mask wants to put its link, and so refuses. nodeadm-run asks
+# for the kubelet and waits; a unit whose condition is not met is skipped, so the node never registers.
+write_once /etc/systemd/system/kubelet.service.d/10-ha-iris.conf "[Unit]
+ConditionPathIsMountPoint=$MOUNT_POINT"
+systemctl daemon-reload
+
+say_so() {
   local status=$?
   if ((status != 0)); then
     log "FAILED; this node will not join the cluster"
-    systemctl mask nodeadm-run.service kubelet.service || log "could not mask the kubelet"
   fi
 }
-trap keep_out EXIT
+trap say_so EXIT
 
 # retry SECONDS COMMAND... runs the command until it succeeds, TRIES times at most.
 retry() {
@@ -42,16 +58,6 @@ retry() {
     sleep "$pause"
   done
   die "gave up: $*"
-}
-
-# write_once FILE TEXT writes a file unless it says exactly that already.
-write_once() {
-  local file="$ROOT$1" text="$2"
-  if [[ -f "$file" && "$(<"$file")" == "$text" ]]; then
-    return 0
-  fi
-  mkdir -p "$(dirname "$file")"
-  printf '%s\n' "$text" >"$file"
 }
 
 prepare_iscsi() {
@@ -121,7 +127,7 @@ mount_data_disk() {
   # Immutable while nothing is mounted on it: if the mount is ever missing, Longhorn cannot write to the root disk.
   chattr +i "$ROOT$MOUNT_POINT"
   # By UUID, because the name changes; nofail, because a node that hangs in its boot cannot even be looked at; and
-  # before the kubelet at every later boot, because a mount that comes after Longhorn's pods is not seen in them.
+  # before the kubelet at every later boot: systemd looks at the kubelet's condition once the mount is done or has failed.
   local wait=x-systemd.device-timeout=60,x-systemd.before=kubelet.service
   if ! grep --quiet " $MOUNT_POINT " "$ROOT/etc/fstab"; then
     echo "UUID=$uuid $MOUNT_POINT $type defaults,noatime,nofail,$wait 0 2" >>"$ROOT/etc/fstab"

@@ -51,8 +51,11 @@ func CloudOutputs(authorityPEM string) func(pulumi.MockResourceArgs) resource.Pr
 			"aws:iam/role:Role":                            {"name": name, "arn": "arn:aws:iam::123456789012:role/" + name},
 			"aws:ec2/launchTemplate:LaunchTemplate":        {"latestVersion": 7},
 			"aws:eks/cluster:Cluster":                      {"name": name, "endpoint": "https://eks.example.com", "certificateAuthority": map[string]any{"data": authority}},
-			"gcp:container/cluster:Cluster":                {"name": name, "endpoint": "203.0.113.10", "masterAuth": map[string]any{"clusterCaCertificate": authority}},
-			"gcp:serviceaccount/account:Account":           {"email": args.Name + "@acme-databases.iam.gserviceaccount.com"},
+			"aws:eks/nodeGroup:NodeGroup": {"resources": []any{map[string]any{
+				"autoscalingGroups": []any{map[string]any{"name": "eks-" + name}},
+			}}},
+			"gcp:container/cluster:Cluster":      {"name": name, "endpoint": "203.0.113.10", "masterAuth": map[string]any{"clusterCaCertificate": authority}},
+			"gcp:serviceaccount/account:Account": {"email": args.Name + "@acme-databases.iam.gserviceaccount.com"},
 		}
 		return resource.NewPropertyMapFromMap(outputs[args.TypeToken])
 	}

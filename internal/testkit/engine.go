@@ -128,8 +128,11 @@ func (*engine) SignalAndWaitForShutdown(context.Context, *emptypb.Empty) (*empty
 	return &emptypb.Empty{}, nil
 }
 
-// Log discards the program's log: an error also ends the run and reaches the test from there.
-func (*engine) Log(context.Context, *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+// Log keeps the program's warnings: an error also ends the run and reaches the test from there.
+func (e *engine) Log(_ context.Context, in *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+	if in.GetSeverity() == pulumirpc.LogSeverity_WARNING {
+		e.recorder.recordWarning(in.GetMessage())
+	}
 	return &emptypb.Empty{}, nil
 }
 

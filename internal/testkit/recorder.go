@@ -50,6 +50,7 @@ type Recorder struct {
 	registrations []Registration
 	reads         []*pulumirpc.ReadResourceRequest
 	calls         []pulumi.MockCallArgs
+	warnings      []string
 	outputs       map[string]resource.PropertyMap // By the URN of the component.
 }
 
@@ -84,6 +85,19 @@ func (r *Recorder) recordCall(call pulumi.MockCallArgs) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, call)
+}
+
+func (r *Recorder) recordWarning(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warnings = append(r.warnings, text)
+}
+
+// Warnings returns what the program warned of.
+func (r *Recorder) Warnings() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.warnings)
 }
 
 func (r *Recorder) recordOutputs(urn string, outputs resource.PropertyMap) {
