@@ -99,10 +99,10 @@ func cloudsWith(key string) []Cloud {
 // refuseForeign reports settings of another kind of cluster: they would silently have no effect. A key
 // that no kind lists (cloud, name, nodes) is valid for every kind.
 func (c Config) refuseForeign(found *problems.List) {
-	values := reflect.ValueOf(c)
+	values, usual := reflect.ValueOf(c), reflect.ValueOf(DefaultConfig())
 	for _, field := range strict.Fields(values.Type()) {
 		known := cloudsWith(field.Key)
-		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name)) {
+		if len(known) > 0 && !slices.Contains(known, c.Cloud) && isSet(values.FieldByName(field.Name), usual.FieldByName(field.Name)) {
 			found.AddSecret("cluster."+field.Key, "a value", fmt.Sprintf(
 				"nothing with cloud %s: it is a setting of %s", c.Cloud, joinClouds(known)))
 		}
@@ -114,11 +114,11 @@ func (c Config) refuseForeign(found *problems.List) {
 }
 
 // isSet reports whether a value differs from that of a stack that does not set it.
-func isSet(value reflect.Value) bool {
+func isSet(value, usual reflect.Value) bool {
 	if value.Kind() == reflect.Slice || value.Kind() == reflect.Map {
 		return value.Len() > 0
 	}
-	return !value.IsZero()
+	return !value.Equal(usual)
 }
 
 // VisibleCores returns how many cores a process on a node sees, as far as the instance type's name tells; false when it

@@ -60,16 +60,31 @@ type Config struct {
 	// SubnetIDs are subnets that exist already: one resource id on aks, three subnet-... in three zones on eks. Default:
 	// the network is created.
 	SubnetIDs []string `json:"subnetIds"`
-	// PrivateNodes gives the nodes no public address and a NAT gateway per zone instead (eks). To be decided before the
-	// first up: nodes do not move to other subnets. Default: false.
+	// GrantSubnetAccess makes the stack give the cluster's identity the role Network Contributor on cluster.subnetIds, which
+	// takes the right to grant roles (aks). With false somebody else has to: docs/security.md. Default: true.
+	GrantSubnetAccess bool `json:"grantSubnetAccess"`
+	// ServiceCIDR is the network of the Services' addresses, /12 to /24 (aks). They exist in the cluster only, but pods do not
+	// reach other networks that overlap with it. The tenth address is the DNS server's. Cannot be changed. Default: 172.16.0.0/16.
+	ServiceCIDR string `json:"serviceCidr"`
+	// AADAdminGroups are the object ids of groups in Microsoft Entra ID (Azure AD) whose members become administrators of the
+	// cluster with their own login, beside the stack's own kubeconfig (aks). Once set, Azure does not go back. Default: none.
+	AADAdminGroups []string `json:"aadAdminGroups"`
+	// PrivateNodes gives the nodes no public address: with a NAT gateway per zone on eks, with Cloud NAT on gke, where a network of
+	// yours must have a NAT of its own. To be decided before the first up. Default: false.
 	PrivateNodes bool `json:"privateNodes"`
 	// AssumeRoleARN is a role that this program and the kubeconfig act as (eks). Default: your own identity.
 	AssumeRoleARN string `json:"assumeRoleArn"`
-	// Network is the name of a VPC network that exists already (gke). Default: the project's network "default".
+	// Network is a VPC network that exists already (gke): its name, or projects/HOST/global/networks/NAME when it belongs to
+	// another project (shared VPC). Default: the project's network "default".
 	Network string `json:"network"`
-	// Subnetwork is the name of a subnetwork of Network in the region (gke). Default: the region's of an auto-mode
-	// network.
+	// Subnetwork is a subnetwork of Network in the region (gke): its name, or in a shared VPC
+	// projects/HOST/regions/REGION/subnetworks/NAME. Default: the region's of an auto-mode network.
 	Subnetwork string `json:"subnetwork"`
+	// PodRange is the name of the secondary range of cluster.subnetwork for the pods (gke). Needed in a shared VPC. Default: one is made.
+	PodRange string `json:"podRange"`
+	// ServiceRange is the name of the secondary range of cluster.subnetwork for the Services (gke). It goes with cluster.podRange. Default: one is
+	// made.
+	ServiceRange string `json:"serviceRange"`
 	// NodeServiceAccount is the e-mail address of a service account for the nodes (gke). Default: one is created that
 	// can do what nodes must and nothing more.
 	NodeServiceAccount string `json:"nodeServiceAccount"`
@@ -100,7 +115,7 @@ type Config struct {
 
 // DefaultConfig returns the configuration of a stack that sets nothing. What depends on the cloud is added by
 // WithDefaults.
-func DefaultConfig() Config { return Config{Nodes: MinNodes} }
+func DefaultConfig() Config { return Config{Nodes: MinNodes, GrantSubnetAccess: true} }
 
 // Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as aws:region, the
 // defaults, and the kubeconfig of an existing cluster, which is read here once. get returns the value of a key, or "". Validate
@@ -133,6 +148,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.RollTimeout == "" {
 		c.RollTimeout = defaults.RollTimeout
+	}
+	if c.ServiceCIDR == "" {
+		c.ServiceCIDR = defaults.ServiceCIDR
 	}
 	return c
 }
