@@ -31,8 +31,10 @@ func aksKind() kind {
 			// 256 GiB is a tier of Azure's managed disks (P15); a size between two tiers is billed as the larger one.
 			DataDiskGiB: 256,
 			RollTimeout: DefaultRollTimeout,
+			// Not Azure's default 10.0.0.0/16, which is the commonest virtual network; it cannot be changed later.
+			ServiceCIDR: "172.16.0.0/16",
 		},
-		keys: createdKeys("nodeVersion", "nodeGeneration", "subnetIds"),
+		keys: createdKeys("nodeVersion", "nodeGeneration", "subnetIds", "grantSubnetAccess", "serviceCidr", "aadAdminGroups"),
 		notes: map[string]string{
 			"kubernetesVersion": "also with a patch",
 			"dataDiskGiB":       "the node's boot disk, because node pools have no other",
@@ -86,6 +88,7 @@ var (
 	azureVersion  = pattern.Lazy(`^1\.\d+(\.\d+)?$`)
 	azureSubnetID = pattern.Lazy(
 		`(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+$`)
+	azureObjectID  = pattern.Lazy(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 	azureTagsKey   = pattern.Lazy(`^[^<>%&\\?/]+$`)
 	azureTagsValue = pattern.Lazy(`^.*$`)
 )
@@ -130,6 +133,12 @@ func (c Config) validateAKS(found *problems.List) {
 	c.checkDisk(found, diskLimits{minimum: 100, maximum: 2048, why: "the node's OS disk, which Azure limits to 2048, " +
 		"holds the system, the images and the replicas"})
 	c.checkSubnets(found, 1, azureSubnetID, "the subnet's resource id: /subscriptions/.../subnets/NAME")
+	if !c.GrantSubnetAccess && len(c.SubnetIDs) == 0 {
+		found.Add("cluster.grantSubnetAccess", false, "nothing without cluster.subnetIds: access to a network of its own the cluster has")
+	}
+	c.checkServiceCIDR(found)
+	checkItems(found, "cluster.aadAdminGroups", c.AADAdminGroups, azureObjectID().MatchString, "a group that is not listed twice",
+		"the group's object id, such as 00000000-0000-0000-0000-000000000000: az ad group show --group NAME --query id")
 	c.checkSourceRanges(found)
 	c.checkTags(found, azureTags())
 }
@@ -138,6 +147,9 @@ func (c Config) validateAKS(found *problems.List) {
 func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
 	a, err := newAKS(ctx, name, c, cfg)
 	if err != nil {
+		return err
+	}
+	if err := a.checkNetwork(); err != nil {
 		return err
 	}
 	group, err := a.resourceGroup()
@@ -151,7 +163,11 @@ func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
 	if err := c.reach(a.kubeconfig(group, managed)); err != nil {
 		return err
 	}
-	pools, err := a.nodes(group, managed)
+	access, err := a.grantSubnet(managed)
+	if err != nil {
+		return err
+	}
+	pools, err := a.nodes(group, managed, access)
 	if err != nil {
 		return err
 	}
@@ -214,19 +230,24 @@ func (a *aks) controlPlane(group *resources.ResourceGroup) (*containerservice.Ma
 		EnableRBAC: pulumi.Bool(true),
 		// The admin kubeconfig is a local account; with these disabled it would need a CLI and a login (kubelogin).
 		DisableLocalAccounts:   pulumi.Bool(false),
+		AadProfile:             a.administrators(),
 		ApiServerAccessProfile: a.access(),
+		// For workloads that ask Azure for something. Neither can be switched off again.
+		OidcIssuerProfile: &containerservice.ManagedClusterOIDCIssuerProfileArgs{Enabled: pulumi.Bool(true)},
+		SecurityProfile: &containerservice.ManagedClusterSecurityProfileArgs{
+			WorkloadIdentity: &containerservice.ManagedClusterSecurityProfileWorkloadIdentityArgs{Enabled: pulumi.Bool(true)},
+		},
 		// Both are off: an automatic upgrade reimages the nodes in place and wipes the disk with the replicas (Longhorn,
-		// "Upgrade Kubernetes on AKS"). Switching them on later would reimage the nodes too.
+		// "Upgrade Kubernetes on AKS"). Nor Unmanaged, with which Ubuntu's unattended-upgrades patches packages, but on all
+		// zones in the same night and no kernel until a reboot: on 2022-08-30 that cut nodes off from DNS
+		// (Azure/AKS#3162). cluster.nodeGeneration brings all patches, zone by zone. A change between None and
+		// Unmanaged reimages all nodes, to the other channels it does not (AKS, "Autoupgrade node OS images").
 		AutoUpgradeProfile: &containerservice.ManagedClusterAutoUpgradeProfileArgs{
 			UpgradeChannel:       pulumi.String(string(containerservice.UpgradeChannelNone)),
 			NodeOSUpgradeChannel: pulumi.String(string(containerservice.NodeOSUpgradeChannelNone)),
 		},
-		NetworkProfile: &containerservice.ContainerServiceNetworkProfileArgs{
-			// Azure retires kubenet; overlay needs one address of the subnet per node instead of one per pod.
-			NetworkPlugin:     pulumi.String(string(containerservice.NetworkPluginAzure)),
-			NetworkPluginMode: pulumi.String(string(containerservice.NetworkPluginModeOverlay)),
-			LoadBalancerSku:   pulumi.String(string(containerservice.LoadBalancerSkuStandard)),
-		},
+		NetworkProfile:    a.networkProfile(),
+		NodeResourceGroup: group.Name.ApplyT(a.nodeResourceGroup).(pulumi.StringOutput),
 		AgentPoolProfiles: containerservice.ManagedClusterAgentPoolProfileArray{a.systemPool()},
 		Tags:              pulumi.ToStringMap(a.tags()),
 	}, a.options(

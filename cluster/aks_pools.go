@@ -78,14 +78,15 @@ func (a *aks) poolNameOf(number int) string {
 }
 
 // nodes creates the three pools, one after the other: Azure refuses an operation while another one is under way in the cluster.
-func (a *aks) nodes(group *resources.ResourceGroup, managed *containerservice.ManagedCluster) ([]pulumi.Resource, error) {
+// access is what they need before.
+func (a *aks) nodes(group *resources.ResourceGroup, managed *containerservice.ManagedCluster, access []pulumi.Resource) ([]pulumi.Resource, error) {
 	old, err := a.oldNodes()
 	if err != nil {
 		return nil, err
 	}
 	var pools []pulumi.Resource
 	for i, zone := range a.zones() {
-		pool, err := a.agentPool(i+1, zone, group, managed, pools, old)
+		pool, err := a.agentPool(i+1, zone, group, managed, slices.Concat(access, pools), old)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +147,7 @@ func (a *aks) vacate(ctx context.Context, old map[int][]string, below int) error
 	return nil
 }
 
-// agentPool creates the nodes of one zone. before are the pools of the zones before; old the nodes of earlier pools.
+// agentPool creates the nodes of one zone. before is what must exist, such as the pools of the zones before; old the nodes of earlier pools.
 func (a *aks) agentPool(
 	number int, zone string, group *resources.ResourceGroup, managed *containerservice.ManagedCluster, before []pulumi.Resource,
 	old map[int][]string,

@@ -20,17 +20,23 @@ import (
 )
 
 const (
-	vpcType        = "aws:ec2/vpc:Vpc"
-	subnetType     = "aws:ec2/subnet:Subnet"
-	templateType   = "aws:ec2/launchTemplate:LaunchTemplate"
-	eksType        = "aws:eks/cluster:Cluster"
-	nodeGroupType  = "aws:eks/nodeGroup:NodeGroup"
-	addonType      = "aws:eks/addon:Addon"
-	aksType        = "azure-native:containerservice:ManagedCluster"
-	gkeType        = "gcp:container/cluster:Cluster"
-	agentPoolType  = "azure-native:containerservice:AgentPool"
-	nodePoolType   = "gcp:container/nodePool:NodePool"
-	kubernetesType = "pulumi:providers:kubernetes"
+	vpcType       = "aws:ec2/vpc:Vpc"
+	subnetType    = "aws:ec2/subnet:Subnet"
+	templateType  = "aws:ec2/launchTemplate:LaunchTemplate"
+	eksType       = "aws:eks/cluster:Cluster"
+	nodeGroupType = "aws:eks/nodeGroup:NodeGroup"
+	addonType     = "aws:eks/addon:Addon"
+	aksType       = "azure-native:containerservice:ManagedCluster"
+	gkeType       = "gcp:container/cluster:Cluster"
+	agentPoolType = "azure-native:containerservice:AgentPool"
+	nodePoolType  = "gcp:container/nodePool:NodePool"
+	routerType    = "gcp:compute/router:Router"
+	natType       = "gcp:compute/routerNat:RouterNat"
+
+	roleAssignmentType = "azure-native:authorization:RoleAssignment"
+	kubernetesType     = "pulumi:providers:kubernetes"
+
+	aksSubnet = "/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/prod/subnets/nodes"
 
 	// diskLabel is what a storage driver may want on every node.
 	diskLabel = "driver.example.com/disk"
@@ -57,6 +63,7 @@ func targets(server string) map[string]target {
 	existing.Kubeconfig = secret.New(strings.Replace(plainKubeconfig, "https://127.0.0.1:1", server, 1))
 	return map[string]target{
 		"aks":         {tagged(AKS, func(c *Config) { c.APIServerSourceRanges = []string{"203.0.113.0/24"} }), "pulumi:providers:azure-native", "azure-native:"},
+		"aks-subnet":  {tagged(AKS, func(c *Config) { c.SubnetIDs = []string{aksSubnet} }), "pulumi:providers:azure-native", "azure-native:"},
 		"eks":         {tagged(EKS, func(c *Config) { c.APIServerSourceRanges = []string{"203.0.113.0/24"} }), "pulumi:providers:aws", "aws:"},
 		"eks-private": {tagged(EKS, func(c *Config) { c.PrivateNodes = true }), "pulumi:providers:aws", "aws:"},
 		"eks-subnets": {tagged(EKS, func(c *Config) {
@@ -66,6 +73,7 @@ func targets(server string) map[string]target {
 			c.APIServerSourceRanges = []string{"203.0.113.0/24"}
 			c.MaintenanceExclusions = []string{"2026-12-15T00:00:00Z/2027-01-10T00:00:00Z"}
 		}), "pulumi:providers:gcp", "gcp:"},
+		"gke-private": {tagged(GKE, func(c *Config) { c.PrivateNodes = true }), "pulumi:providers:gcp", "gcp:"},
 		"gke-account": {tagged(GKE, func(c *Config) { c.NodeServiceAccount = "nodes@acme-databases.iam.gserviceaccount.com" }), "pulumi:providers:gcp", "gcp:"},
 		"existing":    {existing, kubernetesType, ""},
 	}
@@ -197,7 +205,8 @@ func TestKubernetesProviderKnowsItsClusterByName(t *testing.T) {
 func untaggable() []string {
 	return []string{
 		"aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:ec2/routeTableAssociation:RouteTableAssociation", scalingTagType,
-		"gcp:serviceaccount/account:Account", "gcp:projects/iAMMember:IAMMember", nodePoolType,
+		"gcp:serviceaccount/account:Account", "gcp:projects/iAMMember:IAMMember", nodePoolType, routerType, natType,
+		roleAssignmentType,
 	}
 }
 
@@ -269,9 +278,7 @@ func assertInputs(t *testing.T, registration testkit.Registration, want map[stri
 func TestAKSKeepsTheNodesAndTheirDisks(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
-	cfg.Nodes, cfg.SubnetIDs = 6, []string{
-		"/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/prod/subnets/nodes",
-	}
+	cfg.Nodes, cfg.SubnetIDs = 6, []string{aksSubnet}
 	r := provide(cfg, false).mustSucceed(t)
 	cluster := r.One(t, aksType, "ha-iris-test")
 	assertInputs(t, cluster, map[string]any{

@@ -55,8 +55,16 @@ type Config struct {
 
 	// SubnetIDs are subnets that exist already. Default: the network is created.
 	SubnetIDs []string `json:"subnetIds"`
-	// PrivateNodes gives the nodes no public address and a NAT gateway per zone instead. To be decided before the first up:
-	// nodes do not move to other subnets. Default: false.
+	// GrantSubnetAccess makes the stack give the cluster's identity the role that it needs on cluster.subnetIds, for which the stack
+	// needs the right to grant roles. With false somebody else has to: docs/security.md. Default: true.
+	GrantSubnetAccess bool `json:"grantSubnetAccess"`
+	// ServiceCIDR is the network of the Services' addresses, /12 to /24. They exist in the cluster only, but pods do not reach other
+	// networks that overlap with it. The tenth address is the DNS server's. Cannot be changed.
+	ServiceCIDR string `json:"serviceCidr"`
+	// AADAdminGroups are the object ids of groups in Microsoft Entra ID (Azure AD) whose members become administrators of the
+	// cluster with their own login, beside the stack's own kubeconfig. Once set, Azure does not go back. Default: none.
+	AADAdminGroups []string `json:"aadAdminGroups"`
+	// PrivateNodes gives the nodes no public address, but NAT. To be decided before the first up. Default: false.
 	PrivateNodes bool `json:"privateNodes"`
 	// AssumeRoleARN is a role that this program and the kubeconfig act as. Default: your own identity.
 	AssumeRoleARN string `json:"assumeRoleArn"`
@@ -64,10 +72,17 @@ type Config struct {
 	// scheduler; [] for none. They are billed by volume, about 0.50 US dollars per GB, and kept until you set a retention.
 	// Default: api, audit, authenticator.
 	ControlPlaneLogs []string `json:"controlPlaneLogs"`
-	// Network is the name of a VPC network that exists already. Default: the project's network "default".
+	// Network is a VPC network that exists already: its name, or projects/HOST/global/networks/NAME when it belongs to another
+	// project (shared VPC). Default: the project's network "default".
 	Network string `json:"network"`
-	// Subnetwork is the name of a subnetwork of cluster.network in the region. Default: the region's of an auto-mode network.
+	// Subnetwork is a subnetwork of cluster.network in the region: its name, or in a shared VPC
+	// projects/HOST/regions/REGION/subnetworks/NAME. Default: the region's of an auto-mode network.
 	Subnetwork string `json:"subnetwork"`
+	// PodRange is the name of the secondary range of cluster.subnetwork for the pods. Needed in a shared VPC. Default: one is made.
+	PodRange string `json:"podRange"`
+	// ServiceRange is the name of the secondary range of cluster.subnetwork for the Services. It goes with cluster.podRange.
+	// Default: one is made.
+	ServiceRange string `json:"serviceRange"`
 	// NodeServiceAccount is the e-mail address of a service account for the nodes. Default: one is created that can do what
 	// nodes must and nothing more.
 	NodeServiceAccount string `json:"nodeServiceAccount"`
@@ -98,7 +113,7 @@ type Config struct {
 // WithDefaults, but for the logs: there an empty list is a choice, and the CLI hands over the list that stands in Pulumi.yaml
 // as if the stack had set it.
 func DefaultConfig() Config {
-	return Config{Nodes: MinNodes, ControlPlaneLogs: []string{"api", "audit", "authenticator"}}
+	return Config{Nodes: MinNodes, GrantSubnetAccess: true, ControlPlaneLogs: []string{"api", "audit", "authenticator"}}
 }
 
 // Resolve returns the configuration completed with the keys of the cloud's own configuration namespace, such as its region, the
@@ -132,6 +147,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.RollTimeout == "" {
 		c.RollTimeout = defaults.RollTimeout
+	}
+	if c.ServiceCIDR == "" {
+		c.ServiceCIDR = defaults.ServiceCIDR
 	}
 	return c
 }

@@ -215,7 +215,7 @@ func TestValidateRefusesSettingsOfAnotherCloud(t *testing.T) {
 		{EKS, func(c *Config) { c.Network = "vpc" }, "cluster.network: got a value, want nothing with cloud eks: it is a setting of gke"},
 		{EKS, func(c *Config) { c.DeletionProtection = true }, "cluster.deletionProtection: got a value, want nothing with cloud eks: it is a setting of gke"},
 		{GKE, func(c *Config) { c.SubnetIDs = []string{"subnet-0123abcd"} }, "cluster.subnetIds: got a value, want nothing with cloud gke: it is a setting of aks, eks"},
-		{AKS, func(c *Config) { c.PrivateNodes = true }, "cluster.privateNodes: got a value, want nothing with cloud aks: it is a setting of eks"},
+		{AKS, func(c *Config) { c.PrivateNodes = true }, "cluster.privateNodes: got a value, want nothing with cloud aks: it is a setting of eks, gke"},
 		{AKS, func(c *Config) { c.Context = "prod" }, "cluster.context: got a value, want nothing with cloud aks: it is a setting of existing"},
 		{AKS, func(c *Config) { c.Kubeconfig = secret.New("hunter2") }, "kubeconfig: got a value, want nothing with cloud aks: it is a setting of existing"},
 		{Existing, func(c *Config) { c.InstanceType = "m6i.xlarge" }, "cluster.instanceType: got a value, want nothing with cloud existing: it is a setting of aks, eks, gke"},

@@ -28,10 +28,11 @@ func eksKind() kind {
 		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200, RollTimeout: DefaultRollTimeout},
 		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn", "controlPlaneLogs"),
 		notes: map[string]string{
-			"dataDiskGiB": "a disk of its own",
-			"nodeVersion": "or a release of EKS' image, such as 1.35.1-20261118",
-			"zones":       "names or ids; not set, the region's first three usable ones; without effect on a running cluster",
-			"subnetIds":   "three subnet-... in three zones",
+			"dataDiskGiB":  "a disk of its own",
+			"nodeVersion":  "or a release of EKS' image, such as 1.35.1-20261118",
+			"zones":        "names or ids; not set, the region's first three usable ones; without effect on a running cluster",
+			"subnetIds":    "three subnet-... in three zones",
+			"privateNodes": "a NAT gateway per zone; nodes do not move to other subnets",
 		},
 		own: map[string]func(*Config) *string{
 			awsRegionKey: func(c *Config) *string { return &c.Region },

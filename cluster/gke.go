@@ -27,12 +27,14 @@ func gkeKind() kind {
 		cloud: GKE,
 		// No version: the release channel chooses a supported one, while Google refuses a pinned one some day.
 		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256, RollTimeout: DefaultRollTimeout},
-		keys:     createdKeys("network", "subnetwork", "nodeServiceAccount", "maintenanceExclusions", "deletionProtection"),
+		keys: createdKeys("network", "subnetwork", "podRange", "serviceRange", "privateNodes", "nodeServiceAccount",
+			"maintenanceExclusions", "deletionProtection"),
 		notes: map[string]string{
 			"kubernetesVersion": "also with a patch; not set, the stable channel's",
 			"dataDiskGiB":       "the node's boot disk, because node pools have no other",
 			"zones":             "names; not set, the region's first three usable ones; without effect on a running cluster",
 			"tags":              "as labels",
+			"privateNodes":      "Cloud NAT; a network of yours must have a NAT of its own",
 		},
 		own: map[string]func(*Config) *string{
 			gcpRegionKey:  func(c *Config) *string { return &c.Region },
@@ -105,13 +107,11 @@ func (c Config) validateGKE(found *problems.List) {
 	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, gcpVersion, "a version such as 1.35 or 1.35.8-gke.1000")
 	c.checkPattern(found, "instanceType", c.InstanceType, googleMachineType, "a machine type, such as e2-standard-4")
-	c.checkZones(found, func(zone string) bool { return strings.HasPrefix(zone, c.Region+"-") },
-		"a zone of "+c.Region+", such as "+c.Region+"-b")
+	c.checkZones(found, c.isGCPZone, "a zone of "+c.Region+" with a single letter, such as "+c.Region+"-b: AI zones have none "+
+		"of the usual machines")
 	c.checkDisk(found, diskLimits{minimum: 100, maximum: 65536, why: "the node's boot disk, which Google limits to 65536, " +
 		"holds the system, the images and the replicas"})
-	if c.Subnetwork != "" && c.Network == "" {
-		found.AddMissing("cluster.network", "the network that cluster.subnetwork is part of")
-	}
+	c.checkGCPNetwork(found)
 	c.checkPattern(found, "nodeServiceAccount", c.NodeServiceAccount, gcpServiceAccount,
 		"the e-mail address of a service account: NAME@PROJECT.iam.gserviceaccount.com")
 	c.checkExclusions(found)
@@ -159,11 +159,15 @@ func (c *Cluster) gke(ctx *pulumi.Context, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	gateways, err := g.gateways()
+	if err != nil {
+		return err
+	}
 	account, err := g.identity()
 	if err != nil {
 		return err
 	}
-	control, err := g.controlPlane(zones, account)
+	control, err := g.controlPlane(zones, account, gateways)
 	if err != nil {
 		return err
 	}
@@ -230,9 +234,17 @@ func (g *gke) findZones() ([]string, error) {
 	return pickGCPZones(g.cfg, available.Names)
 }
 
+// isGCPZone accepts the region's name with a letter. Since January 2026 Google also lists AI zones, such as us-central1-ai1a, which
+// have accelerators only (hashicorp/terraform-provider-google#25914).
+func (c Config) isGCPZone(zone string) bool {
+	letter, ours := strings.CutPrefix(zone, c.Region+"-")
+	return ours && len(letter) == 1 && letter >= "a" && letter <= "z"
+}
+
 // pickGCPZones returns the configured zones, or the region's first three.
 func pickGCPZones(cfg Config, names []string) ([]string, error) {
 	var found problems.List
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !cfg.isGCPZone(name) })
 	for i, zone := range cfg.Zones {
 		if !slices.Contains(names, zone) {
 			found.Add(fmt.Sprintf("cluster.zones[%d]", i), zone, "one of "+strings.Join(names, ", "))
@@ -288,15 +300,19 @@ func (g *gke) identity() (*nodeAccount, error) {
 	return nodes, nil
 }
 
-func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Cluster, error) {
+func (g *gke) controlPlane(zones []string, account *nodeAccount, gateways []pulumi.Resource) (*container.Cluster, error) {
 	control, err := container.NewCluster(g.ctx, g.name(""), &container.ClusterArgs{
 		Location:      pulumi.String(g.cfg.Region), // A region, so that the control plane survives the loss of a zone.
 		NodeLocations: pulumi.ToStringArray(zones), // Otherwise Google chooses three.
 		Network:       optional(g.cfg.Network),
 		Subnetwork:    optional(g.cfg.Subnetwork),
 		// Alias addresses: pods are reachable in the network without a route per node.
-		NetworkingMode:     pulumi.String("VPC_NATIVE"),
-		IpAllocationPolicy: &container.ClusterIpAllocationPolicyArgs{},
+		NetworkingMode: pulumi.String("VPC_NATIVE"),
+		IpAllocationPolicy: &container.ClusterIpAllocationPolicyArgs{
+			ClusterSecondaryRangeName:  optional(g.cfg.PodRange),
+			ServicesSecondaryRangeName: optional(g.cfg.ServiceRange),
+		},
+		PrivateClusterConfig: g.isolation(),
 		// Enforces network policies. It cannot be changed later.
 		DatapathProvider: pulumi.String("ADVANCED_DATAPATH"),
 		// Google switches it on itself from 1.36; set here, so that this is not drift.
@@ -315,6 +331,7 @@ func (g *gke) controlPlane(zones []string, account *nodeAccount) (*container.Clu
 		NodeConfig:            throwawayNodeConfig(account),
 		ResourceLabels:        g.labels(),
 	}, g.options(
+		pulumi.DependsOn(gateways),          // Nodes without a way out get no images.
 		pulumi.Protect(g.component.protect), // Replacing it would replace everything.
 		pulumi.IgnoreChanges([]string{
 			// It describes the deleted default pool, and Google reports the other pool's in its place, which would replace

@@ -11,6 +11,8 @@ import (
 const (
 	maxNameOfExisting = 253
 	maxPath           = 4096
+	// maxAdminGroups is more than anybody has; Azure documents no limit.
+	maxAdminGroups = 100
 )
 
 // limits are the maximums of a kind of cluster according to its documentation. tags is the limit per resource minus this
@@ -27,6 +29,7 @@ func (c Config) checkLimits(found *problems.List, most limits) {
 	found.AtMost("cluster.apiServerSourceRanges", len(c.APIServerSourceRanges), most.sourceRanges, "networks")
 	found.AtMost("cluster.tags", len(c.Tags), most.tags, "tags")
 	found.AtMost("cluster.name", len(c.Name), maxNameOfExisting, "characters")
+	found.AtMost("cluster.aadAdminGroups", len(c.AADAdminGroups), maxAdminGroups, "groups")
 	found.AtMost("cluster.context", len(c.Context), maxPath, "characters")
 	found.AtMost("cluster.kubeconfigPath", len(c.KubeconfigPath), maxPath, "characters")
 }

@@ -92,6 +92,7 @@ func variants() map[string]variant {
 				"apiServerSourceRanges": ranges[:1], "zones": []string{"1", "2", "3"}, "subnetIds": []string{
 					"/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes",
 				},
+				"serviceCidr": "192.168.0.0/20", "aadAdminGroups": []string{"0000000a-0000-0000-0000-000000000001"},
 			}},
 			values: map[string]string{"azure-native:subscriptionId": "00000000-0000-0000-0000-000000000001"},
 		},
@@ -106,6 +107,7 @@ func variants() map[string]variant {
 			"apiServerSourceRanges": ranges[:1], "kubernetesVersion": "1.35", "deletionProtection": true,
 			"maintenanceExclusions": []string{"2026-12-15T00:00:00Z/2027-01-10T00:00:00Z"},
 			"network":               "databases", "subnetwork": "databases-europe-west1",
+			"podRange": "pods", "serviceRange": "services", "privateNodes": true,
 			"zones":              []string{"europe-west1-b", "europe-west1-c", "europe-west1-d"},
 			"nodeServiceAccount": "nodes@acme-databases.iam.gserviceaccount.com",
 		}}},

@@ -26,7 +26,15 @@ func CloudInvoke(adminKubeconfig string) func(pulumi.MockCallArgs) (resource.Pro
 			}), nil
 		case "gcp:compute/getZones:getZones":
 			return resource.NewPropertyMapFromMap(map[string]any{
-				"names": []any{"europe-west1-b", "europe-west1-c", "europe-west1-d", "europe-west1-e"},
+				"names": []any{"europe-west1-ai1a", "europe-west1-b", "europe-west1-c", "europe-west1-d", "europe-west1-e"},
+			}), nil
+		case "azure-native:network:getVirtualNetwork":
+			return resource.NewPropertyMapFromMap(map[string]any{
+				"addressSpace": map[string]any{"addressPrefixes": []any{"10.0.0.0/16"}},
+				"subnets":      []any{map[string]any{"name": "nodes", "addressPrefix": "10.0.1.0/24"}},
+				"virtualNetworkPeerings": []any{
+					map[string]any{"remoteAddressSpace": map[string]any{"addressPrefixes": []any{"10.1.0.0/16"}}},
+				},
 			}), nil
 		case "azure-native:authorization:getClientConfig":
 			return resource.NewPropertyMapFromMap(map[string]any{"subscriptionId": "00000000-0000-0000-0000-000000000000"}), nil
@@ -46,11 +54,13 @@ func CloudOutputs(authorityPEM string) func(pulumi.MockResourceArgs) resource.Pr
 		authority := base64.StdEncoding.EncodeToString([]byte(authorityPEM))
 		name := args.Name + "-1a2b3c4"
 		outputs := map[string]map[string]any{
-			"azure-native:resources:ResourceGroup":         {"name": name},
-			"azure-native:containerservice:ManagedCluster": {"name": name},
-			"aws:iam/role:Role":                            {"name": name, "arn": "arn:aws:iam::123456789012:role/" + name},
-			"aws:ec2/launchTemplate:LaunchTemplate":        {"latestVersion": 7},
-			"aws:eks/cluster:Cluster":                      {"name": name, "endpoint": "https://eks.example.com", "certificateAuthority": map[string]any{"data": authority}},
+			"azure-native:resources:ResourceGroup": {"name": name},
+			"azure-native:containerservice:ManagedCluster": {"name": name, "identity": map[string]any{
+				"type": "SystemAssigned", "principalId": "00000000-0000-0000-0000-00000000000a",
+			}},
+			"aws:iam/role:Role":                     {"name": name, "arn": "arn:aws:iam::123456789012:role/" + name},
+			"aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 7},
+			"aws:eks/cluster:Cluster":               {"name": name, "endpoint": "https://eks.example.com", "certificateAuthority": map[string]any{"data": authority}},
 			"aws:eks/nodeGroup:NodeGroup": {"resources": []any{map[string]any{
 				"autoscalingGroups": []any{map[string]any{"name": "eks-" + name}},
 			}}},

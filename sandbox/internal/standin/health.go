@@ -26,6 +26,9 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 	if volume.GetDeletionTimestamp() != nil {
 		return nil
 	}
+	if err := c.nameClaim(volume); err != nil {
+		return err
+	}
 	engine, err := c.engineOf(ctx, s, volume)
 	if err != nil {
 		return err
@@ -47,6 +50,26 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 		err = c.settleAttached(ctx, s, volume, engine)
 	}
 	return errors.Join(err, c.longhorn.save(ctx, longhornVolumes, before, volume))
+}
+
+// nameClaim writes whose volume it is (longhorn-manager kubernetes_pv_controller.go).
+func (c *standIn) nameClaim(volume *unstructured.Unstructured) error {
+	volumes, err := c.cache.volumes.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list persistent volumes: %w", err)
+	}
+	for _, claimed := range volumes {
+		if !ours(claimed) || claimed.Spec.CSI.VolumeHandle != volume.GetName() {
+			continue
+		}
+		put(volume, claimed.Name, "status", "kubernetesStatus", "pvName")
+		put(volume, string(claimed.Status.Phase), "status", "kubernetesStatus", "pvStatus")
+		if reference := claimed.Spec.ClaimRef; reference != nil {
+			put(volume, reference.Namespace, "status", "kubernetesStatus", "namespace")
+			put(volume, reference.Name, "status", "kubernetesStatus", "pvcName")
+		}
+	}
+	return nil
 }
 
 func putDetached(volume *unstructured.Unstructured) {
