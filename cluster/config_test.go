@@ -160,12 +160,18 @@ func TestValidateReportsEachMistakeOfNetworks(t *testing.T) {
 			c.PrivateNodes = true
 		}, "cluster.privateNodes: got true"},
 		{"subnet's name", AKS, func(c *Config) { c.SubnetIDs = []string{"nodes"} }, `cluster.subnetIds[0]: got "nodes", want the subnet's resource id`},
-		{"unknown log", EKS, func(c *Config) { c.ControlPlaneLogs = []string{"api", "kubelet"} },
-			`cluster.controlPlaneLogs[1]: got "kubelet", want one of api, audit, authenticator, controllerManager, scheduler`},
-		{"a log twice", EKS, func(c *Config) { c.ControlPlaneLogs = []string{"api", "api"} },
-			`cluster.controlPlaneLogs[1]: got "api", want a log that is not listed twice`},
-		{"logs of another cloud", GKE, func(c *Config) { c.ControlPlaneLogs = []string{"api"} },
-			"cluster.controlPlaneLogs: got a value, want nothing with cloud gke: it is a setting of eks"},
+		{
+			"unknown log", EKS, func(c *Config) { c.ControlPlaneLogs = []string{"api", "kubelet"} },
+			`cluster.controlPlaneLogs[1]: got "kubelet", want one of api, audit, authenticator, controllerManager, scheduler`,
+		},
+		{
+			"a log twice", EKS, func(c *Config) { c.ControlPlaneLogs = []string{"api", "api"} },
+			`cluster.controlPlaneLogs[1]: got "api", want a log that is not listed twice`,
+		},
+		{
+			"logs of another cloud", GKE, func(c *Config) { c.ControlPlaneLogs = []string{"api"} },
+			"cluster.controlPlaneLogs: got a value, want nothing with cloud gke: it is a setting of eks",
+		},
 		{"role's name", EKS, func(c *Config) { c.AssumeRoleARN = "deployer" }, `cluster.assumeRoleArn: got "deployer"`},
 		{"subnetwork without network", GKE, func(c *Config) { c.Subnetwork = "nodes" }, "cluster.network: got nothing, want the network that cluster.subnetwork is part of"},
 		{"account's name", GKE, func(c *Config) { c.NodeServiceAccount = "nodes" }, `cluster.nodeServiceAccount: got "nodes", want the e-mail address`},
