@@ -7,7 +7,7 @@ import (
 )
 
 // Where an API server keeps the networks that may reach it. Each cloud takes none for "the internet".
-func TestAPIServerAdmitsTheSourceRangesOnly(t *testing.T) {
+func TestAPIServer_AdmitsTheSourceRangesOnly(t *testing.T) {
 	t.Parallel()
 	ranges := []string{"203.0.113.0/24", "198.51.100.7/32"}
 	for cloud, control := range map[Cloud]struct {
@@ -32,7 +32,7 @@ func TestAPIServerAdmitsTheSourceRangesOnly(t *testing.T) {
 	}
 }
 
-func TestProvidersActAsConfigured(t *testing.T) {
+func TestProviders_ActAsConfigured(t *testing.T) {
 	t.Parallel()
 	azure, amazon, google := valid(AKS), valid(EKS), valid(GKE)
 	azure.Subscription = "00000000-0000-0000-0000-000000000001"
@@ -53,7 +53,7 @@ func TestProvidersActAsConfigured(t *testing.T) {
 }
 
 // What mounts a ConfigMap or a Secret would be without it while it is replaced.
-func TestKubernetesProviderChangesConfigMapsAndSecretsInPlace(t *testing.T) {
+func TestKubernetesProvider_ChangesConfigMapsAndSecretsInPlace(t *testing.T) {
 	t.Parallel()
 	for _, cloud := range []Cloud{AKS, EKS, GKE} {
 		assertInputs(t, provide(valid(cloud), false).mustSucceed(t).One(t, kubernetesType, "cluster"), map[string]any{
@@ -63,13 +63,13 @@ func TestKubernetesProviderChangesConfigMapsAndSecretsInPlace(t *testing.T) {
 }
 
 // Google's default data path takes network policies and ignores them, and it cannot be changed on a running cluster.
-func TestGKEEnforcesNetworkPolicies(t *testing.T) {
+func TestGKE_EnforcesNetworkPolicies(t *testing.T) {
 	t.Parallel()
 	control := provide(valid(GKE), false).mustSucceed(t).One(t, gkeType, "ha-iris-test")
 	assertInputs(t, control, map[string]any{"datapathProvider": "ADVANCED_DATAPATH", "networkingMode": "VPC_NATIVE"})
 }
 
-func TestAnOpenAPIServerIsWarnedOf(t *testing.T) {
+func TestAnOpenAPIServer_IsWarnedOf(t *testing.T) {
 	t.Parallel()
 	const want = "pulumi config set --path 'cluster.apiServerSourceRanges[0]' "
 	for _, cloud := range []Cloud{AKS, EKS, GKE} {

@@ -13,7 +13,7 @@ import (
 	"ha-iris/internal/testkit"
 )
 
-func TestAKSDecidesAtOnceWhatCannotBeChanged(t *testing.T) {
+func TestAKS_DecidesAtOnceWhatCannotBeChanged(t *testing.T) {
 	t.Parallel()
 	cluster := provide(valid(AKS), false).mustSucceed(t).One(t, aksType, "ha-iris-test")
 	assertInputs(t, cluster, map[string]any{
@@ -26,7 +26,7 @@ func TestAKSDecidesAtOnceWhatCannotBeChanged(t *testing.T) {
 	}
 }
 
-func TestAKSServiceCIDRDecidesTheDNSServersAddress(t *testing.T) {
+func TestAKSServiceCIDR_DecidesTheDNSServersAddress(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
 	cfg.ServiceCIDR = "192.168.255.0/24"
@@ -36,7 +36,7 @@ func TestAKSServiceCIDRDecidesTheDNSServersAddress(t *testing.T) {
 	})
 }
 
-func TestAKSGroupsOfTheDirectoryBecomeAdministratorsBesideTheLocalAccount(t *testing.T) {
+func TestAKSGroupsOfTheDirectory_BecomeAdministratorsBesideTheLocalAccount(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
 	cfg.AADAdminGroups = []string{"0000000a-0000-0000-0000-000000000001"}
@@ -47,7 +47,7 @@ func TestAKSGroupsOfTheDirectoryBecomeAdministratorsBesideTheLocalAccount(t *tes
 }
 
 // Azure's own name would have 87 characters for the longest name in germanywestcentral.
-func TestAKSNodeResourceGroupHasANameThatAzureAccepts(t *testing.T) {
+func TestAKSNodeResourceGroup_HasANameThatAzureAccepts(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
 	cfg.Name, cfg.Region = strings.Repeat("n", maxNameLength), "germanywestcentral"
@@ -63,7 +63,7 @@ func TestAKSNodeResourceGroupHasANameThatAzureAccepts(t *testing.T) {
 	}
 }
 
-func TestAKSIdentityMayUseTheSubnetBeforeThePoolsAreMade(t *testing.T) {
+func TestAKSIdentity_MayUseTheSubnetBeforeThePoolsAreMade(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
 	cfg.SubnetIDs = []string{aksSubnet}
@@ -117,7 +117,7 @@ func onNetwork(change func(*Config), answer map[string]any, failure error) resul
 	return r
 }
 
-func TestAKSNetworksMustNotOverlapWithThatOfTheSubnet(t *testing.T) {
+func TestAKSNetworks_MustNotOverlapWithThatOfTheSubnet(t *testing.T) {
 	t.Parallel()
 	space := func(prefixes ...any) map[string]any { return map[string]any{"addressPrefixes": prefixes} }
 	for name, test := range map[string]struct {
@@ -162,7 +162,7 @@ func TestAKSNetworksMustNotOverlapWithThatOfTheSubnet(t *testing.T) {
 	}
 }
 
-func TestAKSNetworkThatAzureDoesNotShowIsNoObstacle(t *testing.T) {
+func TestAKSNetworkThatAzureDoesNotShow_IsNoObstacle(t *testing.T) {
 	t.Parallel()
 	r := onNetwork(func(*Config) {}, nil, errors.New("AuthorizationFailed")).mustSucceed(t)
 	r.One(t, aksType, "ha-iris-test")

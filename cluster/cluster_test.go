@@ -131,7 +131,7 @@ func forEachTarget(t *testing.T, check func(t *testing.T, name string, target ta
 	}
 }
 
-func TestEveryTargetKeepsTheInvariants(t *testing.T) {
+func TestEveryTarget_KeepsTheInvariants(t *testing.T) {
 	t.Parallel()
 	forEachTarget(t, func(t *testing.T, _ string, target target, r result) {
 		t.Helper()
@@ -164,7 +164,7 @@ func checkOwner(t *testing.T, target target, registration testkit.Registration) 
 	}
 }
 
-func TestKubeconfigIsSecretAndNothingElseShowsIt(t *testing.T) {
+func TestKubeconfig_IsSecretAndNothingElseShowsIt(t *testing.T) {
 	t.Parallel()
 	forEachTarget(t, func(t *testing.T, _ string, _ target, r result) {
 		t.Helper()
@@ -185,7 +185,7 @@ func TestKubeconfigIsSecretAndNothingElseShowsIt(t *testing.T) {
 	})
 }
 
-func TestKubernetesProviderKnowsItsClusterByName(t *testing.T) {
+func TestKubernetesProvider_KnowsItsClusterByName(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(server.Close)
@@ -210,7 +210,7 @@ func untaggable() []string {
 	}
 }
 
-func TestEverythingIsTagged(t *testing.T) {
+func TestEverything_IsTagged(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{"managed-by": "pulumi", "project": "ha-iris", "stack": "test", "cluster": "ha-iris-test", "team": "data"}
 	forEachTarget(t, func(t *testing.T, _ string, _ target, r result) {
@@ -275,7 +275,7 @@ func assertInputs(t *testing.T, registration testkit.Registration, want map[stri
 	}
 }
 
-func TestAKSKeepsTheNodesAndTheirDisks(t *testing.T) {
+func TestAKS_KeepsTheNodesAndTheirDisks(t *testing.T) {
 	t.Parallel()
 	cfg := valid(AKS)
 	cfg.Nodes, cfg.SubnetIDs = 6, []string{aksSubnet}
@@ -313,7 +313,7 @@ func TestAKSKeepsTheNodesAndTheirDisks(t *testing.T) {
 	}
 }
 
-func TestEKSNodesBootPreparedWithAnEncryptedDataDisk(t *testing.T) {
+func TestEKSNodes_BootPreparedWithAnEncryptedDataDisk(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.DataDiskGiB = 300
@@ -350,7 +350,7 @@ func TestEKSNodesBootPreparedWithAnEncryptedDataDisk(t *testing.T) {
 	}
 }
 
-func TestEKSAdmitsItsCreatorAndIsNotUpgradedUnasked(t *testing.T) {
+func TestEKS_AdmitsItsCreatorAndIsNotUpgradedUnasked(t *testing.T) {
 	t.Parallel()
 	control := provide(valid(EKS), false).mustSucceed(t).One(t, eksType, "ha-iris-test")
 	assertInputs(t, control, map[string]any{
@@ -362,13 +362,13 @@ func TestEKSAdmitsItsCreatorAndIsNotUpgradedUnasked(t *testing.T) {
 	}
 }
 
-func TestAWSCredentialsAreCheckedByACallWhoseErrorCanBeExplained(t *testing.T) {
+func TestAWSCredentials_AreCheckedByACallWhoseErrorCanBeExplained(t *testing.T) {
 	t.Parallel()
 	provider := provide(valid(EKS), true).mustSucceed(t).One(t, "pulumi:providers:aws", "cluster")
 	assertInputs(t, provider, map[string]any{"skipCredentialsValidation": "true", "region": "eu-west-1"})
 }
 
-func TestGravitonNodesGetTheARMImage(t *testing.T) {
+func TestGravitonNodes_GetTheARMImage(t *testing.T) {
 	t.Parallel()
 	for instanceType, want := range map[string]string{
 		"m7g.xlarge": "AL2023_ARM_64_STANDARD", "c6gn.2xlarge": "AL2023_ARM_64_STANDARD", "t4g.xlarge": "AL2023_ARM_64_STANDARD",
@@ -381,7 +381,7 @@ func TestGravitonNodesGetTheARMImage(t *testing.T) {
 	}
 }
 
-func TestEKSSubnetsDoNotOverlapAndStayInTheirZones(t *testing.T) {
+func TestEKSSubnets_DoNotOverlapAndStayInTheirZones(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.PrivateNodes = true
@@ -403,7 +403,7 @@ func TestEKSSubnetsDoNotOverlapAndStayInTheirZones(t *testing.T) {
 	}
 }
 
-func TestGKEIsRegionalOverExactlyThreeZones(t *testing.T) {
+func TestGKE_IsRegionalOverExactlyThreeZones(t *testing.T) {
 	t.Parallel()
 	cfg := valid(GKE)
 	cfg.Nodes, cfg.MaintenanceExclusions = 6, []string{"2026-12-15T00:00:00Z/2027-01-10T00:00:00Z"}
@@ -435,7 +435,7 @@ func TestGKEIsRegionalOverExactlyThreeZones(t *testing.T) {
 	})
 }
 
-func TestLabelsSurviveUnusualStackNames(t *testing.T) {
+func TestLabels_SurviveUnusualStackNames(t *testing.T) {
 	t.Parallel()
 	r := &testkit.Recorder{Invoke: invoke}
 	err := r.Run(func(ctx *pulumi.Context) error {
@@ -451,7 +451,7 @@ func TestLabelsSurviveUnusualStackNames(t *testing.T) {
 }
 
 // The order on the way up, and so, backwards, on the way down. Dependencies that a value carries are the engine's work.
-func TestOrderIsSafeInBothDirections(t *testing.T) {
+func TestOrder_IsSafeInBothDirections(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.PrivateNodes = true
@@ -488,7 +488,7 @@ func assertAfter(t *testing.T, registration testkit.Registration, others ...stri
 	}
 }
 
-func TestSlowResourcesHaveTimeoutsOfTheirOwn(t *testing.T) {
+func TestSlowResources_HaveTimeoutsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	forEachTarget(t, func(t *testing.T, _ string, _ target, r result) {
 		t.Helper()
@@ -503,7 +503,7 @@ func TestSlowResourcesHaveTimeoutsOfTheirOwn(t *testing.T) {
 	})
 }
 
-func TestClusterHandsOnWhatTheRestNeeds(t *testing.T) {
+func TestCluster_HandsOnWhatTheRestNeeds(t *testing.T) {
 	t.Parallel()
 	forEachTarget(t, func(t *testing.T, _ string, target target, r result) {
 		t.Helper()
@@ -532,7 +532,7 @@ func TestNew_RegistersNothingOfACloudThatThereIsNot(t *testing.T) {
 	}
 }
 
-func TestMissingCredentialsKeepTheProvidersWordsAndSayWhatToSet(t *testing.T) {
+func TestMissingCredentials_KeepTheProvidersWordsAndSayWhatToSet(t *testing.T) {
 	t.Parallel()
 	for cloud, want := range map[Cloud]string{
 		AKS: "run: az login; or set ARM_CLIENT_ID", EKS: "set AWS_PROFILE", GKE: "run: gcloud auth application-default login",
@@ -550,7 +550,7 @@ func TestMissingCredentialsKeepTheProvidersWordsAndSayWhatToSet(t *testing.T) {
 	}
 }
 
-func TestGivenSubnetsMustLieInThreeZonesThatEKSUses(t *testing.T) {
+func TestGivenSubnets_MustLieInThreeZonesThatEKSUses(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.SubnetIDs = []string{"subnet-00000001", "subnet-00000002", "subnet-00000003"}

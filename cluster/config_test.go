@@ -27,7 +27,7 @@ func valid(cloud Cloud) Config {
 	return cfg
 }
 
-func TestConfigWithDefaultsIsValid(t *testing.T) {
+func TestConfigWithDefaults_IsValid(t *testing.T) {
 	t.Parallel()
 	for _, cloud := range Clouds() {
 		if err := valid(cloud).WithDefaults().Validate(); err != nil {
@@ -36,7 +36,7 @@ func TestConfigWithDefaultsIsValid(t *testing.T) {
 	}
 }
 
-func TestWithDefaultsFillsOnlyWhatIsNotSet(t *testing.T) {
+func TestWithDefaults_FillsOnlyWhatIsNotSet(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.InstanceType = "r6i.2xlarge"
@@ -80,7 +80,7 @@ func assertMistakes(t *testing.T, mistakes []mistake) {
 	}
 }
 
-func TestValidateReportsEachMistakeOnce(t *testing.T) {
+func TestValidate_ReportsEachMistakeOnce(t *testing.T) {
 	t.Parallel()
 	assertMistakes(t, []mistake{
 		{"no cloud", "", nil, "cluster.cloud: got nothing, want one of aks, eks, gke, existing"},
@@ -100,7 +100,7 @@ func TestValidateReportsEachMistakeOnce(t *testing.T) {
 	})
 }
 
-func TestValidateReportsEachMistakeOfPlace(t *testing.T) {
+func TestValidate_ReportsEachMistakeOfPlace(t *testing.T) {
 	t.Parallel()
 	assertMistakes(t, []mistake{
 		{"no location", AKS, func(c *Config) { c.Region = "" }, "azure-native:location: got nothing, want a region: pulumi config set azure-native:location westeurope"},
@@ -124,7 +124,7 @@ func TestValidateReportsEachMistakeOfPlace(t *testing.T) {
 	})
 }
 
-func TestValidateReportsEachMistakeOfMachines(t *testing.T) {
+func TestValidate_ReportsEachMistakeOfMachines(t *testing.T) {
 	t.Parallel()
 	assertMistakes(t, []mistake{
 		{"version with patch", EKS, func(c *Config) { c.KubernetesVersion = "1.35.1" }, `cluster.kubernetesVersion: got "1.35.1", want a version such as 1.35, without a patch`},
@@ -140,7 +140,7 @@ func TestValidateReportsEachMistakeOfMachines(t *testing.T) {
 	})
 }
 
-func TestValidateReportsEachMistakeOfNetworks(t *testing.T) {
+func TestValidate_ReportsEachMistakeOfNetworks(t *testing.T) {
 	t.Parallel()
 	assertMistakes(t, []mistake{
 		{"not a network", EKS, func(c *Config) { c.APIServerSourceRanges = []string{"203.0.113.0"} }, `cluster.apiServerSourceRanges[0]: got "203.0.113.0", want an IPv4 network`},
@@ -186,7 +186,7 @@ func TestValidateReportsEachMistakeOfNetworks(t *testing.T) {
 	})
 }
 
-func TestValidateReportsEachMistakeOfTags(t *testing.T) {
+func TestValidate_ReportsEachMistakeOfTags(t *testing.T) {
 	t.Parallel()
 	assertMistakes(t, []mistake{
 		{"tag of AWS's own", EKS, func(c *Config) { c.Tags = map[string]string{"aws:owner": "me"} }, `cluster.tags.aws:owner: got "me"`},
@@ -211,7 +211,7 @@ func assertOneProblem(t *testing.T, err error, want string) {
 	}
 }
 
-func TestValidateRefusesSettingsOfAnotherCloud(t *testing.T) {
+func TestValidate_RefusesSettingsOfAnotherCloud(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		cloud  Cloud
@@ -233,7 +233,7 @@ func TestValidateRefusesSettingsOfAnotherCloud(t *testing.T) {
 	}
 }
 
-func TestEverySettingBelongsToSomeCloud(t *testing.T) {
+func TestEverySetting_BelongsToSomeCloud(t *testing.T) {
 	t.Parallel()
 	keys := strict.Keys(&Config{})
 	for _, key := range keys {
@@ -252,7 +252,7 @@ func TestEverySettingBelongsToSomeCloud(t *testing.T) {
 }
 
 // A kind of cluster that leaves something out would fail, or would be forgotten, only when somebody uses it.
-func TestEveryKindIsComplete(t *testing.T) {
+func TestEveryKind_IsComplete(t *testing.T) {
 	t.Parallel()
 	for _, kind := range clouds() {
 		if kind.validate == nil || kind.provision == nil || kind.limits.nodes == 0 || kind.limits.why == "" {
@@ -264,7 +264,7 @@ func TestEveryKindIsComplete(t *testing.T) {
 	}
 }
 
-func TestValidateReportsEverythingAtOnce(t *testing.T) {
+func TestValidate_ReportsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.Region, cfg.Nodes, cfg.Network, cfg.DataDiskGiB = "", 1, "vpc", 5
@@ -274,7 +274,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestVisibleCoresComeFromTheName(t *testing.T) {
+func TestVisibleCores_ComeFromTheName(t *testing.T) {
 	t.Parallel()
 	for instanceType, want := range map[string]int{
 		"m6i.large": 2, "m6i.xlarge": 4, "m6i.8xlarge": 32, "c7i-flex.2xlarge": 8, "m7g.xlarge": 4, "t3.xlarge": 4,
@@ -303,7 +303,7 @@ func cloudOf(instanceType string) Cloud {
 	}
 }
 
-func TestDataDiskIsKnownForClustersOfOurs(t *testing.T) {
+func TestDataDisk_IsKnownForClustersOfOurs(t *testing.T) {
 	t.Parallel()
 	if gib, known := valid(EKS).WithDefaults().DataDisk(); gib != 200 || !known {
 		t.Errorf("eks: got %d, %t", gib, known)
@@ -313,7 +313,7 @@ func TestDataDiskIsKnownForClustersOfOurs(t *testing.T) {
 	}
 }
 
-func TestZonesAreTheConfiguredOrTheFirstUsable(t *testing.T) {
+func TestZones_AreTheConfiguredOrTheFirstUsable(t *testing.T) {
 	t.Parallel()
 	names := []string{"us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"}
 	ids := []string{"use1-az4", "use1-az6", "use1-az1", "use1-az2"}
@@ -343,7 +343,7 @@ func TestZonesAreTheConfiguredOrTheFirstUsable(t *testing.T) {
 	}
 }
 
-func TestGoogleZonesAreTheConfiguredOrTheFirstThree(t *testing.T) {
+func TestGoogleZones_AreTheConfiguredOrTheFirstThree(t *testing.T) {
 	t.Parallel()
 	cfg := Config{Cloud: GKE, Region: "us-east1"}
 	names := []string{"us-east1-d", "us-east1-b", "us-east1-c", "us-east1-e"}

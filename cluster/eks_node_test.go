@@ -98,7 +98,7 @@ func (n *node) mustStayOut(reason string) {
 }
 
 // mustHoldTheKubelet fails unless the drop-in is where systemd reads it, and systemd was told. That it means what it should is
-// for TestSystemdStartsTheKubeletOnlyOnceTheDataDiskIsMounted.
+// for TestSystemd_StartsTheKubeletOnlyOnceTheDataDiskIsMounted.
 func (n *node) mustHoldTheKubelet() {
 	n.t.Helper()
 	want := "[Unit]\nConditionPathIsMountPoint=/var/lib/longhorn\n"
@@ -117,7 +117,7 @@ func (n *node) mustNotFormat() {
 	}
 }
 
-func TestBlankDiskIsFormattedAndMountedOnce(t *testing.T) {
+func TestBlankDisk_IsFormattedAndMountedOnce(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.mustBoot()
@@ -136,7 +136,7 @@ func TestBlankDiskIsFormattedAndMountedOnce(t *testing.T) {
 	}
 }
 
-func TestISCSIIsReadyBeforeTheNodeJoins(t *testing.T) {
+func TestISCSI_IsReadyBeforeTheNodeJoins(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.mustBoot()
@@ -160,7 +160,7 @@ func TestISCSIIsReadyBeforeTheNodeJoins(t *testing.T) {
 }
 
 // Whatever the script does later may fail, take minutes or be killed.
-func TestTheKubeletIsHeldBeforeAnythingElseHappens(t *testing.T) {
+func TestTheKubelet_IsHeldBeforeAnythingElseHappens(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.Stub(t, "systemctl", `[[ "$1" == daemon-reload ]] || exit 0
@@ -174,7 +174,7 @@ calls=("$STATE"/calls-*)
 	n.mustHoldTheKubelet()
 }
 
-func TestAKubeletThatCannotBeHeldStopsThePreparation(t *testing.T) {
+func TestAKubeletThatCannotBeHeld_StopsThePreparation(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.Stub(t, "systemctl", "echo no bus; exit 1")
@@ -183,7 +183,7 @@ func TestAKubeletThatCannotBeHeldStopsThePreparation(t *testing.T) {
 	}
 }
 
-func TestInitiatorKeepsItsName(t *testing.T) {
+func TestInitiator_KeepsItsName(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	file := filepath.Join(n.Root, "etc/iscsi/initiatorname.iscsi")
@@ -194,7 +194,7 @@ func TestInitiatorKeepsItsName(t *testing.T) {
 	}
 }
 
-func TestSecondRunChangesNothing(t *testing.T) {
+func TestSecondRun_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.mustBoot()
@@ -210,7 +210,7 @@ func TestSecondRunChangesNothing(t *testing.T) {
 	}
 }
 
-func TestLostMountIsRestoredWithoutFormatting(t *testing.T) {
+func TestLostMount_IsRestoredWithoutFormatting(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.mustBoot()
@@ -226,7 +226,7 @@ func TestLostMountIsRestoredWithoutFormatting(t *testing.T) {
 	}
 }
 
-func TestFormattedDiskIsMountedAsItIs(t *testing.T) {
+func TestFormattedDisk_IsMountedAsItIs(t *testing.T) {
 	t.Parallel()
 	for _, filesystem := range []string{"xfs", "ext4"} {
 		n := newNode(t)
@@ -243,7 +243,7 @@ func TestFormattedDiskIsMountedAsItIs(t *testing.T) {
 	}
 }
 
-func TestMountedDiskIsLeftAlone(t *testing.T) {
+func TestMountedDisk_IsLeftAlone(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.state("mounted", "")
@@ -255,7 +255,7 @@ func TestMountedDiskIsLeftAlone(t *testing.T) {
 }
 
 // The rule that matters most, over every answer that blkid can give and every place where data can be.
-func TestDiskWithDataIsNeverFormatted(t *testing.T) {
+func TestDiskWithData_IsNeverFormatted(t *testing.T) {
 	t.Parallel()
 	blank := strings.Repeat("\x00", diskSize)
 	contents := map[string]string{
@@ -296,7 +296,7 @@ func checkFormatting(t *testing.T, content, filesystem, status string, want bool
 	}
 }
 
-func TestNodeThatCannotBePreparedStaysOut(t *testing.T) {
+func TestNodeThatCannotBePrepared_StaysOut(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -338,7 +338,7 @@ func TestNodeThatCannotBePreparedStaysOut(t *testing.T) {
 	}
 }
 
-func TestLateDiskAndLatePackagesAreWaitedFor(t *testing.T) {
+func TestLateDiskAndLatePackages_AreWaitedFor(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	third := `[[ "$(wc -l <"$STATE/calls-%s")" -ge 3 ]] || exit 1`

@@ -58,7 +58,7 @@ func TestEKS_RefusesPartitionsThatItDoesNotKnow(t *testing.T) {
 }
 
 // One table: a name that is written out elsewhere is wrong in some partition.
-func TestAWSNamesStandInTheTableOnly(t *testing.T) {
+func TestAWSNames_StandInTheTableOnly(t *testing.T) {
 	t.Parallel()
 	seen := 0
 	err := filepath.WalkDir(".", func(path string, entry os.DirEntry, err error) error {

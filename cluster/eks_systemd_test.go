@@ -47,8 +47,8 @@ func systemd(root, tool string, args ...string) (string, error) {
 }
 
 // With the tools of a real systemd, where there are some. That the script writes this drop-in, before all else, is tested without
-// them (TestNodeThatCannotBePreparedStaysOut, TestTheKubeletIsHeldBeforeAnythingElseHappens).
-func TestSystemdStartsTheKubeletOnlyOnceTheDataDiskIsMounted(t *testing.T) {
+// them (TestNodeThatCannotBePrepared_StaysOut, TestTheKubelet_IsHeldBeforeAnythingElseHappens).
+func TestSystemd_StartsTheKubeletOnlyOnceTheDataDiskIsMounted(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"systemctl", "systemd-analyze"} {
 		if _, err := exec.LookPath(tool); err != nil {

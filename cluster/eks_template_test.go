@@ -12,7 +12,7 @@ import (
 )
 
 // A change of anything in the template replaces all nodes.
-func TestEKSLaunchTemplateStaysTheSameWhateverElseChanges(t *testing.T) {
+func TestEKSLaunchTemplate_StaysTheSameWhateverElseChanges(t *testing.T) {
 	t.Parallel()
 	content := func(change func(*Config)) resource.PropertyMap {
 		cfg := valid(EKS)
@@ -40,7 +40,7 @@ func TestEKSLaunchTemplateStaysTheSameWhateverElseChanges(t *testing.T) {
 	}
 }
 
-func TestEKSTagsWhatTheScalingGroupsLaunch(t *testing.T) {
+func TestEKS_TagsWhatTheScalingGroupsLaunch(t *testing.T) {
 	t.Parallel()
 	cfg := valid(EKS)
 	cfg.Tags = map[string]string{"team": "data", "cost centre": "4711"}
@@ -62,7 +62,7 @@ func TestEKSTagsWhatTheScalingGroupsLaunch(t *testing.T) {
 	}
 }
 
-func TestEKSSaysWhatOfTheLaunchTemplateReplacesTheNodes(t *testing.T) {
+func TestEKS_SaysWhatOfTheLaunchTemplateReplacesTheNodes(t *testing.T) {
 	t.Parallel()
 	template := func(machine string, gib float64, script string) guard.Inputs {
 		return guard.InputsOf(resource.NewPropertyMapFromMap(map[string]any{
@@ -94,7 +94,7 @@ func TestEKSSaysWhatOfTheLaunchTemplateReplacesTheNodes(t *testing.T) {
 	}
 }
 
-func TestEKSEnforcesNetworkPolicies(t *testing.T) {
+func TestEKS_EnforcesNetworkPolicies(t *testing.T) {
 	t.Parallel()
 	r := provide(valid(EKS), false).mustSucceed(t)
 	assertInputs(t, r.One(t, addonType, "ha-iris-test-vpc-cni"), map[string]any{"configurationValues": `{"enableNetworkPolicy":"true"}`})
@@ -105,7 +105,7 @@ func TestEKSEnforcesNetworkPolicies(t *testing.T) {
 	}
 }
 
-func TestEKSKeepsTheControlPlanesLogs(t *testing.T) {
+func TestEKS_KeepsTheControlPlanesLogs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ given, want []string }{
 		"default": {DefaultConfig().ControlPlaneLogs, []string{"api", "audit", "authenticator"}},

@@ -12,7 +12,7 @@ import (
 	"ha-iris/internal/testkit"
 )
 
-func TestUserDataIsOneFlatMultipartMessage(t *testing.T) {
+func TestUserData_IsOneFlatMultipartMessage(t *testing.T) {
 	t.Parallel()
 	got, err := mimeUserData("#!/bin/bash\necho one\n", "#!/bin/bash\necho two\n")
 	if err != nil {
@@ -22,7 +22,7 @@ func TestUserDataIsOneFlatMultipartMessage(t *testing.T) {
 }
 
 // The node's own parser is cloud-init's, Python's e-mail package; Go's is as strict.
-func TestUserDataGivesTheScriptBackUnchanged(t *testing.T) {
+func TestUserData_GivesTheScriptBackUnchanged(t *testing.T) {
 	t.Parallel()
 	userData, err := eksUserData()
 	if err != nil {
@@ -53,7 +53,7 @@ func TestUserDataGivesTheScriptBackUnchanged(t *testing.T) {
 	}
 }
 
-func TestUserDataFitsBesideTheOneOfEKS(t *testing.T) {
+func TestUserData_FitsBesideTheOneOfEKS(t *testing.T) {
 	t.Parallel()
 	userData, err := eksUserData()
 	if err != nil {
@@ -70,7 +70,7 @@ func TestUserDataFitsBesideTheOneOfEKS(t *testing.T) {
 	}
 }
 
-func TestUserDataRefusesItsOwnBoundary(t *testing.T) {
+func TestUserData_RefusesItsOwnBoundary(t *testing.T) {
 	t.Parallel()
 	if _, err := mimeUserData("echo " + mimeBoundary); err == nil {
 		t.Error("accepted")

@@ -29,7 +29,7 @@ func kubeconfigFor(t *testing.T, server string) *kubeconfig.Config {
 	return selected
 }
 
-func TestCheckReachableSaysWhatIsWrong(t *testing.T) {
+func TestCheckReachable_SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]string{
 		http.StatusOK:           "",
@@ -51,7 +51,7 @@ func TestCheckReachableSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestCheckReachableNamesContextServerAndCommand(t *testing.T) {
+func TestCheckReachable_NamesContextServerAndCommand(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close() // Nobody listens there any more.
@@ -79,7 +79,7 @@ func TestWhere_ShowsNoPassword(t *testing.T) {
 	}
 }
 
-func TestExistingTakesExactlyOneKubeconfig(t *testing.T) {
+func TestExisting_TakesExactlyOneKubeconfig(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(path, []byte(plainKubeconfig), 0o600); err != nil {
@@ -107,7 +107,7 @@ func TestExistingTakesExactlyOneKubeconfig(t *testing.T) {
 	}
 }
 
-func TestCheckReachableLeavesPluginsToTheProvider(t *testing.T) {
+func TestCheckReachable_LeavesPluginsToTheProvider(t *testing.T) {
 	t.Parallel()
 	ran, plugin := filepath.Join(t.TempDir(), "ran"), filepath.Join(t.TempDir(), "plugin")
 	if err := os.WriteFile(plugin, []byte("#!/bin/sh\ntouch "+ran+"\n"), 0o700); err != nil {
@@ -136,7 +136,7 @@ func TestCheckReachableLeavesPluginsToTheProvider(t *testing.T) {
 }
 
 // A server that takes no strangers, as most do that are not asked for their version by everybody.
-func TestCheckReachableTakesEveryKindOfUser(t *testing.T) {
+func TestCheckReachable_TakesEveryKindOfUser(t *testing.T) {
 	t.Parallel()
 	claims := func(expires time.Time) string {
 		return "e30." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, expires.Unix())) + ".c2ln"
@@ -181,7 +181,7 @@ func TestCheckReachableTakesEveryKindOfUser(t *testing.T) {
 
 // The findings come before anything is registered, in a preview before anything in the cluster is, the warnings and the reasons at
 // once, and a plugin is run once for all that the program asks.
-func TestNewLooksAtAnExistingCluster(t *testing.T) {
+func TestNew_LooksAtAnExistingCluster(t *testing.T) {
 	t.Parallel()
 	version := "33"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

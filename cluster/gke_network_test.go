@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestGKEPrivateNodesHaveAWayOut(t *testing.T) {
+func TestGKEPrivateNodes_HaveAWayOut(t *testing.T) {
 	t.Parallel()
 	cfg := valid(GKE)
 	cfg.PrivateNodes = true
@@ -36,7 +36,7 @@ func shared(c *Config) {
 	c.PodRange, c.ServiceRange = "pods", "services"
 }
 
-func TestGKESharedNetworkAndItsRangesReachTheCluster(t *testing.T) {
+func TestGKESharedNetworkAndItsRanges_ReachTheCluster(t *testing.T) {
 	t.Parallel()
 	cfg := valid(GKE)
 	shared(&cfg)
@@ -49,7 +49,7 @@ func TestGKESharedNetworkAndItsRangesReachTheCluster(t *testing.T) {
 	})
 }
 
-func TestValidateReportsEachMistakeOfGooglesNetworks(t *testing.T) {
+func TestValidate_ReportsEachMistakeOfGooglesNetworks(t *testing.T) {
 	t.Parallel()
 	own := func(change func(*Config)) func(*Config) {
 		return func(c *Config) {
@@ -77,7 +77,7 @@ func TestValidateReportsEachMistakeOfGooglesNetworks(t *testing.T) {
 	})
 }
 
-func TestValidateReportsZonesThatAreNone(t *testing.T) {
+func TestValidate_ReportsZonesThatAreNone(t *testing.T) {
 	t.Parallel()
 	const single = `want a zone of us-central1 with a single letter, such as us-central1-b`
 	assertMistakes(t, []mistake{
@@ -93,7 +93,7 @@ func TestValidateReportsZonesThatAreNone(t *testing.T) {
 	})
 }
 
-func TestGoogleAIZonesAreNotAmongTheFirstThree(t *testing.T) {
+func TestGoogleAIZones_AreNotAmongTheFirstThree(t *testing.T) {
 	t.Parallel()
 	cfg := Config{Cloud: GKE, Region: "us-central1"}
 	names := []string{"us-central1-ai1a", "us-central1-a", "us-central1-b", "us-central1-c"}
@@ -104,7 +104,7 @@ func TestGoogleAIZonesAreNotAmongTheFirstThree(t *testing.T) {
 	assertOneProblem(t, err, `gcp:region: got "us-central1", want a region with 3 zones`)
 }
 
-func TestValidateReportsEachMistakeOfAzuresNetworks(t *testing.T) {
+func TestValidate_ReportsEachMistakeOfAzuresNetworks(t *testing.T) {
 	t.Parallel()
 	assertMistakes(t, []mistake{
 		{"not a network", AKS, func(c *Config) { c.ServiceCIDR = "172.16.0.0" }, `cluster.serviceCidr: got "172.16.0.0", want an IPv4 network`},

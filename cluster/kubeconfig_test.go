@@ -61,7 +61,7 @@ func TestExecKubeconfigs(t *testing.T) {
 	}
 }
 
-func TestExecKubeconfigNamesTheClusterInErrors(t *testing.T) {
+func TestExecKubeconfig_NamesTheClusterInErrors(t *testing.T) {
 	t.Parallel()
 	at := testEndpoint("https://example.com")
 	at.authority = "not base64!"
@@ -70,7 +70,7 @@ func TestExecKubeconfigNamesTheClusterInErrors(t *testing.T) {
 	}
 }
 
-func TestEndpointNeedsAllThreeParts(t *testing.T) {
+func TestEndpoint_NeedsAllThreeParts(t *testing.T) {
 	t.Parallel()
 	if _, err := endpointOf([]any{"name", "server", "authority"}); err != nil {
 		t.Error(err)
@@ -82,7 +82,7 @@ func TestEndpointNeedsAllThreeParts(t *testing.T) {
 	}
 }
 
-func TestAdminKubeconfigIsDecoded(t *testing.T) {
+func TestAdminKubeconfig_IsDecoded(t *testing.T) {
 	t.Parallel()
 	encoded := base64.StdEncoding.EncodeToString([]byte(plainKubeconfig))
 	got, err := adminKubeconfig([]containerservice.CredentialResultResponse{{Name: "clusterAdmin", Value: encoded}})
@@ -91,7 +91,7 @@ func TestAdminKubeconfigIsDecoded(t *testing.T) {
 	}
 }
 
-func TestAdminKubeconfigErrorsDoNotShowIt(t *testing.T) {
+func TestAdminKubeconfigErrors_DoNotShowIt(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
 		"not base64":       "hunter2!",
@@ -121,7 +121,7 @@ users:
 - {name: prod, user: {token: prod-token}}
 `
 
-func TestSelectContextKeepsOneAndEmbedsItsFiles(t *testing.T) {
+func TestSelectContext_KeepsOneAndEmbedsItsFiles(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	if err := os.WriteFile(filepath.Join(directory, "ca.pem"), []byte(authorityPEM), 0o600); err != nil {
@@ -144,7 +144,7 @@ func TestSelectContextKeepsOneAndEmbedsItsFiles(t *testing.T) {
 	}
 }
 
-func TestSelectContextNeverGuesses(t *testing.T) {
+func TestSelectContext_NeverGuesses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, content, context, want string }{
 		{"several and none chosen", twoContexts, "", "cluster.context: got nothing, want one of dev, prod"},

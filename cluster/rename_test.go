@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNameChangeIsRefusedWithTheWayOut(t *testing.T) {
+func TestNameChange_IsRefusedWithTheWayOut(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		before, after string

@@ -38,7 +38,7 @@ func stackFile(cloud Cloud) map[string]any {
 }
 
 // The files that users copy must work as they are, the lines in comments included.
-func TestStackFilesAreValid(t *testing.T) {
+func TestStackFiles_AreValid(t *testing.T) {
 	t.Parallel()
 	for _, cloud := range created() {
 		t.Run(string(cloud), func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestStackFilesAreValid(t *testing.T) {
 	}
 }
 
-func TestOptionalSettingsInStackFilesExist(t *testing.T) {
+func TestOptionalSettingsInStackFiles_Exist(t *testing.T) {
 	t.Parallel()
 	for _, cloud := range created() {
 		known := strict.Keys(&Config{})

@@ -53,7 +53,7 @@ func restarts(t *testing.T, s *testkit.Shell) int {
 	return count
 }
 
-func TestNodeIsPrepared(t *testing.T) {
+func TestNode_IsPrepared(t *testing.T) {
 	t.Parallel()
 	s := newPreparableNode(t)
 	mustPrepare(t, s)
@@ -68,7 +68,7 @@ func TestNodeIsPrepared(t *testing.T) {
 	}
 }
 
-func TestPreparedNodeIsLeftAlone(t *testing.T) {
+func TestPreparedNode_IsLeftAlone(t *testing.T) {
 	t.Parallel()
 	s := newPreparableNode(t)
 	mustPrepare(t, s)
@@ -81,7 +81,7 @@ func TestPreparedNodeIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestStoppedISCSIDIsStartedAgain(t *testing.T) {
+func TestStoppedISCSID_IsStartedAgain(t *testing.T) {
 	t.Parallel()
 	s := newPreparableNode(t)
 	mustPrepare(t, s)
@@ -90,7 +90,7 @@ func TestStoppedISCSIDIsStartedAgain(t *testing.T) {
 	mustPrepare(t, s)
 }
 
-func TestMissingInitiatorIsInstalledOrSaid(t *testing.T) {
+func TestMissingInitiator_IsInstalledOrSaid(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ manager, packageName, want string }{
 		{"apt-get", "open-iscsi", ""},
@@ -121,7 +121,7 @@ func TestMissingInitiatorIsInstalledOrSaid(t *testing.T) {
 	}
 }
 
-func TestNodeWithoutInitiatorNameGetsOne(t *testing.T) {
+func TestNodeWithoutInitiatorName_GetsOne(t *testing.T) {
 	t.Parallel()
 	s := newPreparableNode(t)
 	file := filepath.Join(s.Root, "etc/iscsi/initiatorname.iscsi")
@@ -132,7 +132,7 @@ func TestNodeWithoutInitiatorNameGetsOne(t *testing.T) {
 	}
 }
 
-func TestMultipathIsLeftAloneWhereThereIsNone(t *testing.T) {
+func TestMultipath_IsLeftAloneWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	s := newPreparableNode(t)
 	s.Remove(t, "multipathd")
@@ -142,7 +142,7 @@ func TestMultipathIsLeftAloneWhereThereIsNone(t *testing.T) {
 	}
 }
 
-func TestUnpreparedNodeIsNeverCalledReady(t *testing.T) {
+func TestUnpreparedNode_IsNeverCalledReady(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, command, body, want string }{
 		{"module not loaded", "modprobe", "", "iscsi_tcp is not loaded"},
@@ -160,7 +160,7 @@ func TestUnpreparedNodeIsNeverCalledReady(t *testing.T) {
 }
 
 // Four rounds: the node fails, is ready, fails again, and then the pod is told to end.
-func TestLoopIsReadyOnlyWhileTheNodeIs(t *testing.T) {
+func TestLoop_IsReadyOnlyWhileTheNodeIs(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewShell(t)
 	script := filepath.Join(s.State, "prepare-node.sh")
@@ -190,7 +190,7 @@ esac`)
 	}
 }
 
-func TestNodePrepDaemonSetRunsOnEveryNode(t *testing.T) {
+func TestNodePrepDaemonSet_RunsOnEveryNode(t *testing.T) {
 	t.Parallel()
 	for _, preview := range []bool{false, true} {
 		recorder := &testkit.Recorder{}
@@ -233,7 +233,7 @@ func runNodePrep(ctx *pulumi.Context) error {
 	return err
 }
 
-func TestNodePrepRollsWhenItsScriptChanges(t *testing.T) {
+func TestNodePrep_RollsWhenItsScriptChanges(t *testing.T) {
 	t.Parallel()
 	recorder := &testkit.Recorder{}
 	if err := recorder.Run(runNodePrep, testkit.Options{}); err != nil {

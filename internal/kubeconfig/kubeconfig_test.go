@@ -122,7 +122,7 @@ func byClientGo(t *testing.T, path, context string) string {
 	return string(text)
 }
 
-func TestSelectedTextIsThatOfClientGo(t *testing.T) {
+func TestSelectedText_IsThatOfClientGo(t *testing.T) {
 	t.Parallel()
 	path, content := written(t)
 	config, err := kubeconfig.Parse([]byte(content))
@@ -150,7 +150,7 @@ func TestSelectedTextIsThatOfClientGo(t *testing.T) {
 	}
 }
 
-func TestEmbedLeavesTheParsedOneAlone(t *testing.T) {
+func TestEmbed_LeavesTheParsedOneAlone(t *testing.T) {
 	t.Parallel()
 	path, content := written(t)
 	config, err := kubeconfig.Parse([]byte(content))
@@ -176,7 +176,7 @@ func TestEmbedLeavesTheParsedOneAlone(t *testing.T) {
 }
 
 // Whatever is refused here, client-go refuses too.
-func TestParseRefusesWithoutQuoting(t *testing.T) {
+func TestParse_RefusesWithoutQuoting(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{
 		"hunter2",
@@ -197,7 +197,7 @@ func TestParseRefusesWithoutQuoting(t *testing.T) {
 	}
 }
 
-func TestParseTakesWhatClientGoTakes(t *testing.T) {
+func TestParse_TakesWhatClientGoTakes(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"empty":               "",
@@ -215,7 +215,7 @@ func TestParseTakesWhatClientGoTakes(t *testing.T) {
 	}
 }
 
-func TestWhatIsMissingIsNamed(t *testing.T) {
+func TestWhatIsMissing_IsNamed(t *testing.T) {
 	t.Parallel()
 	config, err := kubeconfig.Parse([]byte(`contexts:
 - {name: no cluster, context: {cluster: gone, user: me}}

@@ -68,7 +68,7 @@ func ask(t *testing.T, client *kubeconfig.Client) (http.Header, int, error) {
 }
 
 // The question and the credentials are client-go's, whatever the kubeconfig says.
-func TestPluginIsAskedAsByClientGo(t *testing.T) {
+func TestPlugin_IsAskedAsByClientGo(t *testing.T) {
 	t.Parallel()
 	server, authority := apiServer(t)
 	certificate, key := clientCertificate(t, "from-plugin")
@@ -128,7 +128,7 @@ func TestPluginIsAskedAsByClientGo(t *testing.T) {
 	}
 }
 
-func TestPluginGetsItsArgumentsAndVariables(t *testing.T) {
+func TestPlugin_GetsItsArgumentsAndVariables(t *testing.T) {
 	t.Parallel()
 	server, authority := apiServer(t)
 	plugin, _ := script(t, `[ "$1 $2" = "get token" ] && [ "$PROFILE" = prod ] && [ -n "$PATH" ] || exit 1`+"\n"+prints(t, map[string]string{"token": "t"}))
@@ -139,7 +139,7 @@ func TestPluginGetsItsArgumentsAndVariables(t *testing.T) {
 }
 
 // Each of these runs costs a second with some plugins, and opens a browser with others.
-func TestPluginIsRunOnceForAll(t *testing.T) {
+func TestPlugin_IsRunOnceForAll(t *testing.T) {
 	t.Parallel()
 	server, authority := apiServer(t)
 	cluster := kubeconfig.Cluster{Server: server.URL, CertificateAuthorityData: authority}
@@ -169,7 +169,7 @@ func TestPluginIsRunOnceForAll(t *testing.T) {
 	}
 }
 
-func TestPluginIsRunAgainWhenItsCredentialsAreOver(t *testing.T) {
+func TestPlugin_IsRunAgainWhenItsCredentialsAreOver(t *testing.T) {
 	t.Parallel()
 	// It prints t1, t2 and so on; the server takes a token for a time.
 	body := `n=$(wc -l <runs | tr -d ' ')
@@ -213,7 +213,7 @@ printf '{"kind":"ExecCredential","apiVersion":"` + pluginVersion + `","status":{
 }
 
 // What a plugin prints is a credential, even when it is wrong; what it complains of is not.
-func TestPluginsFailuresAreSaidAndItsOutputIsNot(t *testing.T) {
+func TestPluginsFailures_AreSaidAndItsOutputIsNot(t *testing.T) {
 	t.Parallel()
 	certificate, key := clientCertificate(t, "me")
 	other, _ := clientCertificate(t, "me")
@@ -241,7 +241,7 @@ func TestPluginsFailuresAreSaidAndItsOutputIsNot(t *testing.T) {
 	}
 }
 
-func TestPluginWithoutEndIsEnded(t *testing.T) {
+func TestPluginWithoutEnd_IsEnded(t *testing.T) {
 	t.Parallel()
 	plugin, runs := script(t, "sleep 15 & sleep 15\n")
 	client := clientOf(t, kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, plugin)
@@ -258,7 +258,7 @@ func TestPluginWithoutEndIsEnded(t *testing.T) {
 	}
 }
 
-func TestPluginThatAsksQuestionsIsRefused(t *testing.T) {
+func TestPluginThatAsksQuestions_IsRefused(t *testing.T) {
 	t.Parallel()
 	plugin, runs := script(t, prints(t, map[string]string{"token": "t"}))
 	plugin.InteractiveMode = "Always"

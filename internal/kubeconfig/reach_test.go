@@ -68,7 +68,7 @@ func webToken(valid time.Duration) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
 }
 
-func TestRequestsCarryWhatClientGoSends(t *testing.T) {
+func TestRequests_CarryWhatClientGoSends(t *testing.T) {
 	t.Parallel()
 	server, authority := apiServer(t)
 	tokenFile := filepath.Join(t.TempDir(), "token")
@@ -177,7 +177,7 @@ func byClientGosClient(t *testing.T, config *kubeconfig.Config) *http.Response {
 	return response
 }
 
-func TestGetKnowsTheServerByItsAuthority(t *testing.T) {
+func TestGet_KnowsTheServerByItsAuthority(t *testing.T) {
 	t.Parallel()
 	server, authority := apiServer(t)
 	for name, test := range map[string]struct {
@@ -203,7 +203,7 @@ func TestGetKnowsTheServerByItsAuthority(t *testing.T) {
 	}
 }
 
-func TestGetGoesThroughTheProxy(t *testing.T) {
+func TestGet_GoesThroughTheProxy(t *testing.T) {
 	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Got-URL", r.URL.String()) }))
 	defer proxy.Close()
@@ -228,7 +228,7 @@ func TestGetGoesThroughTheProxy(t *testing.T) {
 }
 
 // Whatever is refused here, client-go refuses too.
-func TestGetSaysWhatIsWrongWithTheKubeconfig(t *testing.T) {
+func TestGet_SaysWhatIsWrongWithTheKubeconfig(t *testing.T) {
 	t.Parallel()
 	server := kubeconfig.Cluster{Server: "https://127.0.0.1:1"}
 	_, authority := apiServer(t)
@@ -297,7 +297,7 @@ func TestGetSaysWhatIsWrongWithTheKubeconfig(t *testing.T) {
 	}
 }
 
-func TestGetLooksWhetherThePluginIsThere(t *testing.T) {
+func TestGet_LooksWhetherThePluginIsThere(t *testing.T) {
 	t.Parallel()
 	e := &kubeconfig.Exec{Command: "absent-plugin", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
 	config := kubeconfig.New("here", kubeconfig.Cluster{Server: "https://127.0.0.1:1"}, kubeconfig.User{Exec: e})
@@ -314,7 +314,7 @@ func TestGetLooksWhetherThePluginIsThere(t *testing.T) {
 }
 
 // An identity provider is asked by kubectl, and by nobody else: it may take each refresh token only once.
-func TestExpiredTokensAreRenewedByKubectl(t *testing.T) {
+func TestExpiredTokens_AreRenewedByKubectl(t *testing.T) {
 	t.Parallel()
 	asked := false
 	issuer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))

@@ -68,7 +68,7 @@ type named struct {
 	}
 }
 
-func TestGetReadsWhatIsThere(t *testing.T) {
+func TestGet_ReadsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	cluster := connected(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || r.URL.String() != "/api/v1/namespaces?limit=2" {
@@ -86,7 +86,7 @@ func TestGetReadsWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestWhatTheServerAnswersIsSaid(t *testing.T) {
+func TestWhatTheServerAnswers_IsSaid(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		status  int
@@ -119,7 +119,7 @@ func TestWhatTheServerAnswersIsSaid(t *testing.T) {
 	}
 }
 
-func TestDeleteNamesTheOneObject(t *testing.T) {
+func TestDelete_NamesTheOneObject(t *testing.T) {
 	t.Parallel()
 	status := http.StatusOK
 	cluster := connected(t, func(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +142,7 @@ func TestDeleteNamesTheOneObject(t *testing.T) {
 	}
 }
 
-func TestCreateSendsTheObject(t *testing.T) {
+func TestCreate_SendsTheObject(t *testing.T) {
 	t.Parallel()
 	status := http.StatusCreated
 	cluster := connected(t, func(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +171,7 @@ func TestCreateSendsTheObject(t *testing.T) {
 	}
 }
 
-func TestPatchSendsAMergePatch(t *testing.T) {
+func TestPatch_SendsAMergePatch(t *testing.T) {
 	t.Parallel()
 	status := http.StatusOK
 	cluster := connected(t, func(w http.ResponseWriter, r *http.Request) {
@@ -199,7 +199,7 @@ func TestPatchSendsAMergePatch(t *testing.T) {
 	}
 }
 
-func TestUnknownClusterIsNotAsked(t *testing.T) {
+func TestUnknownCluster_IsNotAsked(t *testing.T) {
 	t.Parallel()
 	cluster := &live.Cluster{}
 	if _, err := cluster.Get(t.Context(), "/x", nil); cluster.Known() || err == nil || err.Error() != "the cluster is not known yet" {
@@ -262,7 +262,7 @@ echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","s
 	}
 }
 
-func TestAnotherKubeconfigIsAnotherCluster(t *testing.T) {
+func TestAnotherKubeconfig_IsAnotherCluster(t *testing.T) {
 	t.Parallel()
 	cluster := &live.Cluster{}
 	for _, name := range []string{"one", "two"} {

@@ -89,7 +89,7 @@ func annotated(pairs ...string) map[string]any {
 	return map[string]any{"annotations": annotations}
 }
 
-func TestSurveyFindsWhatIsNotTheStacks(t *testing.T) {
+func TestSurvey_FindsWhatIsNotTheStacks(t *testing.T) {
 	t.Parallel()
 	ours := annotated(OwnerAnnotation, us.number, StackAnnotation, "organization/ha-iris/before-a-rename")
 	for name, test := range map[string]struct {
@@ -150,7 +150,7 @@ func TestSurveyFindsWhatIsNotTheStacks(t *testing.T) {
 	}
 }
 
-func TestSurveyAsksNothingOfANamespaceThatIsNotThere(t *testing.T) {
+func TestSurvey_AsksNothingOfANamespaceThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	server := &apiServer{}
 	if found := survey(server.start(t), declared(), us); found.err != nil || len(found.list) > 0 {
@@ -161,7 +161,7 @@ func TestSurveyAsksNothingOfANamespaceThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestSurveyThatMayNotLookIsNoPermission(t *testing.T) {
+func TestSurveyThatMayNotLook_IsNoPermission(t *testing.T) {
 	t.Parallel()
 	found := survey((&apiServer{status: http.StatusForbidden}).start(t), declared(), us)
 	if found.err == nil || !strings.Contains(found.err.Error(), "not for you") || !strings.Contains(found.err.Error(), "exists already") {
@@ -169,7 +169,7 @@ func TestSurveyThatMayNotLookIsNoPermission(t *testing.T) {
 	}
 }
 
-func TestRefusalListsEverythingOnceAndWhatToDo(t *testing.T) {
+func TestRefusal_ListsEverythingOnceAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	all := declared()
 	found := findings{list: []finding{{all[0], "of stack x"}, {all[2], "y"}, {all[3], "z"}}}
@@ -194,7 +194,7 @@ func TestRefusalListsEverythingOnceAndWhatToDo(t *testing.T) {
 	}
 }
 
-func TestOtherClusterIsRefused(t *testing.T) {
+func TestOtherCluster_IsRefused(t *testing.T) {
 	t.Parallel()
 	namespaceOn := func(uid string) resource.PropertyMap {
 		return resource.NewPropertyMapFromMap(map[string]any{"metadata": map[string]any{"annotations": map[string]any{ClusterAnnotation: uid}}})
@@ -215,7 +215,7 @@ func TestOtherClusterIsRefused(t *testing.T) {
 	}
 }
 
-func TestMarksCannotBeSetByTheUser(t *testing.T) {
+func TestMarks_CannotBeSetByTheUser(t *testing.T) {
 	t.Parallel()
 	metadata := &metav1.ObjectMetaArgs{
 		Name: pulumi.String("iris-svc"), Namespace: pulumi.String("iris"),
@@ -231,7 +231,7 @@ func TestMarksCannotBeSetByTheUser(t *testing.T) {
 	}
 }
 
-func TestPluralIsThatOfKubernetes(t *testing.T) {
+func TestPlural_IsThatOfKubernetes(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{
 		"Namespace", "PersistentVolumeClaim", "ConfigMap", "Secret", "Service", "Deployment", "DaemonSet", "NetworkPolicy",
@@ -245,7 +245,7 @@ func TestPluralIsThatOfKubernetes(t *testing.T) {
 }
 
 // A wrong path is answered like an object that is not there, which is then taken over.
-func TestPathIsWhereTheAPIServerHasTheObject(t *testing.T) {
+func TestPath_IsWhereTheAPIServerHasTheObject(t *testing.T) {
 	t.Parallel()
 	for want, object := range map[string]Object{
 		"/api/v1/namespaces/iris":                                   namespace,
@@ -263,7 +263,7 @@ func TestPathIsWhereTheAPIServerHasTheObject(t *testing.T) {
 
 // Whichever comes last, the number or the last declaration: without the one everything is somebody else's, without the other
 // what is in the way is not seen.
-func TestLookWaitsForTheNumberAndForEveryDeclaration(t *testing.T) {
+func TestLook_WaitsForTheNumberAndForEveryDeclaration(t *testing.T) {
 	t.Parallel()
 	server := &apiServer{objects: map[string]map[string]any{
 		namespace.path(): annotated(OwnerAnnotation, us.number),
@@ -303,7 +303,7 @@ func TestLookWaitsForTheNumberAndForEveryDeclaration(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoPlainNameIsNotMarked(t *testing.T) {
+func TestWhatHasNoPlainName_IsNotMarked(t *testing.T) {
 	t.Parallel()
 	nameless := &metav1.ObjectMetaArgs{Namespace: pulumi.String("iris")}
 	for typeToken, props := range map[string]pulumi.Input{

@@ -5,7 +5,7 @@ import (
 )
 
 // Whoever sets what is shown must not find that it is too much.
-func TestAmountsAreShownRoundedDown(t *testing.T) {
+func TestAmounts_AreShownRoundedDown(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		resource string

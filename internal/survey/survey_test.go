@@ -200,7 +200,7 @@ func exists(a *api) {
 }
 
 // One case for each finding, in which it alone speaks, and one for each reason to be silent.
-func TestEachFindingSpeaksAlone(t *testing.T) {
+func TestEachFinding_SpeaksAlone(t *testing.T) {
 	t.Parallel()
 	answers := func(key string, answer any) func(*api) { return func(a *api) { a.answers[key] = answer } }
 	both := func(changes ...func(*api)) func(*api) {
@@ -382,7 +382,7 @@ func expect(t *testing.T, kind string, got []error, want string) {
 	}
 }
 
-func TestAllFindingsComeAtOnce(t *testing.T) {
+func TestAllFindings_ComeAtOnce(t *testing.T) {
 	t.Parallel()
 	a, n := healthy(), needs()
 	a.answers["GET /version"] = object{"major": "1", "minor": "27", "gitVersion": "v1.27.0"}
@@ -395,7 +395,7 @@ func TestAllFindingsComeAtOnce(t *testing.T) {
 }
 
 // The trial must be the database's own pod, or a policy judges something else.
-func TestTheTrialIsTheDatabasesPod(t *testing.T) {
+func TestTheTrial_IsTheDatabasesPod(t *testing.T) {
 	t.Parallel()
 	a, n := healthy(), needs()
 	exists(a)
@@ -411,7 +411,7 @@ func TestTheTrialIsTheDatabasesPod(t *testing.T) {
 }
 
 // An administrator is asked one question about rights, everybody else one for each.
-func TestRightsAreAskedSparingly(t *testing.T) {
+func TestRights_AreAskedSparingly(t *testing.T) {
 	t.Parallel()
 	a := healthy()
 	if _, err := look(t, a, needs()); err != nil {
@@ -429,7 +429,7 @@ func TestRightsAreAskedSparingly(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatAreRefusedAreAnError(t *testing.T) {
+func TestCredentialsThatAreRefused_AreAnError(t *testing.T) {
 	t.Parallel()
 	a := healthy()
 	for key := range a.answers {
@@ -440,7 +440,7 @@ func TestCredentialsThatAreRefusedAreAnError(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatNobodyBringsAreSaid(t *testing.T) {
+func TestCredentialsThatNobodyBrings_AreSaid(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		user        kubeconfig.User

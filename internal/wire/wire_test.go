@@ -10,7 +10,7 @@ import (
 	"ha-iris/internal/wire"
 )
 
-func TestOfShowsWhatTheAPIGets(t *testing.T) {
+func TestOf_ShowsWhatTheAPIGets(t *testing.T) {
 	t.Parallel()
 	var none *corev1.ProbeArgs
 	for want, arguments := range map[string]any{

@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-func TestEKSClustersAreRefusedAsByAWS(t *testing.T) {
+func TestEKSClusters_AreRefusedAsByAWS(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	stranger := s.create(awsRole, "stranger", fields{"assumeRolePolicy": trust("ec2.amazonaws.com")})
@@ -37,7 +37,7 @@ func TestEKSClustersAreRefusedAsByAWS(t *testing.T) {
 	}
 }
 
-func TestEKSRefusesAZoneWithoutControlPlanes(t *testing.T) {
+func TestEKS_RefusesAZoneWithoutControlPlanes(t *testing.T) {
 	t.Parallel()
 	clouds := start(t, Options{Packages: []string{AWS}})
 	s := &awsStack{engine: connect(t, clouds, AWS, fields{"region": "us-east-1"})}
@@ -53,7 +53,7 @@ func TestEKSRefusesAZoneWithoutControlPlanes(t *testing.T) {
 	refused(t, err, "UnsupportedAvailabilityZoneException")
 }
 
-func TestEKSUpgradesOneMinorVersionAtATime(t *testing.T) {
+func TestEKS_UpgradesOneMinorVersionAtATime(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	refused(t, s.update(s.cluster, fields{"version": "1.36"}), "minor version update from 1.34 to 1.36")
@@ -62,7 +62,7 @@ func TestEKSUpgradesOneMinorVersionAtATime(t *testing.T) {
 	refused(t, s.update(s.cluster, fields{"vpcConfig.subnetIds": s.subnetIDs()[:2]}), "exact set of AZs")
 }
 
-func TestNodeGroupsAreRefusedAsByAWS(t *testing.T) {
+func TestNodeGroups_AreRefusedAsByAWS(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	plain := s.create(awsLaunchTemplate, "plain", s.templateInputs().with(fields{"userData": encoded("#!/bin/sh\n")}))
@@ -97,7 +97,7 @@ func TestNodeGroupsAreRefusedAsByAWS(t *testing.T) {
 }
 
 // What a program forgets to depend on shows as nodes that do not join, in a node group that exists all the same.
-func TestNodesThatCannotJoinMakeAFailedNodeGroup(t *testing.T) {
+func TestNodesThatCannotJoin_MakeAFailedNodeGroup(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		missing func(*awsStack) *managed
@@ -120,7 +120,7 @@ func TestNodesThatCannotJoinMakeAFailedNodeGroup(t *testing.T) {
 	}
 }
 
-func TestNodesInAPublicSubnetNeedAddresses(t *testing.T) {
+func TestNodesInAPublicSubnet_NeedAddresses(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	s.must(s.update(s.subnets[0], fields{"mapPublicIpOnLaunch": false}))
@@ -128,7 +128,7 @@ func TestNodesInAPublicSubnetNeedAddresses(t *testing.T) {
 	refused(t, err, "does not automatically assign public IP addresses")
 }
 
-func TestNodesFollowTheClusterOnlyWhenTheyAreUpdated(t *testing.T) {
+func TestNodes_FollowTheClusterOnlyWhenTheyAreUpdated(t *testing.T) {
 	t.Parallel()
 	s := newNodes(t, Options{})
 	s.must(s.update(s.cluster, fields{"version": "1.35"}))
@@ -145,7 +145,7 @@ func TestNodesFollowTheClusterOnlyWhenTheyAreUpdated(t *testing.T) {
 	}
 }
 
-func TestAnAddonWithNowhereToRunStaysDegraded(t *testing.T) {
+func TestAnAddonWithNowhereToRun_StaysDegraded(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	_, err := s.try(awsAddon, "dns", fields{"clusterName": s.cluster.id, "addonName": "coredns"})
@@ -154,7 +154,7 @@ func TestAnAddonWithNowhereToRunStaysDegraded(t *testing.T) {
 	refused(t, err, "Addon coredsn specified is not supported")
 }
 
-func TestWhatIsInUseCannotBeDeleted(t *testing.T) {
+func TestWhatIsInUse_CannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	s := newNodes(t, Options{})
 	for _, c := range []struct {
@@ -189,7 +189,7 @@ func (s *awsStack) rest() []*managed {
 	return slices.Concat(s.links, []*managed{s.table, s.gateway}, s.subnets, []*managed{s.vpc})
 }
 
-func TestTheRightOrderLeavesNothing(t *testing.T) {
+func TestTheRightOrder_LeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := newNodes(t, Options{})
 	s.inOrder([]*managed{s.group, s.cni, s.cluster, s.clusterPolicy}, s.nodePolicies,
@@ -199,7 +199,7 @@ func TestTheRightOrderLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestTheWrongOrderLeavesInterfacesThatBlockTheNetwork(t *testing.T) {
+func TestTheWrongOrder_LeavesInterfacesThatBlockTheNetwork(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]func(*awsStack) []*managed{
 		"policy before its nodes":   func(s *awsStack) []*managed { return []*managed{s.nodePolicies[1], s.group, s.cluster} },
@@ -215,7 +215,7 @@ func TestTheWrongOrderLeavesInterfacesThatBlockTheNetwork(t *testing.T) {
 	}
 }
 
-func TestLoadBalancersHoldOnToTheNetwork(t *testing.T) {
+func TestLoadBalancers_HoldOnToTheNetwork(t *testing.T) {
 	t.Parallel()
 	var left atomic.Int32
 	left.Store(1)
@@ -232,7 +232,7 @@ func TestLoadBalancersHoldOnToTheNetwork(t *testing.T) {
 	}
 }
 
-func TestPrivateNodesNeedAGatewayBehindAGateway(t *testing.T) {
+func TestPrivateNodes_NeedAGatewayBehindAGateway(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	address := s.create(awsEip, "address", fields{"domain": "vpc"})
@@ -245,7 +245,7 @@ func TestPrivateNodesNeedAGatewayBehindAGateway(t *testing.T) {
 	refused(t, err, "has no Internet gateway attached")
 }
 
-func TestSubnetsFitIntoTheirNetwork(t *testing.T) {
+func TestSubnets_FitIntoTheirNetwork(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	for block, want := range map[string]string{
@@ -260,7 +260,7 @@ func TestSubnetsFitIntoTheirNetwork(t *testing.T) {
 	refused(t, err, "between 16 and 28 significant bits")
 }
 
-func TestZonesAreThoseOfTheRegion(t *testing.T) {
+func TestZones_AreThoseOfTheRegion(t *testing.T) {
 	t.Parallel()
 	const token = "aws:index/getAvailabilityZones:getAvailabilityZones"
 	e := newAWS(t, Options{})
@@ -290,7 +290,7 @@ func TestZonesAreThoseOfTheRegion(t *testing.T) {
 	refused(t, err, "no such host")
 }
 
-func TestDefaultTagsAreOnEveryResource(t *testing.T) {
+func TestDefaultTags_AreOnEveryResource(t *testing.T) {
 	t.Parallel()
 	clouds := start(t, Options{Packages: []string{AWS}})
 	e := connect(t, clouds, AWS, fields{"region": "eu-west-1", "defaultTags": `{"tags":{"stack":"dev","owner":"x"}}`})
@@ -300,7 +300,7 @@ func TestDefaultTagsAreOnEveryResource(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatAWSDoesNotHaveCannotBeAttached(t *testing.T) {
+func TestAPolicyThatAWSDoesNotHave_CannotBeAttached(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	_, err := s.try(awsRolePolicy, "x", fields{"role": s.nodeRole.id, "policyArn": "arn:aws:iam::aws:policy/AmazonEKSPolicy"})
@@ -309,7 +309,7 @@ func TestAPolicyThatAWSDoesNotHaveCannotBeAttached(t *testing.T) {
 	refused(t, err, "The role with name no cannot be found")
 }
 
-func TestLaunchTemplatesAreRefusedAsByAWS(t *testing.T) {
+func TestLaunchTemplates_AreRefusedAsByAWS(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	disk := func(ebs fields) fields {
@@ -339,7 +339,7 @@ func TestLaunchTemplatesAreRefusedAsByAWS(t *testing.T) {
 	}
 }
 
-func TestARouteLeadsToWhatExists(t *testing.T) {
+func TestARoute_LeadsToWhatExists(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	for key, want := range map[string]string{
@@ -355,7 +355,7 @@ func TestARouteLeadsToWhatExists(t *testing.T) {
 	refused(t, err, "already has an internet gateway attached")
 }
 
-func TestAnotherRegionIsAnotherProvider(t *testing.T) {
+func TestAnotherRegion_IsAnotherProvider(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	for region, want := range map[string]string{"eu-west-1": same, "us-east-1": replaced} {
@@ -369,7 +369,7 @@ func TestAnotherRegionIsAnotherProvider(t *testing.T) {
 	}
 }
 
-func TestASubnetThatIsThereCanBeLookedUpAndUsed(t *testing.T) {
+func TestASubnetThatIsThere_CanBeLookedUpAndUsed(t *testing.T) {
 	t.Parallel()
 	s := &awsStack{engine: newAWS(t, Options{})}
 	s.identity()
@@ -399,7 +399,7 @@ func TestASubnetThatIsThereCanBeLookedUpAndUsed(t *testing.T) {
 }
 
 // A secret that goes in comes out as one.
-func TestInputsKeepTheirSecrecy(t *testing.T) {
+func TestInputs_KeepTheirSecrecy(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	checked, err := e.check(awsVpc, "vpc", nil, fields{"cidrBlock": "10.0.0.0/16"})

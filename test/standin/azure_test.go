@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestAKSClustersAreRefusedAsByAzure(t *testing.T) {
+func TestAKSClusters_AreRefusedAsByAzure(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	inputs := aksInputs(group)
@@ -51,7 +51,7 @@ func TestAKSClustersAreRefusedAsByAzure(t *testing.T) {
 	}
 }
 
-func TestAKSChangesWhatAzureLetsItChange(t *testing.T) {
+func TestAKS_ChangesWhatAzureLetsItChange(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	inputs := aksInputs(group)
@@ -79,7 +79,7 @@ func TestAKSChangesWhatAzureLetsItChange(t *testing.T) {
 	}
 }
 
-func TestALocationComesFromTheProviderOrTheGroup(t *testing.T) {
+func TestALocation_ComesFromTheProviderOrTheGroup(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	cluster := e.create(azureCluster, "a", aksInputs(group))
@@ -97,7 +97,7 @@ func TestALocationComesFromTheProviderOrTheGroup(t *testing.T) {
 	checkKnown(t, "group not there yet", preview, nil, []string{"location"})
 }
 
-func TestAGroupTakesAlongWhatIsInIt(t *testing.T) {
+func TestAGroup_TakesAlongWhatIsInIt(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	cluster := e.create(azureCluster, "cluster", aksInputs(group))
@@ -107,7 +107,7 @@ func TestAGroupTakesAlongWhatIsInIt(t *testing.T) {
 	}
 }
 
-func TestAdminCredentialsAreTheKubeconfig(t *testing.T) {
+func TestAdminCredentials_AreTheKubeconfig(t *testing.T) {
 	t.Parallel()
 	const token = "azure-native:containerservice:listManagedClusterAdminCredentials"
 	e, group := newAKS(t)
@@ -131,7 +131,7 @@ func TestAdminCredentialsAreTheKubeconfig(t *testing.T) {
 	refused(t, err, "ResourceNotFound")
 }
 
-func TestASubnetThatIsThereCanHoldNodes(t *testing.T) {
+func TestASubnetThatIsThere_CanHoldNodes(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	const id = "/subscriptions/x/resourceGroups/y/providers/Microsoft.Network/virtualNetworks/z/subnets/nodes"
@@ -139,7 +139,7 @@ func TestASubnetThatIsThereCanHoldNodes(t *testing.T) {
 	e.create(azureCluster, "cluster", withPool(aksInputs(group), fields{"vnetSubnetID": id}))
 }
 
-func TestAzureSaysWhoIsLoggedIn(t *testing.T) {
+func TestAzure_SaysWhoIsLoggedIn(t *testing.T) {
 	t.Parallel()
 	e := newAzure(t, Options{Subscription: "11111111-1111-4111-8111-111111111111"})
 	answer, err := e.invoke("azure-native:authorization:getClientConfig", nil)

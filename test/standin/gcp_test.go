@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestGKEClustersAreRefusedAsByGoogle(t *testing.T) {
+func TestGKEClusters_AreRefusedAsByGoogle(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	e.create(gcpCluster, "taken", gkeInputs().with(fields{"name": "taken"}))
@@ -49,7 +49,7 @@ func TestGKEClustersAreRefusedAsByGoogle(t *testing.T) {
 	e.create(gcpCluster, "enough", gkeInputs().with(window(saturday, "2026-01-03T08:00:00Z", "FREQ=WEEKLY;BYDAY=SA,SU")))
 }
 
-func TestNodePoolsAreRefusedAsByGoogle(t *testing.T) {
+func TestNodePools_AreRefusedAsByGoogle(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	cluster := e.create(gcpCluster, "cluster", gkeInputs())
@@ -77,7 +77,7 @@ func TestNodePoolsAreRefusedAsByGoogle(t *testing.T) {
 	}
 }
 
-func TestNodePoolsChangeInPlace(t *testing.T) {
+func TestNodePools_ChangeInPlace(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	cluster := e.create(gcpCluster, "cluster", gkeInputs())
@@ -89,7 +89,7 @@ func TestNodePoolsChangeInPlace(t *testing.T) {
 	refused(t, e.update(pool, fields{"version": "1.36"}), "must not have a greater minor version")
 }
 
-func TestGKEIsFoundByNameOrID(t *testing.T) {
+func TestGKE_IsFoundByNameOrID(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	cluster := e.create(gcpCluster, "cluster", gkeInputs())
@@ -103,7 +103,7 @@ func TestGKEIsFoundByNameOrID(t *testing.T) {
 	}
 }
 
-func TestGKEUpgradesOneMinorVersionAtATime(t *testing.T) {
+func TestGKE_UpgradesOneMinorVersionAtATime(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	cluster := e.create(gcpCluster, "cluster", gkeInputs())
@@ -116,7 +116,7 @@ func TestGKEUpgradesOneMinorVersionAtATime(t *testing.T) {
 }
 
 // Saying false in the program is not enough: the state must say so, which takes an update.
-func TestAProtectedClusterIsNotDeleted(t *testing.T) {
+func TestAProtectedCluster_IsNotDeleted(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	cluster := e.create(gcpCluster, "cluster", gkeInputs().with(fields{"deletionProtection": nil}))
@@ -133,7 +133,7 @@ func TestAProtectedClusterIsNotDeleted(t *testing.T) {
 	e.must(e.remove(pool)) // Gone already, which is fine.
 }
 
-func TestServiceAccountsExistBeforeTheyAreGranted(t *testing.T) {
+func TestServiceAccounts_ExistBeforeTheyAreGranted(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	grant := fields{"project": "my-project", "role": "roles/logging.logWriter", "member": "serviceAccount:nodes@my-project.iam.gserviceaccount.com"}
@@ -149,7 +149,7 @@ func TestServiceAccountsExistBeforeTheyAreGranted(t *testing.T) {
 	refused(t, err, "Error 409")
 }
 
-func TestGoogleListsTheZonesOfARegion(t *testing.T) {
+func TestGoogle_ListsTheZonesOfARegion(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	for region, want := range map[string]string{
@@ -166,7 +166,7 @@ func TestGoogleListsTheZonesOfARegion(t *testing.T) {
 	refused(t, err, "was not found")
 }
 
-func TestAProjectIsNeeded(t *testing.T) {
+func TestAProject_IsNeeded(t *testing.T) {
 	t.Parallel()
 	e := connect(t, newGCP(t, Options{}).clouds, GCP, fields{"region": "europe-west1"})
 	_, err := e.try(gcpCluster, "cluster", gkeInputs())
@@ -174,7 +174,7 @@ func TestAProjectIsNeeded(t *testing.T) {
 	e.create(gcpCluster, "cluster", gkeInputs().with(fields{"project": "my-project"}))
 }
 
-func TestANetworkThatIsThereCanBeUsed(t *testing.T) {
+func TestANetworkThatIsThere_CanBeUsed(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	e.must(e.clouds.Add(gcpNetwork, "n", map[string]any{"name": "mine"}))
@@ -182,7 +182,7 @@ func TestANetworkThatIsThereCanBeUsed(t *testing.T) {
 	e.create(gcpCluster, "cluster", gkeInputs().with(fields{"network": "mine", "subnetwork": "nodes"}))
 }
 
-func TestGKEGivesItsKeyAsASecret(t *testing.T) {
+func TestGKE_GivesItsKeyAsASecret(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	cluster := e.create(gcpCluster, "cluster", gkeInputs())

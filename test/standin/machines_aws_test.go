@@ -16,7 +16,7 @@ func (s *awsStack) next() fields {
 // first is the group's oldest node.
 func (s *awsStack) first() string { return s.clouds.fleet.of(s.group.id)[0].name }
 
-func TestNodeGroupsHaveMachines(t *testing.T) {
+func TestNodeGroups_HaveMachines(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	s := newCluster(t, api.options())
@@ -55,7 +55,7 @@ func TestNodeGroupsHaveMachines(t *testing.T) {
 }
 
 // A group that shrinks asks no disruption budget and takes the oldest node.
-func TestNodeGroupsShrinkWithoutRegard(t *testing.T) {
+func TestNodeGroups_ShrinkWithoutRegard(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	s := newCluster(t, api.options())
@@ -72,7 +72,7 @@ func TestNodeGroupsShrinkWithoutRegard(t *testing.T) {
 }
 
 // All old nodes are cordoned before the first is drained, one is drained at a time, and the surge goes in the end.
-func TestEKSRollsAGroup(t *testing.T) {
+func TestEKS_RollsAGroup(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	s := newCluster(t, api.options())
@@ -103,7 +103,7 @@ func TestEKSRollsAGroup(t *testing.T) {
 	}
 }
 
-func TestEKSDrainsAsManyAsMayBeUnavailable(t *testing.T) {
+func TestEKS_DrainsAsManyAsMayBeUnavailable(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	options := api.options()
@@ -118,7 +118,7 @@ func TestEKSDrainsAsManyAsMayBeUnavailable(t *testing.T) {
 }
 
 // The update fails, the group is as before, and neither a retry nor a preview notices until the engine has read it.
-func TestEKSGivesUpOnABudget(t *testing.T) {
+func TestEKS_GivesUpOnABudget(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	s := newCluster(t, api.options())

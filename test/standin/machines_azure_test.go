@@ -29,7 +29,7 @@ func newAKSWith(t *testing.T, options Options, zones ...string) (e *engine, grou
 	return e, group, cluster, pools
 }
 
-func TestAgentPoolsAreRefusedAsByAzure(t *testing.T) {
+func TestAgentPools_AreRefusedAsByAzure(t *testing.T) {
 	t.Parallel()
 	e, group, cluster, _ := newAKSWith(t, Options{}, "1")
 	inputs := aksPoolInputs(group, cluster, "2")
@@ -57,7 +57,7 @@ func TestAgentPoolsAreRefusedAsByAzure(t *testing.T) {
 	}
 }
 
-func TestAgentPoolsChangeWhatAzureLetsThem(t *testing.T) {
+func TestAgentPools_ChangeWhatAzureLetsThem(t *testing.T) {
 	t.Parallel()
 	e, _, cluster, pools := newAKSWith(t, Options{}, "1")
 	for property, value := range map[string]any{
@@ -84,7 +84,7 @@ func TestAgentPoolsChangeWhatAzureLetsThem(t *testing.T) {
 	refused(t, e.update(pools[0], fields{"orchestratorVersion": "1.34"}), "Downgrading")
 }
 
-func TestAClusterKeepsASystemPool(t *testing.T) {
+func TestACluster_KeepsASystemPool(t *testing.T) {
 	t.Parallel()
 	e, group, cluster, pools := newAKSWith(t, Options{}, "1")
 	second := e.create(azurePool, "second", aksPoolInputs(group, cluster, "2").with(fields{"mode": "System"}))
@@ -98,7 +98,7 @@ func TestAClusterKeepsASystemPool(t *testing.T) {
 	refused(t, e.update(second, fields{"mode": "User"}), "There has to be at least one system agent pool.")
 }
 
-func TestAgentPoolsHaveMachines(t *testing.T) {
+func TestAgentPools_HaveMachines(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e, group, cluster, _ := newAKSWith(t, api.options(), "1")
@@ -133,7 +133,7 @@ func TestAgentPoolsHaveMachines(t *testing.T) {
 }
 
 // The name stays, the disk does not; the surge node comes first and goes last.
-func TestAKSUpgradesInPlace(t *testing.T) {
+func TestAKS_UpgradesInPlace(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e, _, cluster, pools := newAKSWith(t, api.options(), "1")
@@ -163,7 +163,7 @@ func TestAKSUpgradesInPlace(t *testing.T) {
 }
 
 // What cannot be drained stops the upgrade, and the next update goes on with it.
-func TestAKSUpgradesResume(t *testing.T) {
+func TestAKSUpgrades_Resume(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e, _, cluster, pools := newAKSWith(t, api.options(), "1")
@@ -188,7 +188,7 @@ func TestAKSUpgradesResume(t *testing.T) {
 }
 
 // Deleting a pool asks nobody.
-func TestAKSDeletesAPoolAtOnce(t *testing.T) {
+func TestAKS_DeletesAPoolAtOnce(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e, _, _, pools := newAKSWith(t, api.options(), "1", "2")
@@ -200,7 +200,7 @@ func TestAKSDeletesAPoolAtOnce(t *testing.T) {
 	}
 }
 
-func TestAKSReimagesANode(t *testing.T) {
+func TestAKS_ReimagesANode(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e, _, _, pools := newAKSWith(t, api.options(), "1")
@@ -219,7 +219,7 @@ func TestAKSReimagesANode(t *testing.T) {
 }
 
 // A cluster and its pools take one operation at a time; two pools do not mind each other.
-func TestAKSRefusesASecondOperation(t *testing.T) {
+func TestAKS_RefusesASecondOperation(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	options := api.options()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestNodePoolsHaveMachines(t *testing.T) {
+func TestNodePools_HaveMachines(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e := newGCP(t, api.options())
@@ -44,7 +44,7 @@ func TestNodePoolsHaveMachines(t *testing.T) {
 }
 
 // A surge node first, then the old one of the zone, then the next zone.
-func TestGKERollsZoneAfterZone(t *testing.T) {
+func TestGKE_RollsZoneAfterZone(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e := newGCP(t, api.options())
@@ -68,7 +68,7 @@ func TestGKERollsZoneAfterZone(t *testing.T) {
 }
 
 // Labels change in place; two parts of nodeConfig are two calls, and two rolls.
-func TestGKERollsOncePerCall(t *testing.T) {
+func TestGKE_RollsOncePerCall(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e := newGCP(t, api.options())
@@ -97,7 +97,7 @@ func TestGKERollsOncePerCall(t *testing.T) {
 }
 
 // After an hour the node goes, budget or not.
-func TestGKEDeletesWhatIsNotDrained(t *testing.T) {
+func TestGKE_DeletesWhatIsNotDrained(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e := newGCP(t, api.options())
@@ -112,7 +112,7 @@ func TestGKEDeletesWhatIsNotDrained(t *testing.T) {
 	}
 }
 
-func TestGKERepairsANodeInItsName(t *testing.T) {
+func TestGKE_RepairsANodeInItsName(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
 	e := newGCP(t, api.options())

@@ -157,7 +157,7 @@ func TestPlansOfAKS(t *testing.T) {
 }
 
 // Two things cannot have one name: only a replacement with a made-up name can be there before the old one is gone.
-func TestAGivenNameIsDeletedBeforeItIsReplaced(t *testing.T) {
+func TestAGivenName_IsDeletedBeforeItIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := newNodes(t, Options{})
 	named := s.create(awsNodeGroup, "named", s.groupInputs().with(fields{"nodeGroupName": "mine"}))
@@ -184,7 +184,7 @@ func TestAGivenNameIsDeletedBeforeItIsReplaced(t *testing.T) {
 	}
 }
 
-func TestNamesAreMadeUpOnceAndAnewForAReplacement(t *testing.T) {
+func TestNames_AreMadeUpOnceAndAnewForAReplacement(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		e    *engine
@@ -262,7 +262,7 @@ func checkKnown(t *testing.T, what string, outputs fields, known, unknowns []str
 	}
 }
 
-func TestPreviewsCreateNothingAndKnowOnlyInputs(t *testing.T) {
+func TestPreviews_CreateNothingAndKnowOnlyInputs(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	s.clouds.ForgetJournal()
@@ -289,7 +289,7 @@ func TestPreviewsCreateNothingAndKnowOnlyInputs(t *testing.T) {
 		[]string{"kubernetesVersion", "dnsPrefix"}, []string{"name", "fqdn", "nodeResourceGroup", "resourceUID"})
 }
 
-func TestPreviewsOfUpdatesKnowWhatStays(t *testing.T) {
+func TestPreviewsOfUpdates_KnowWhatStays(t *testing.T) {
 	t.Parallel()
 	s := newNodes(t, Options{})
 	checkKnown(t, "EKS", s.previewOfUpdate(s.cluster, fields{"version": "1.35"}),

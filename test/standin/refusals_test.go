@@ -21,7 +21,7 @@ func TestAIZonesTakeNoOrdinaryMachines(t *testing.T) {
 	refused(t, e.update(pool, ai), want)
 }
 
-func TestAKSNamesAndRangesAreRefusedAsByAzure(t *testing.T) {
+func TestAKSNamesAndRanges_AreRefusedAsByAzure(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	const nodes = "/subscriptions/x/resourceGroups/y/providers/Microsoft.Network/virtualNetworks/z/subnets/nodes"
@@ -63,7 +63,7 @@ func TestAKSNamesAndRangesAreRefusedAsByAzure(t *testing.T) {
 const contributor = "/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/4d97b98b-1d4f-4787-a291-c67834d212e7"
 
 // A cluster in a given subnet comes to be, and then neither scales nor gets load balancers without the role.
-func TestAKSNeedsARoleOnAGivenSubnet(t *testing.T) {
+func TestAKS_NeedsARoleOnAGivenSubnet(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	const network = "/subscriptions/x/resourceGroups/y/providers/Microsoft.Network/virtualNetworks/z"
@@ -110,7 +110,7 @@ func TestAKSNeedsARoleOnAGivenSubnet(t *testing.T) {
 	e.must(e.clouds.LoadBalancerError())
 }
 
-func TestQuotasAreRefusedAsByAWS(t *testing.T) {
+func TestQuotas_AreRefusedAsByAWS(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{Quotas: Quotas{VCPUs: 16}})
 	s.group = s.create(awsNodeGroup, "group", s.groupInputs()) // 12 cores.
@@ -124,7 +124,7 @@ func TestQuotasAreRefusedAsByAWS(t *testing.T) {
 	}
 }
 
-func TestQuotasAreRefusedAsByGoogle(t *testing.T) {
+func TestQuotas_AreRefusedAsByGoogle(t *testing.T) {
 	t.Parallel()
 	// The default pool alone takes 100 GB in each of three zones.
 	tight := newGCP(t, Options{Quotas: Quotas{SSDTotalGB: 250}})
@@ -143,7 +143,7 @@ func TestQuotasAreRefusedAsByGoogle(t *testing.T) {
 	refused(t, err, `resource "CPUS"`)
 }
 
-func TestQuotasAreRefusedAsByAzure(t *testing.T) {
+func TestQuotas_AreRefusedAsByAzure(t *testing.T) {
 	t.Parallel()
 	e, group, cluster, pools := newAKSWith(t, Options{Quotas: Quotas{VCPUs: 14, Families: map[string]int{"standardDASv5Family": 10}}}, "1")
 	_, err := e.try(azurePool, "family", aksPoolInputs(group, cluster, "2"))
@@ -157,7 +157,7 @@ func TestQuotasAreRefusedAsByAzure(t *testing.T) {
 }
 
 // A zone without machines: the pool exists and is not in order.
-func TestAZoneCanRunOutOfMachines(t *testing.T) {
+func TestAZone_CanRunOutOfMachines(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	s.clouds.RunOut("eu-west-1b", "m6i.xlarge", true)
@@ -183,7 +183,7 @@ func TestAZoneCanRunOutOfMachines(t *testing.T) {
 	a.create(azurePool, "elsewhere", aksPoolInputs(group, aks, "3"))
 }
 
-func TestMachineTypesSayHowLargeTheyAre(t *testing.T) {
+func TestMachineTypes_SayHowLargeTheyAre(t *testing.T) {
 	t.Parallel()
 	for instance, want := range map[string]size{
 		"m6i.xlarge": {4, 16}, "m6i.2xlarge": {8, 32}, "r6i.xlarge": {4, 32}, "c6i.4xlarge": {16, 32}, "t3.medium": {2, 8},

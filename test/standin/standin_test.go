@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-func TestWhatIsNotModelledIsRefused(t *testing.T) {
+func TestWhatIsNotModelled_IsRefused(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	_, err := e.check("aws:s3/bucket:Bucket", "bucket", nil, nil)
@@ -29,7 +29,7 @@ func TestWhatIsNotModelledIsRefused(t *testing.T) {
 	refused(t, err, `package "oracle": want one of aws, azure-native, gcp`)
 }
 
-func TestARefusedCallChangesNothing(t *testing.T) {
+func TestARefusedCall_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	e.clouds.FailNext(awsVpc, Create, Refused(errors.New("quota")))
@@ -49,7 +49,7 @@ func TestARefusedCallChangesNothing(t *testing.T) {
 }
 
 // The engine learns the id of what exists but is not in order, and none of what the cloud decided.
-func TestAPartialFailureTellsTheEngineWhatExists(t *testing.T) {
+func TestAPartialFailure_TellsTheEngineWhatExists(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	s.clouds.FailNext(awsNodeGroup+"::group", Create, Partial(errors.New("timeout")))
@@ -73,7 +73,7 @@ func TestAPartialFailureTellsTheEngineWhatExists(t *testing.T) {
 	}
 }
 
-func TestALostAnswerLeavesAResourceNobodyKnows(t *testing.T) {
+func TestALostAnswer_LeavesAResourceNobodyKnows(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	e.clouds.FailNext(awsRole, Create, Lost(errors.New("connection reset")))
@@ -87,7 +87,7 @@ func TestALostAnswerLeavesAResourceNobodyKnows(t *testing.T) {
 	refused(t, e.clouds.Remove(awsRole, "other"), "does not exist")
 }
 
-func TestAFaultWaitsForItsResource(t *testing.T) {
+func TestAFault_WaitsForItsResource(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	e.clouds.FailNext(awsVpc+"::second", Create, Refused(errors.New("no")))
@@ -103,7 +103,7 @@ func TestAFaultWaitsForItsResource(t *testing.T) {
 }
 
 // Whoever does not wait for a slow resource does not find it.
-func TestADelayedResourceIsNotThereYet(t *testing.T) {
+func TestADelayedResource_IsNotThereYet(t *testing.T) {
 	t.Parallel()
 	s := &awsStack{engine: newAWS(t, Options{})}
 	s.identity()
@@ -125,7 +125,7 @@ func TestADelayedResourceIsNotThereYet(t *testing.T) {
 	s.create(awsRole, "slow", fields{"assumeRolePolicy": "{}"})
 }
 
-func TestTheJournalTellsTheOrder(t *testing.T) {
+func TestTheJournal_TellsTheOrder(t *testing.T) {
 	t.Parallel()
 	s := newNodes(t, Options{})
 	journal := s.clouds.Journal()
@@ -142,7 +142,7 @@ func TestTheJournalTellsTheOrder(t *testing.T) {
 	}
 }
 
-func TestOverlappingOperationsAreNotOrdered(t *testing.T) {
+func TestOverlappingOperations_AreNotOrdered(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
 	journal := Journal{
@@ -188,7 +188,7 @@ func TestMissingCredentialsShowWhereTheProvidersShowThem(t *testing.T) {
 	}
 }
 
-func TestAWSNeedsARegion(t *testing.T) {
+func TestAWS_NeedsARegion(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	checked, err := e.client.CheckConfig(t.Context(), &pulumirpc.CheckRequest{})
@@ -198,7 +198,7 @@ func TestAWSNeedsARegion(t *testing.T) {
 	}
 }
 
-func TestTheProtocolIsThatOfTheRealProviders(t *testing.T) {
+func TestTheProtocol_IsThatOfTheRealProviders(t *testing.T) {
 	t.Parallel()
 	e := newAWS(t, Options{})
 	hello, err := e.client.Handshake(t.Context(), &pulumirpc.ProviderHandshakeRequest{})
@@ -215,7 +215,7 @@ func TestTheProtocolIsThatOfTheRealProviders(t *testing.T) {
 	}
 }
 
-func TestAnotherKubeconfigShowsWhenTheEngineReads(t *testing.T) {
+func TestAnotherKubeconfig_ShowsWhenTheEngineReads(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	s.must(s.clouds.SetKubeconfig(kubeconfigOf("https://10.0.0.1:443")))
@@ -224,7 +224,7 @@ func TestAnotherKubeconfigShowsWhenTheEngineReads(t *testing.T) {
 	}
 }
 
-func TestAKubeconfigHasToLeadSomewhere(t *testing.T) {
+func TestAKubeconfig_HasToLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	valid := string(kubeconfigOf("https://x"))
 	for name, c := range map[string]struct{ content, want string }{
@@ -256,7 +256,7 @@ func run(t *testing.T, clouds *Clouds, tool string, args ...string) (string, int
 	return string(output), command.ProcessState.ExitCode()
 }
 
-func TestCommandLineToolsGiveCredentials(t *testing.T) {
+func TestCommandLineTools_GiveCredentials(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 2 { // Installing again replaces the first.
@@ -286,7 +286,7 @@ func TestCommandLineToolsGiveCredentials(t *testing.T) {
 	}
 }
 
-func TestCommandLineToolsRefuseLikeTheVendors(t *testing.T) {
+func TestCommandLineTools_RefuseLikeTheVendors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := InstallCLI(t.Context(), dir); err != nil {
@@ -326,7 +326,7 @@ func TestCommandLineToolsRefuseLikeTheVendors(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsValidForAsLongAsItIsTold(t *testing.T) {
+func TestAnAnswer_IsValidForAsLongAsItIsTold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := InstallCLI(t.Context(), dir); err != nil {
@@ -345,7 +345,7 @@ func TestAnAnswerIsValidForAsLongAsItIsTold(t *testing.T) {
 }
 
 // Credentials lie in files that nobody else may read and that go with the clouds.
-func TestCredentialsAreNotLeftBehind(t *testing.T) {
+func TestCredentials_AreNotLeftBehind(t *testing.T) {
 	t.Parallel()
 	clouds, err := Start(t.Context(), Options{Kubeconfig: kubeconfigOf("https://x")})
 	if err != nil {
@@ -363,7 +363,7 @@ func TestCredentialsAreNotLeftBehind(t *testing.T) {
 	}
 }
 
-func TestFieldsAreReadAndWrittenByPath(t *testing.T) {
+func TestFields_AreReadAndWrittenByPath(t *testing.T) {
 	t.Parallel()
 	f := toFields(resource.NewPropertyMapFromMap(map[string]any{
 		"a": map[string]any{"text": "x", "number": 3, "digits": "4", "flag": true, "list": []any{"p", 1, "q"}},

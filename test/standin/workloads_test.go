@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestPodsGetRolesOfTheirOwn(t *testing.T) {
+func TestPods_GetRolesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	issuer := s.cluster.out().objects("identities")[0].objects("oidcs")[0].str("issuer")
@@ -51,7 +51,7 @@ func TestPodsGetRolesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestEKSKeepsLogsOfTheTypesThereAre(t *testing.T) {
+func TestEKS_KeepsLogsOfTheTypesThereAre(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, Options{})
 	_, err := s.try(awsCluster, "x", s.clusterInputs().with(fields{"enabledClusterLogTypes": []any{"api", "kubelet"}}))
@@ -59,7 +59,7 @@ func TestEKSKeepsLogsOfTheTypesThereAre(t *testing.T) {
 	s.must(s.update(s.cluster, fields{"enabledClusterLogTypes": []any{"audit", "controllerManager"}}))
 }
 
-func TestNodesWithoutAddressesGetOutByNAT(t *testing.T) {
+func TestNodesWithoutAddresses_GetOutByNAT(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	e.must(e.clouds.Add(gcpNetwork, "n", map[string]any{"name": "mine"}))
@@ -100,7 +100,7 @@ func TestNodesWithoutAddressesGetOutByNAT(t *testing.T) {
 	}
 }
 
-func TestPrivateGKEClustersAreRefusedAsByGoogle(t *testing.T) {
+func TestPrivateGKEClusters_AreRefusedAsByGoogle(t *testing.T) {
 	t.Parallel()
 	e := newGCP(t, Options{})
 	e.must(e.clouds.Add(gcpNetwork, "n", map[string]any{"name": "mine"}))
@@ -130,7 +130,7 @@ func TestPrivateGKEClustersAreRefusedAsByGoogle(t *testing.T) {
 	e.create(gcpCluster, "cluster", inputs.with(fields{"privateClusterConfig.masterIpv4CidrBlock": "10.0.0.0/28"}))
 }
 
-func TestAKSIdentitiesAreRefusedAsByAzure(t *testing.T) {
+func TestAKSIdentities_AreRefusedAsByAzure(t *testing.T) {
 	t.Parallel()
 	e, group := newAKS(t)
 	inputs := aksInputs(group).with(fields{
