@@ -61,8 +61,8 @@ type Config struct {
 	// ServiceCIDR is the network of the Services' addresses, /12 to /24. They exist in the cluster only, but pods do not reach other
 	// networks that overlap with it. The tenth address is the DNS server's. Cannot be changed.
 	ServiceCIDR string `json:"serviceCidr"`
-	// AADAdminGroups are the object ids of groups in Microsoft Entra ID (Azure AD) whose members become administrators of the
-	// cluster with their own login, beside the stack's own kubeconfig. Once set, Azure does not go back. Default: none.
+	// AADAdminGroups are the object ids of groups in the cloud's directory whose members become administrators of the cluster with
+	// their own login, beside the stack's own kubeconfig. Once set, there is no way back. Default: none.
 	AADAdminGroups []string `json:"aadAdminGroups"`
 	// PrivateNodes gives the nodes no public address, but NAT. To be decided before the first up. Default: false.
 	PrivateNodes bool `json:"privateNodes"`

@@ -11,7 +11,7 @@ import (
 const (
 	maxNameOfExisting = 253
 	maxPath           = 4096
-	// maxAdminGroups is more than anybody has; Azure documents no limit.
+	// maxAdminGroups is more than anybody has; no limit is documented.
 	maxAdminGroups = 100
 )
 

@@ -27,9 +27,8 @@ func (c Config) checkNodes(found *problems.List) {
 func (s scope) perZone() int { return s.cfg.Nodes / zoneCount }
 
 // pool is one zone's pool of nodes, as its guard has to know it. Each zone has a pool of its own because clouds treat the nodes of
-// one pool alike: EKS cordons all old nodes of a group before it drains the first (EKS user guide, managed node update
-// behaviour), and Longhorn lets a node be drained only while another healthy replica is on a node that is not cordoned
-// (longhorn-manager datastore, PDB of instance managers).
+// one pool alike: one of them cordons all old nodes of a pool before it drains the first, and then no replica of a pool over all
+// zones is on a node that may stay.
 type pool struct {
 	// number is 1 to 3; zone what messages call it.
 	number int

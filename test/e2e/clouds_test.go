@@ -19,6 +19,7 @@ import (
 
 const (
 	managedCluster = "azure-native:containerservice:ManagedCluster"
+	agentPool      = "azure-native:containerservice:AgentPool"
 	eksCluster     = "aws:eks/cluster:Cluster"
 	eksNodeGroup   = "aws:eks/nodeGroup:NodeGroup"
 	gkeCluster     = "gcp:container/cluster:Cluster"
@@ -38,12 +39,6 @@ type cloud struct {
 	clusterType, nodesType string
 	// failing is what goes wrong at the first up, half-way.
 	failing standin.Fault
-	// moreNodes is a larger number of nodes that the cloud can have.
-	moreNodes int
-	// fewerNodes can be had from moreNodes without a risk; 0 when nothing can.
-	fewerNodes int
-	// diskRefused is what the cloud says to a larger disk; empty when it takes it.
-	diskRefused string
 	// deletion is the order in which the cloud's resources have to go.
 	deletion []string
 }
@@ -52,20 +47,19 @@ func clouds() []cloud {
 	halfWay := errors.New("the operation timed out")
 	return []cloud{
 		{
-			name: "aks", pkg: standin.Azure, login: "run: az login", balancer: "ip", clusterType: managedCluster, nodesType: managedCluster, moreNodes: 5, fewerNodes: 4,
-			settings:    object{"azure-native:location": "westeurope"},
-			failing:     standin.Refused(halfWay), // Its only resource besides the group; nothing to be half of.
-			diskRefused: "PropertyChangeNotAllowed",
-			deletion:    []string{managedCluster, "azure-native:resources:ResourceGroup"},
+			name: "aks", pkg: standin.Azure, login: "run: az login", balancer: "ip", clusterType: managedCluster, nodesType: agentPool,
+			settings: object{"azure-native:location": "westeurope"},
+			failing:  standin.Refused(halfWay),
+			deletion: []string{agentPool, managedCluster, "azure-native:resources:ResourceGroup"},
 		},
 		{
-			name: "eks", pkg: standin.AWS, login: "set AWS_PROFILE", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup, moreNodes: 5, fewerNodes: 4,
+			name: "eks", pkg: standin.AWS, login: "set AWS_PROFILE", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup,
 			settings: object{"aws:region": "eu-west-1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{eksNodeGroup, eksCluster, "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"},
 		},
 		{
-			name: "gke", pkg: standin.GCP, login: "gcloud auth application-default login", balancer: "ip", clusterType: gkeCluster, nodesType: gkeNodePool, moreNodes: 6,
+			name: "gke", pkg: standin.GCP, login: "gcloud auth application-default login", balancer: "ip", clusterType: gkeCluster, nodesType: gkeNodePool,
 			settings: object{"gcp:project": "acme-databases", "gcp:region": "europe-west1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{gkeNodePool, gkeCluster},
@@ -202,13 +196,14 @@ func (c cloud) checkRotation(t *testing.T, s *stack, api *standin.Clouds, kubeco
 	}
 }
 
-// checkChanges does what the table in docs/operations.md says of node count, disk and version, and returns the configuration that holds.
+// checkChanges does what the table in docs/operations.md says of node count and version, and returns the configuration that holds.
+// What replaces nodes is in TestRolls_GoZoneByZone.
 func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
 	t.Helper()
 	for _, change := range []struct {
 		key   string
 		value any
-	}{{"nodes", c.moreNodes}, {"kubernetesVersion", "1.36"}} {
+	}{{"nodes", 9}, {"kubernetesVersion", "1.36"}} {
 		cfg = cfg.set("cluster."+change.key, change.value)
 		s.configure(cfg)
 		if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
@@ -220,22 +215,11 @@ func (c cloud) checkChanges(t *testing.T, s *stack, cfg config) config {
 	if output, err := s.cli("preview"); err == nil || !strings.Contains(output, "protect") {
 		t.Errorf("cluster.name: want a refusal, got %v\n%s", err, output)
 	}
-	larger := cfg.set("cluster.dataDiskGiB", 512)
-	s.configure(larger)
-	if c.diskRefused == "" {
-		if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
-			t.Errorf("cluster.dataDiskGiB: %v, want an update in place", done)
-		}
-		return larger
-	}
-	if output, err := s.cli("up", "--yes"); err == nil || !strings.Contains(output, c.diskRefused) {
-		t.Errorf("cluster.dataDiskGiB: want %s, got %v\n%s", c.diskRefused, err, output)
-	}
 	return cfg
 }
 
-// checkFewerNodes takes so many nodes away that all replicas could go with them, which is refused, and then what the cloud can
-// take without a risk. It returns the configuration that holds.
+// checkFewerNodes takes more than one node of each zone away, which is refused, and then one. It returns the configuration that
+// holds.
 func (c cloud) checkFewerNodes(t *testing.T, s *stack, api *standin.Clouds, cfg config) config {
 	t.Helper()
 	before := len(api.Journal().Done(standin.Update, c.nodesType))
@@ -243,20 +227,16 @@ func (c cloud) checkFewerNodes(t *testing.T, s *stack, api *standin.Clouds, cfg 
 	for _, operation := range [][]string{{"preview"}, {"up", "--yes"}} {
 		output, err := s.cli(operation...)
 		if err == nil || !strings.Contains(output, "cluster.nodes: got 3, want at least") || !strings.Contains(output, "Fewer nodes") {
-			t.Errorf("%s with three nodes after %d: want a refusal, got %v\n%s", operation[0], c.moreNodes, err, output)
+			t.Errorf("%s with three nodes after nine: want a refusal, got %v\n%s", operation[0], err, output)
 		}
 	}
 	if updated := api.Journal().Done(standin.Update, c.nodesType); len(updated) > before {
 		t.Errorf("the nodes were updated: %v", updated[before:])
 	}
-	if c.fewerNodes == 0 {
-		s.configure(cfg)
-		return cfg
-	}
-	cfg = cfg.set("cluster.nodes", c.fewerNodes)
+	cfg = cfg.set("cluster.nodes", 6)
 	s.configure(cfg)
 	if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
-		t.Errorf("one node less: %v, want an update in place", done)
+		t.Errorf("one node less in each zone: %v, want an update in place", done)
 	}
 	return cfg
 }
