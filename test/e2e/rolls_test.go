@@ -69,7 +69,7 @@ type rolling struct {
 
 func (c cloud) roll(t *testing.T, tools string) {
 	t.Helper()
-	r := c.startRolling(t, tools)
+	r := c.startRolling(t, c.name, tools)
 	r.up()
 	r.mustHaveNodes(3)
 	claim := r.claim()
@@ -83,9 +83,9 @@ func (c cloud) roll(t *testing.T, tools string) {
 }
 
 // startRolling starts a cluster whose only nodes are the cloud's.
-func (c cloud) startRolling(t *testing.T, tools string) *rolling {
+func (c cloud) startRolling(t *testing.T, name, tools string) *rolling {
 	t.Helper()
-	on := ownSandbox(t, "e2e-roll-"+c.name, "--load-balancer", c.balancer)
+	on := ownSandbox(t, "e2e-roll-"+name, "--load-balancer", c.balancer)
 	on.kubectl(t, "delete", "nodes", "--all")
 	kubeconfig, err := os.ReadFile(on.Kubeconfig)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c cloud) startRolling(t *testing.T, tools string) *rolling {
 	cfg.cluster, cfg.other = object{"cloud": c.name, "rollTimeout": "5m"}, c.settings
 	// The wait for a node that may return is not what this is about.
 	cfg = cfg.set("storage.values.defaultSettings.replicaReplenishmentWaitInterval", 1)
-	s := newStack(t, "roll-"+c.name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
+	s := newStack(t, "roll-"+name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
 	s.configure(cfg)
 	return &rolling{cloud: c, stack: s, t: t, api: api, on: on, cfg: cfg}
 }
@@ -191,13 +191,35 @@ func (r *rolling) apply(change roll) {
 // buildWithOtherScript builds the program with a comment more in the node script, as a later release might have.
 func buildWithOtherScript(t *testing.T) string {
 	t.Helper()
-	script := filepath.Join(repository, "cluster", "userdata", "eks-node.sh")
-	content, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatalf("read the node script: %v", err)
+	return buildWith(t, edit{"cluster/userdata/eks-node.sh", "log \"ready for Longhorn\"\n", "log \"ready for Longhorn\" # Of another release.\n"})
+}
+
+// edit replaces a text in a file of the program.
+type edit struct{ file, before, after string }
+
+// buildWith builds another program: this one with edits.
+func buildWith(t *testing.T, edits ...edit) string {
+	t.Helper()
+	edited := map[string]string{}
+	for _, one := range edits {
+		path := filepath.Join(repository, filepath.FromSlash(one.file))
+		if _, known := edited[path]; !known {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatalf("read the program: %v", err)
+			}
+			edited[path] = string(content)
+		}
+		if strings.Count(edited[path], one.before) != 1 {
+			t.Fatalf("%s has the text %d times, want once: %s", one.file, strings.Count(edited[path], one.before), one.before)
+		}
+		edited[path] = strings.Replace(edited[path], one.before, one.after, 1)
 	}
-	other := writeFile(t, "eks-node.sh", string(content)+"# Of another release.\n")
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{script: other}})
+	replace := map[string]string{}
+	for path, content := range edited {
+		replace[path] = writeFile(t, filepath.Base(path), content)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatalf("encode the overlay: %v", err)
 	}
@@ -205,9 +227,36 @@ func buildWithOtherScript(t *testing.T) string {
 	build := exec.Command("go", "build", "-overlay", writeFile(t, "overlay.json", string(overlay)), "-o", binary, ".")
 	build.Dir = repository
 	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the program with another node script: %v\n%s", err, output)
+		t.Fatalf("build another program: %v\n%s", err, output)
 	}
 	return binary
+}
+
+// TestRolls_FailWithOnePoolForAllZones proves the stand-in: with one node group over three zones, as this program once had it, EKS
+// cordons all old nodes before it drains the first. No replica is then on a node that may stay, so Longhorn's budgets hold the drain
+// back until EKS gives up.
+func TestRolls_FailWithOnePoolForAllZones(t *testing.T) {
+	t.Parallel()
+	tools := t.TempDir()
+	if err := standin.InstallCLI(t.Context(), tools); err != nil {
+		t.Fatalf("build the clouds' command line tools: %v", err)
+	}
+	eks := clouds()[slices.IndexFunc(clouds(), func(c cloud) bool { return c.name == "eks" })]
+	r := eks.startRolling(t, "onepool", tools)
+	r.setBinary(buildWith(
+		t,
+		edit{"cluster/nodes.go", "return s.cfg.Nodes / zoneCount", "return s.cfg.Nodes"},
+		edit{"cluster/eks.go", "for i := range zoneCount {", "for i := range 1 {"},
+		edit{"cluster/eks.go", "e.nodeGroup(i, network.nodes[i],", "e.nodeGroup(i, network.nodes,"},
+		edit{"cluster/eks.go", "i int, subnet pulumi.StringInput,", "i int, subnets pulumi.StringArray,"},
+		edit{"cluster/eks.go", "pulumi.StringArray{subnet}", "subnets"},
+	))
+	r.up()
+	r.mustHaveNodes(3)
+	r.apply(eks.rolls()[0])
+	if output, err := r.cli("up", "--yes", "--skip-preview"); err == nil || !strings.Contains(output, "PodEvictionFailure") {
+		t.Errorf("one pool for three zones went through, want PodEvictionFailure: %v\n%s", err, output)
+	}
 }
 
 // setBinary makes the stack run another build of the program.
