@@ -73,6 +73,7 @@ func (c cloud) roll(t *testing.T, tools string) {
 	r.up()
 	r.mustHaveNodes(3)
 	claim := r.claim()
+	r.checkInPlace()
 	changes := c.rolls()
 	r.checkRoll(changes[0], r.goesThrough)
 	r.checkRoll(changes[1], r.isKilled)
@@ -139,6 +140,20 @@ func (r *rolling) mustHaveNodes(want int) {
 	}
 	if len(nodes) != want || len(zones) != 3 {
 		r.t.Fatalf("the nodes with replicas are %v, want %d in three zones", nodes, want)
+	}
+}
+
+// checkInPlace changes what replaces no node.
+func (r *rolling) checkInPlace() {
+	r.t.Helper()
+	before := r.storageNodes()
+	r.cfg = r.cfg.set("cluster.tags", object{"team": "data"}).set("cluster.apiServerSourceRanges", []any{"127.0.0.0/8", "203.0.113.0/24"})
+	r.configure(r.cfg)
+	if _, done := r.up(); done["replace"]+done["delete"] > 0 {
+		r.t.Errorf("tags and source ranges: %v, want nothing replaced", done)
+	}
+	if after := r.storageNodes(); !maps.Equal(before, after) {
+		r.t.Errorf("tags and source ranges replaced nodes: %v became %v", before, after)
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	awsAddon           = "aws:eks/addon:Addon"
 	awsOIDC            = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 	awsPodIdentity     = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+	awsScalingTag      = "aws:autoscaling/tag:Tag"
 	// awsInterface is a network interface that a cluster or its nodes left behind. No program makes one.
 	awsInterface = "aws:ec2/networkInterface:NetworkInterface"
 )

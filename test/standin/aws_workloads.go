@@ -26,7 +26,42 @@ func awsWorkloadKinds() map[string]*kind {
 			replaces: []string{"clusterName", "namespace", "serviceAccount"},
 			create:   awsCreatePodIdentity, update: awsUpdatePodIdentity,
 		},
+		awsScalingTag: {
+			required: []string{"autoscalingGroupName", "tag"},
+			// terraform-provider-aws internal/service/autoscaling/tag.go, ForceNew.
+			replaces: []string{"autoscalingGroupName", "tag.key"},
+			validate: awsValidateScalingTag, create: awsCreateScalingTag,
+		},
 	}
+}
+
+func awsValidateScalingTag(in fields, found *refusals) {
+	for _, key := range []string{"key", "value", "propagateAtLaunch"} {
+		if !in.has("tag." + key) {
+			found.add("tag."+key, "missing required property 'tag.%s'", key)
+		}
+	}
+}
+
+// awsCreateScalingTag tags the scaling group of a node group, which must exist.
+func awsCreateScalingTag(c *change) error {
+	group := c.in.str("autoscalingGroupName")
+	owners := c.where(awsNodeGroup, func(f fields) bool {
+		for _, one := range f.objects("resources") {
+			for _, scaling := range one.objects("autoscalingGroups") {
+				if scaling.str("name") == group {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if len(owners) == 0 {
+		return awsError("creating AutoScaling Tag ("+group+","+c.in.str("tag.key")+")", "Auto Scaling", "CreateOrUpdateTags", "ValidationError",
+			"AutoScalingGroup name not found - AutoScalingGroup %s not found", group)
+	}
+	c.id = group + "," + c.in.str("tag.key")
+	return nil
 }
 
 // awsValidateOIDC: validOpenIDURL and the lengths in openid_connect_provider.go.
