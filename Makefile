@@ -181,7 +181,7 @@ unit: ## Tests that need no tools
 .PHONY: e2e
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server
 	cd sandbox && go test -tags sandbox -count=1 -timeout 10m ./test/...
-	go test -tags e2e -count=1 -timeout 55m -v ./test/e2e
+	go test -tags e2e -count=1 -timeout 55m -parallel 4 -v ./test/e2e
 
 # The dev stack is unprotected on purpose, hence its allowance.
 .PHONY: ci-preview
