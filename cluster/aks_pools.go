@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -80,93 +79,121 @@ func (a *aks) poolNameOf(number int) string {
 // nodes creates the three pools, one after the other: Azure refuses an operation while another one is under way in the cluster.
 // access is what they need before.
 func (a *aks) nodes(group *resources.ResourceGroup, managed *containerservice.ManagedCluster, access []pulumi.Resource) ([]pulumi.Resource, error) {
-	old, err := a.oldNodes()
+	rolling, err := a.hasOldNodes()
 	if err != nil {
 		return nil, err
 	}
 	var pools []pulumi.Resource
+	var last *containerservice.AgentPool
 	for i, zone := range a.zones() {
-		pool, err := a.agentPool(i+1, zone, group, managed, slices.Concat(access, pools), old)
+		pool, err := a.agentPool(i+1, zone, group, managed, slices.Concat(access, pools), rolling)
 		if err != nil {
 			return nil, err
 		}
-		pools = append(pools, pool)
+		pools, last = append(pools, pool), pool
 	}
-	a.component.Kubeconfig = a.component.settled(a.ctx, a.component.Kubeconfig, pools[len(pools)-1], func(ctx context.Context) error {
-		if len(old) > 0 {
-			a.component.roller.rolled.Store(true) // Perhaps by a run before, which was interrupted.
-		}
-		return a.vacate(ctx, old, zoneCount+1)
-	})
+	// Whether old nodes are there is asked again: an error here keeps the engine from deleting their pools.
+	a.component.Kubeconfig = a.settled(last, func(ctx context.Context) error { return a.vacate(ctx, zoneCount+1) })
 	return pools, nil
 }
 
-// oldNodes returns the nodes of pools with another hash, by the number of their zone. It asks the cluster and not the state, so
-// that an interrupted up can be repeated. If the cluster cannot be asked there are none, and the pools stay protected.
-func (a *aks) oldNodes() (map[int][]string, error) {
+// hasOldNodes asks the cluster and not the state, so that an interrupted up can be repeated. In a preview that cannot ask there are
+// none, and the engine shows what the protection refuses.
+func (a *aks) hasOldNodes() (bool, error) {
 	kubeconfig, err := internals.UnsafeAwaitOutput(a.ctx.Context(), a.component.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("wait for the cluster's kubeconfig: %w", err)
+		return false, fmt.Errorf("wait for the cluster's kubeconfig: %w", err)
 	}
 	if !kubeconfig.Known {
-		return nil, nil // A preview of a new cluster.
+		return false, nil // A preview of a new cluster.
 	}
-	var list struct {
-		Items []struct {
-			Metadata struct {
-				Name   string            `json:"name"`
-				Labels map[string]string `json:"labels"`
-			} `json:"metadata"`
-		} `json:"items"`
+	nodes, err := a.component.roller.nodesSoon(a.ctx.Context())
+	if err != nil && a.ctx.DryRun() {
+		a.component.roller.log(fmt.Sprintf("whether nodes have to be replaced could not be looked at: %v", err))
+		return false, nil
 	}
-	selector := url.QueryEscape("ha-iris/cluster=" + a.cfg.Name + "," + azurePoolLabel)
-	if _, err := a.component.Live.Get(a.ctx.Context(), "/api/v1/nodes?labelSelector="+selector, &list); err != nil {
-		a.component.roller.log(fmt.Sprintf("the nodes could not be looked at, so none can be replaced in this run: %v", err))
-		return nil, nil
-	}
-	old := map[int][]string{}
-	for _, node := range list.Items {
-		name := node.Metadata.Labels[azurePoolLabel]
-		for number := 1; number <= zoneCount; number++ {
-			if strings.HasPrefix(name, fmt.Sprintf("z%d", number)) && name != a.poolNameOf(number) {
-				old[number] = append(old[number], node.Metadata.Name)
-			}
-		}
-	}
-	return old, nil
+	return slices.ContainsFunc(nodes, a.isOld), err
 }
 
-// vacate empties the old nodes of the zones with a lower number.
-func (a *aks) vacate(ctx context.Context, old map[int][]string, below int) error {
+// isOld reports whether a node is of a pool with another hash.
+func (a *aks) isOld(one poolNode) bool {
+	return one.zone() > 0 && one.Metadata.Labels[azurePoolLabel] != a.poolNameOf(one.zone())
+}
+
+// vacate empties the old nodes of the zones with a lower number, once their successors are there and all volumes are healthy.
+func (a *aks) vacate(ctx context.Context, below int) error {
 	for number := 1; number < below; number++ {
-		what := fmt.Sprintf("zone %s (%d of %d)", a.zones()[number-1], number, zoneCount)
-		if err := a.component.roller.vacate(ctx, what, old[number]); err != nil {
+		if err := a.vacateZone(ctx, number); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// agentPool creates the nodes of one zone. before is what must exist, such as the pools of the zones before; old the nodes of earlier pools.
+func (a *aks) vacateZone(ctx context.Context, number int) error {
+	r := a.component.roller
+	what := pool{number: number, zone: a.zones()[number-1]}.describe()
+	if err := r.reach(ctx); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	of := func(nodes []poolNode) (old []string, successors int) {
+		for _, one := range nodes {
+			switch {
+			case one.zone() != number:
+			case a.isOld(one):
+				old = append(old, one.Metadata.Name)
+			case one.state() == "":
+				successors++
+			}
+		}
+		return old, successors
+	}
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if old, _ := of(nodes); len(old) == 0 {
+		return nil
+	}
+	r.rolled.Store(true) // Perhaps begun by a run before, which was interrupted.
+	// The replicas of the other zones carry this one's while it moves.
+	if err := r.await(ctx, what, nil); err != nil {
+		return err
+	}
+	return r.vacate(ctx, what, func() (old, missing []string, err error) {
+		nodes, err := r.nodes(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		old, successors := of(nodes)
+		if len(old) > 0 && successors < a.perZone() {
+			missing = append(missing, fmt.Sprintf("%d of %d nodes of the new pool %s are ready", successors, a.perZone(), a.poolNameOf(number)))
+		}
+		return old, missing, nil
+	})
+}
+
+// agentPool creates the nodes of one zone. before is what must exist, such as the pools of the zones before; rolling says that nodes of earlier pools are there.
 func (a *aks) agentPool(
 	number int, zone string, group *resources.ResourceGroup, managed *containerservice.ManagedCluster, before []pulumi.Resource,
-	old map[int][]string,
+	rolling bool,
 ) (*containerservice.AgentPool, error) {
 	guarded, err := a.guardPool(pool{
 		number: number, zone: zone,
 		count: func(pool guard.Inputs) (float64, bool) { return pool.Number("count") },
 		replacing: func(before, _ guard.Inputs) []string {
-			if before.None() && len(old[number]) > 0 {
+			if before.None() && rolling {
 				return []string{"new pool " + a.poolNameOf(number)}
 			}
 			return nil
 		},
-		prepare: func(ctx context.Context) error { return a.vacate(ctx, old, number) },
+		// A new pool takes nothing away by itself, and may be what a volume lacks. The zones before are emptied first.
+		await: func(ctx context.Context) error { return a.vacate(ctx, number) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	labels := a.nodeLabels()
+	labels := a.labelsOf(number)
 	labels[azurePoolLabel] = pulumi.String(a.poolNameOf(number))
 	args := &containerservice.AgentPoolArgs{
 		ResourceGroupName: group.Name,
@@ -200,8 +227,8 @@ func (a *aks) agentPool(
 	}
 	pool, err := containerservice.NewAgentPool(a.ctx, a.poolName(number), args, a.options(
 		pulumi.DependsOn(slices.Clone(before)),
-		// The engine refuses to replace a protected pool, which is wanted except while a pool's successor takes over.
-		pulumi.Protect(a.component.protect && len(old[number]) == 0),
+		// The engine refuses to replace a protected pool, which is wanted except while pools have successors.
+		pulumi.Protect(a.component.protect && !rolling),
 		pulumi.DeleteBeforeReplace(false), // The names differ; the provider knows only that this program chose them.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "60m"}),
 		guarded,

@@ -79,7 +79,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
 	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels, protect: args.Protect}
-	c.roller = newRoller(ctx, c, args.Volumes, cfg.RollTimeout)
+	c.roller = newRoller(ctx, c, args.Volumes, cfg)
 	if kind.preflight != nil {
 		if err := kind.preflight(cfg, ctx, c.Live); err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -107,9 +108,14 @@ func provide(cfg Config, preview bool) result {
 	return r
 }
 
+// emptyAPI is an API server of a cluster with nothing in it. It serves until the tests end.
+var emptyAPI = sync.OnceValue(func() string {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) })).URL
+})
+
 // invoke answers as the clouds' lookups do.
 func invoke(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
-	return testkit.CloudInvoke(plainKubeconfig)(args)
+	return testkit.CloudInvoke(strings.Replace(plainKubeconfig, "https://127.0.0.1:1", emptyAPI(), 1))(args)
 }
 
 // computed is what the clouds decide.

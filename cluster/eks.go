@@ -310,6 +310,7 @@ func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]p
 	// before it and deleted after it: a node without them does not join, and one that loses them leaks its interfaces.
 	after := slices.Concat(r.nodeGroupAttachments, before, network.routes)
 	var groups []pulumi.Resource
+	var last *awseks.NodeGroup
 	for i := range zoneCount {
 		group, err := e.nodeGroup(i, network.nodes[i], r, control, template, after)
 		if err != nil {
@@ -318,10 +319,10 @@ func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]p
 		if err := e.tagNodes(i, group); err != nil {
 			return nil, err
 		}
-		groups = append(groups, group)
+		groups, last = append(groups, group), group
 		after = append(after, group) // One zone at a time.
 	}
-	e.component.Kubeconfig = e.component.settled(e.ctx, e.component.Kubeconfig, groups[len(groups)-1], nil)
+	e.component.Kubeconfig = e.settled(last, nil)
 	// coredns after the nodes: an add-on whose pods have nowhere to run stays degraded until it times out.
 	dns, err := e.addons(control, groups, "coredns")
 	if err != nil {
@@ -363,7 +364,7 @@ func (e *eks) nodeGroup(
 		UpdateConfig: &awseks.NodeGroupUpdateConfigArgs{MaxUnavailable: pulumi.Int(1)},
 		// The scaling group replaces failed machines only; this also covers a failed kubelet.
 		NodeRepairConfig: &awseks.NodeGroupNodeRepairConfigArgs{Enabled: pulumi.Bool(true)},
-		Labels:           e.nodeLabels(),
+		Labels:           e.labelsOf(i + 1),
 		Tags:             pulumi.ToStringMap(e.tags()),
 	}
 	group, err := awseks.NewNodeGroup(e.ctx, e.poolName(i+1), args, e.options(
@@ -407,6 +408,15 @@ func (e *eks) pool(i int) pool {
 	return pool{
 		number: i + 1, zone: zone,
 		count: func(group guard.Inputs) (float64, bool) { return group.Number("scalingConfig", "desiredSize") },
+		// EKS labels each node with the version that it was made from. An update that failed is not repeated by itself, because the
+		// provider has recorded the new version.
+		outdated: func(node poolNode, after guard.Inputs) string {
+			is, want := node.Metadata.Labels["eks.amazonaws.com/sourceLaunchTemplateVersion"], after.Text("launchTemplate", "version")
+			if is == "" || want == "" || is == want {
+				return ""
+			}
+			return "is of version " + is + " of the launch template and not " + want + " (if EKS has ended its update: pulumi up --refresh)"
+		},
 		replacing: func(before, after guard.Inputs) (changed []string) {
 			for _, one := range []struct {
 				what string

@@ -175,14 +175,15 @@ func (c *Cluster) gke(ctx *pulumi.Context, name string, cfg Config) error {
 		return err
 	}
 	var pools []pulumi.Resource
+	var last *container.NodePool
 	for i, zone := range zones {
 		pool, err := g.nodePool(i, zone, account, control, pools)
 		if err != nil {
 			return err
 		}
-		pools = append(pools, pool) // One zone at a time. Google takes one operation at a time per cluster anyway.
+		pools, last = append(pools, pool), pool // One zone at a time. Google takes one operation at a time per cluster anyway.
 	}
-	c.Kubeconfig = c.settled(ctx, c.Kubeconfig, pools[len(pools)-1], nil)
+	c.Kubeconfig = g.settled(last, nil)
 	c.Name, c.Lifetime = control.Name, control
 	c.Ready = append([]pulumi.Resource{control}, pools...)
 	return c.connect(ctx, name, pools)
@@ -428,7 +429,7 @@ func (g *gke) nodePool(i int, zone string, account *nodeAccount, control *contai
 		UpgradeSettings: &container.NodePoolUpgradeSettingsArgs{
 			Strategy: pulumi.String("SURGE"), MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0),
 		},
-		NodeConfig: g.nodeConfig(account),
+		NodeConfig: g.nodeConfig(i+1, account),
 	}, g.options(
 		// The account's address does not depend on its roles, without which a node sends no logs.
 		pulumi.DependsOn(slices.Concat(account.grants, before)),
@@ -467,7 +468,7 @@ func gkePool(i int, zone string) pool {
 	}
 }
 
-func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs {
+func (g *gke) nodeConfig(number int, account *nodeAccount) *container.NodePoolNodeConfigArgs {
 	return &container.NodePoolNodeConfigArgs{
 		MachineType: pulumi.String(g.cfg.InstanceType),
 		ImageType:   pulumi.String("UBUNTU_CONTAINERD"), // Includes open-iscsi; Container-Optimized OS has none.
@@ -476,7 +477,7 @@ func (g *gke) nodeConfig(account *nodeAccount) *container.NodePoolNodeConfigArgs
 		DiskType:       pulumi.String("pd-balanced"), // SSD. Longhorn advises against less.
 		ServiceAccount: account.email,
 		OauthScopes:    oauthScopes(),
-		Labels:         g.nodeLabels(),
+		Labels:         g.labelsOf(number),
 		ResourceLabels: g.labels(),
 		// Pods get Google's credentials through workload identity and never the node's.
 		WorkloadMetadataConfig: &container.NodePoolNodeConfigWorkloadMetadataConfigArgs{Mode: pulumi.String("GKE_METADATA")},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -38,8 +39,11 @@ type pool struct {
 	// replacing lists the inputs whose change makes the cloud replace or reimage the pool's nodes; before has no inputs when the
 	// pool is created.
 	replacing func(before, after guard.Inputs) []string
-	// prepare runs before the wait for healthy volumes, for what is left of the zones before. Nil: nothing.
-	prepare func(ctx context.Context) error
+	// await returns once a change that takes nodes of the zone away loses no data. Nil: once all volumes are healthy and the nodes of
+	// the other zones are as they should be.
+	await func(ctx context.Context) error
+	// outdated says what a node of an earlier zone still has to change before it is as after says; "" if nothing. Nil: nothing ever.
+	outdated func(node poolNode, after guard.Inputs) string
 }
 
 // poolName is the logical name of a zone's pool.
@@ -60,6 +64,9 @@ func (s scope) guardPool(p pool) (pulumi.ResourceOption, error) {
 		}
 		if len(changed) == 0 {
 			return nil
+		}
+		if p.await == nil {
+			p.await = func(ctx context.Context) error { return s.awaitZones(ctx, p, after) }
 		}
 		return s.component.roller.replace(s.ctx.Context(), p, changed)
 	})
@@ -87,43 +94,130 @@ func oneNodeLess(before, after int) error {
 
 // replace is called before a zone's nodes are replaced. In a preview it says so; in an up it returns once that loses no data.
 func (r *roller) replace(ctx context.Context, p pool, changed []string) error {
-	zone := fmt.Sprintf("zone %s (%d of %d)", p.zone, p.number, zoneCount)
+	zone := p.describe()
+	if r.volumes == nil && r.protect {
+		return fmt.Errorf("%s: its nodes would be replaced or removed (%s), and whether its volumes have other replicas is not known, because "+
+			"storage.install is false. If nodes that go lose no data (disks of the cloud), set iris.protectData to false for this up",
+			zone, strings.Join(changed, ", "))
+	}
 	if r.preview {
 		r.log(fmt.Sprintf("%s: its nodes are replaced or removed (%s), zone by zone. Before and after each, the up waits until every volume "+
 			"is healthy, at most %s (cluster.rollTimeout); a zone takes some 10 min and the rebuild of its replicas. The database restarts "+
 			"once with each node that it runs on", zone, strings.Join(slices.Sorted(slices.Values(changed)), ", "), r.budget))
 		return nil
 	}
-	if p.prepare != nil {
-		if err := p.prepare(ctx); err != nil {
-			return err
-		}
-	}
-	if err := r.await(ctx, zone); err != nil {
+	if err := p.await(ctx); err != nil {
 		return err
 	}
 	r.rolled.Store(true)
-	r.log(zone + ": all volumes are healthy, the cloud replaces its nodes now")
+	r.log(zone + ": the cloud replaces its nodes now")
 	return nil
 }
 
-// settled returns the kubeconfig once the last zone's replicas are rebuilt too, if this run has replaced nodes. Everything in the
-// cluster depends on it.
-func (c *Cluster) settled(ctx *pulumi.Context, kubeconfig pulumi.StringOutput, last pulumi.Resource, prepare func(context.Context) error) pulumi.StringOutput {
-	resource, ok := last.(pulumi.CustomResource)
-	if !ok || ctx.DryRun() {
-		return kubeconfig
+func (p pool) describe() string {
+	return fmt.Sprintf("zone %s (%d of %d)", p.zone, p.number, zoneCount)
+}
+
+// awaitZones waits until the nodes of the other zones are there, ready and in use, those of the zones before as the configuration
+// wants them, and all volumes are healthy. The volumes alone do not tell: a cloud may still be busy with a zone whose replicas look
+// healthy, after a run that was interrupted, and remove its nodes later.
+func (s scope) awaitZones(ctx context.Context, p pool, after guard.Inputs) error {
+	return s.component.roller.await(ctx, p.describe(), func(nodes []poolNode) []string {
+		var lines []string
+		count := map[int]int{}
+		for _, one := range nodes {
+			count[one.zone()]++
+			if state := p.lacks(one, after); state != "" {
+				lines = append(lines, fmt.Sprintf("node %s of zone %d %s", one.Metadata.Name, one.zone(), state))
+			}
+		}
+		for number := 1; number <= zoneCount; number++ {
+			if number < p.number && count[number] != s.perZone() || number > p.number && count[number] == 0 {
+				lines = append(lines, fmt.Sprintf("zone %d has %d nodes", number, count[number]))
+			}
+		}
+		return lines
+	})
+}
+
+// lacks says what keeps a node of another zone from carrying its part while this one's are replaced; "" if nothing does.
+func (p pool) lacks(one poolNode, after guard.Inputs) string {
+	zone := one.zone()
+	switch state := one.state(); {
+	case zone == p.number:
+		return ""
+	case state != "":
+		return "is " + state
+	case zone < p.number && p.outdated != nil:
+		return p.outdated(one, after)
+	default:
+		return ""
 	}
-	return pulumi.All(kubeconfig, resource.ID()).ApplyT(func(values []any) (string, error) {
+}
+
+// zoneLabel on a node is the number of its zone's pool.
+const zoneLabel = "ha-iris/zone"
+
+// labelsOf are the labels of the nodes of a zone's pool.
+func (s scope) labelsOf(number int) pulumi.StringMap {
+	labels := s.nodeLabels()
+	labels[zoneLabel] = pulumi.String(strconv.Itoa(number))
+	return labels
+}
+
+// poolNode is what is read of a node of a pool.
+type poolNode struct {
+	Metadata struct {
+		Name   string            `json:"name"`
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec struct {
+		Unschedulable bool `json:"unschedulable"`
+	} `json:"spec"`
+	Status struct {
+		Conditions []struct {
+			Type   string `json:"type"`
+			Status string `json:"status"`
+		} `json:"conditions"`
+	} `json:"status"`
+}
+
+// zone is the number of the node's zone; 0 if it is in none of the pools.
+func (n poolNode) zone() int {
+	number, _ := strconv.Atoi(n.Metadata.Labels[zoneLabel])
+	return number
+}
+
+// state says what keeps the node from being used; "" if nothing does.
+func (n poolNode) state() string {
+	if n.Spec.Unschedulable {
+		return "cordoned"
+	}
+	for _, condition := range n.Status.Conditions {
+		if condition.Type == "Ready" && condition.Status == "True" {
+			return ""
+		}
+	}
+	return "not ready"
+}
+
+// settled returns the kubeconfig once the last zone's replicas are rebuilt too, if this run has replaced nodes. Everything in the
+// cluster depends on it, and an error ends the up before the engine deletes anything. finish, if not nil, does the cloud's part first.
+func (s scope) settled(last pulumi.CustomResource, finish func(context.Context) error) pulumi.StringOutput {
+	c := s.component
+	if s.ctx.DryRun() {
+		return c.Kubeconfig
+	}
+	return pulumi.All(c.Kubeconfig, last.ID()).ApplyT(func(values []any) (string, error) {
 		text, _ := values[0].(string)
-		if prepare != nil {
-			if err := prepare(ctx.Context()); err != nil {
+		if finish != nil {
+			if err := finish(s.ctx.Context()); err != nil {
 				return "", err
 			}
 		}
 		if !c.roller.rolled.Load() {
 			return text, nil
 		}
-		return text, c.roller.await(ctx.Context(), "after the last zone")
+		return text, c.roller.await(s.ctx.Context(), "after the last zone", nil)
 	}).(pulumi.StringOutput)
 }

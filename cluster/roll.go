@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -48,7 +49,10 @@ const runbookNodes = `docs/operations.md, "Other nodes"`
 type roller struct {
 	live    *live.Cluster
 	volumes Volumes
-	preview bool
+	// protect and preview are the run's.
+	protect, preview bool
+	// name is the cluster's, as on its nodes' label.
+	name string
 	// budget is how long one zone waits.
 	budget time.Duration
 	log    func(text string)
@@ -59,31 +63,28 @@ type roller struct {
 	pause func(context.Context, time.Duration) error
 }
 
-func newRoller(ctx *pulumi.Context, c *Cluster, volumes Volumes, timeout string) *roller {
-	budget, err := time.ParseDuration(timeout)
+func newRoller(ctx *pulumi.Context, c *Cluster, volumes Volumes, cfg Config) *roller {
+	budget, err := time.ParseDuration(cfg.RollTimeout)
 	if err != nil { // Validated; empty when called without the defaults.
 		budget, _ = time.ParseDuration(DefaultRollTimeout)
 	}
 	// The hooks' resources are not registered yet when the hooks run; the component is.
 	about := &pulumi.LogArgs{Resource: c}
 	return &roller{
-		live: c.Live, volumes: volumes, preview: ctx.DryRun(), budget: budget, now: time.Now, pause: clock.Pause,
+		live: c.Live, volumes: volumes, protect: c.protect, preview: ctx.DryRun(), name: cfg.Name, budget: budget, now: time.Now, pause: clock.Pause,
 		log: func(text string) { _ = ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
 	}
 }
 
-// await returns once all volumes are healthy. what says who waits, such as "zone eu-west-1a"; the error names it.
-func (r *roller) await(ctx context.Context, what string) error {
-	if r.volumes == nil {
-		r.log(what + ": the storage is not this stack's, so nothing is known of its volumes and nothing waits for them")
-		return nil
-	}
+// await returns once all volumes are healthy, and nodes, if it is not nil, finds nothing wrong with the stack's nodes. what says who
+// waits, such as "zone eu-west-1a (1 of 3)"; the error names it.
+func (r *roller) await(ctx context.Context, what string, nodes func([]poolNode) []string) error {
 	if err := r.reach(ctx); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	var healthySince time.Time
-	return r.until(ctx, what, "volumes became healthy", func() ([]string, error) {
-		lines, err := r.volumes.Unhealthy(ctx, r.live)
+	return r.until(ctx, what, "volumes are healthy and nodes as they should be", func() ([]string, error) {
+		lines, err := r.look(ctx, nodes)
 		switch {
 		case err != nil || len(lines) > 0:
 			healthySince = time.Time{}
@@ -96,6 +97,34 @@ func (r *roller) await(ctx context.Context, what string) error {
 		}
 		return nil, nil
 	})
+}
+
+func (r *roller) look(ctx context.Context, nodes func([]poolNode) []string) ([]string, error) {
+	var lines []string
+	if nodes != nil {
+		all, err := r.nodes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		lines = nodes(all)
+	}
+	if r.volumes == nil { // Not protected, or it would have been refused.
+		return lines, nil
+	}
+	unhealthy, err := r.volumes.Unhealthy(ctx, r.live)
+	return append(lines, unhealthy...), err
+}
+
+// nodes lists the nodes of the stack's pools.
+func (r *roller) nodes(ctx context.Context) ([]poolNode, error) {
+	var list struct {
+		Items []poolNode `json:"items"`
+	}
+	selector := url.QueryEscape("ha-iris/cluster=" + r.name + "," + zoneLabel)
+	if _, err := r.live.Get(ctx, "/api/v1/nodes?labelSelector="+selector, &list); err != nil {
+		return nil, fmt.Errorf("list the nodes: %w", err)
+	}
+	return list.Items, nil
 }
 
 // until calls look until it returns no lines, for as long as the budget. An error is no end: an API server may be away for a
@@ -139,16 +168,28 @@ func (r *roller) reach(ctx context.Context) error {
 	return nil
 }
 
+// nodesSoon is nodes with patience in an up: the API server of a new cluster may need a while until it answers.
+func (r *roller) nodesSoon(ctx context.Context) ([]poolNode, error) {
+	for deadline := r.now().Add(reachTime); ; {
+		nodes, err := r.nodes(ctx)
+		if err == nil || r.preview || !r.now().Before(deadline) {
+			return nodes, err
+		}
+		if err := r.pause(ctx, rollTick); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // vacate moves everything with data off nodes: first the replicas, then the pods that use a volume, so that these restart once and
-// beside a replica.
-func (r *roller) vacate(ctx context.Context, what string, nodes []string) error {
-	if len(nodes) == 0 {
-		return nil
-	}
-	if err := r.reach(ctx); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return r.until(ctx, what, "replicas and pods left the old nodes "+strings.Join(nodes, ", "), func() ([]string, error) {
+// beside a replica. old is asked at each look, because a cloud may replace an old node meanwhile; its error, or lines of what has to come
+// first, keep everything as it is.
+func (r *roller) vacate(ctx context.Context, what string, old func() (nodes, missing []string, err error)) error {
+	return r.until(ctx, what, "replicas and pods left the old nodes", func() ([]string, error) {
+		nodes, missing, err := old()
+		if err != nil || len(missing) > 0 || len(nodes) == 0 {
+			return missing, err
+		}
 		for _, node := range nodes {
 			if err := r.cordon(ctx, node); err != nil {
 				return nil, err

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
 	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/live"
 )
@@ -73,7 +75,7 @@ func TestRoller_WaitsUntilTheVolumesStayHealthy(t *testing.T) {
 	volumes := &fakeVolumes{unhealthy: [][]string{{"rebuild at 10 %"}, {"rebuild at 90 %"}, nil, {"a replica failed"}, nil}}
 	r, lines := testRoller(known(), volumes)
 	start := r.now()
-	if err := r.replace(t.Context(), pool{number: 2, zone: "b"}, []string{"disk"}); err != nil {
+	if err := r.replace(t.Context(), waiting(r, 2), []string{"disk"}); err != nil {
 		t.Fatal(err)
 	}
 	// Four looks until the second time that all are healthy, then settleTime without a break.
@@ -95,7 +97,7 @@ func TestRoller_GivesUpAndTouchesNothing(t *testing.T) {
 		"refused":        {err: errors.New("connection refused")},
 	} {
 		r, _ := testRoller(known(), volumes)
-		err := r.replace(t.Context(), pool{number: 1, zone: "a"}, []string{"disk"})
+		err := r.replace(t.Context(), waiting(r, 1), []string{"disk"})
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "cluster.rollTimeout") || !strings.Contains(err.Error(), runbookNodes) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -110,7 +112,7 @@ func TestRoller_InAPreviewOnlySays(t *testing.T) {
 	volumes := &fakeVolumes{}
 	r, lines := testRoller(&live.Cluster{}, volumes)
 	r.preview = true
-	if err := r.replace(t.Context(), pool{number: 1, zone: "a"}, []string{"disk"}); err != nil || volumes.asked > 0 {
+	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err != nil || volumes.asked > 0 {
 		t.Errorf("got %v after %d looks", err, volumes.asked)
 	}
 	if said := strings.Join(*lines, "\n"); !strings.Contains(said, "zone a (1 of 3): its nodes are replaced or removed (disk), zone by zone") {
@@ -121,17 +123,63 @@ func TestRoller_InAPreviewOnlySays(t *testing.T) {
 func TestRoller_RefusesWhereTheClusterIsNotKnown(t *testing.T) {
 	t.Parallel()
 	r, _ := testRoller(&live.Cluster{}, &fakeVolumes{})
-	if err := r.replace(t.Context(), pool{number: 1, zone: "a"}, []string{"disk"}); err == nil || !strings.Contains(err.Error(), "kubeconfig") {
+	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err == nil || !strings.Contains(err.Error(), "kubeconfig") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestRoller_SaysWhenItKnowsNoVolumes(t *testing.T) {
+func TestRoller_RefusesProtectedNodesWhoseVolumesItDoesNotKnow(t *testing.T) {
 	t.Parallel()
-	r, lines := testRoller(&live.Cluster{}, nil)
-	if err := r.await(t.Context(), "zone a"); err != nil || !strings.Contains(strings.Join(*lines, ""), "nothing waits") {
-		t.Errorf("got %v, said %q", err, *lines)
+	r, _ := testRoller(known(), nil)
+	r.protect = true
+	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err == nil || !strings.Contains(err.Error(), "storage.install is false") {
+		t.Errorf("protected: got %v", err)
 	}
+	r.protect = false
+	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err != nil {
+		t.Errorf("not protected: got %v", err)
+	}
+}
+
+func TestAwaitZones_WantsTheOtherZonesNodesAsTheyShouldBe(t *testing.T) {
+	t.Parallel()
+	one := func(zone, version, ready string, cordoned bool) map[string]any {
+		return map[string]any{
+			"metadata": map[string]any{"name": "node-" + zone + version, "labels": map[string]any{
+				zoneLabel: zone, "eks.amazonaws.com/sourceLaunchTemplateVersion": version,
+			}},
+			"spec":   map[string]any{"unschedulable": cordoned},
+			"status": map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": ready}}},
+		}
+	}
+	after := inputs(resource.PropertyMap{"launchTemplate": object(resource.PropertyMap{"version": resource.NewStringProperty("2")})})
+	for name, test := range map[string]struct {
+		nodes []map[string]any
+		want  string
+	}{
+		"as they should be": {[]map[string]any{one("1", "2", "True", false), one("2", "1", "False", true), one("3", "1", "True", false)}, ""},
+		"one too many":      {[]map[string]any{one("1", "2", "True", false), one("1", "2", "True", false), one("3", "1", "True", false)}, "zone 1 has 2 nodes"},
+		"none":              {[]map[string]any{one("1", "2", "True", false)}, "zone 3 has 0 nodes"},
+		"not ready":         {[]map[string]any{one("1", "2", "True", false), one("3", "1", "Unknown", false)}, "node node-31 of zone 3 is not ready"},
+		"cordoned":          {[]map[string]any{one("1", "2", "True", true), one("3", "1", "True", false)}, "node node-12 of zone 1 is cordoned"},
+		"not updated":       {[]map[string]any{one("1", "1", "True", false), one("3", "1", "True", false)}, "is of version 1 of the launch template and not 2"},
+	} {
+		api := &nodesServer{nodes: test.nodes}
+		r, _ := testRoller(serve(t, api), &fakeVolumes{})
+		s := scope{ctx: nil, component: &Cluster{roller: r}, cfg: Config{Nodes: 3}}
+		p := (&eks{scope: s}).pool(1)
+		err := s.awaitZones(t.Context(), p, after)
+		if (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// waiting is a pool whose change waits for the volumes only.
+func waiting(r *roller, number int) pool {
+	p := pool{number: number, zone: string(rune('a' + number - 1))}
+	p.await = func(ctx context.Context) error { return r.await(ctx, p.describe(), nil) }
+	return p
 }
 
 // nodesServer is an API server with pods, which an eviction takes away at the second attempt.
@@ -140,6 +188,7 @@ type nodesServer struct {
 	cordoned []string
 	attempts map[string]int
 	pods     []map[string]any
+	nodes    []map[string]any
 }
 
 func (s *nodesServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
@@ -158,10 +207,29 @@ func (s *nodesServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		}
 		s.pods = slices.DeleteFunc(s.pods, func(p map[string]any) bool { return p["metadata"].(map[string]any)["name"] == name })
 	default:
-		_ = json.NewEncoder(w).Encode(map[string]any{"items": s.pods})
+		items := s.pods
+		if path[len(path)-1] == "nodes" {
+			items = s.nodes
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": items})
 		return
 	}
 	_, _ = w.Write([]byte("{}"))
+}
+
+// serve serves an API server until the test ends.
+func serve(t *testing.T, api http.Handler) *live.Cluster {
+	t.Helper()
+	server := httptest.NewTLSServer(api)
+	t.Cleanup(server.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	text, err := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL, CertificateAuthorityData: authority}, kubeconfig.User{Token: "t"}).Render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := &live.Cluster{}
+	cluster.Connect(text)
+	return cluster
 }
 
 func nodePod(name, node, owner string, claim bool) map[string]any {
@@ -181,19 +249,20 @@ func TestRoller_MovesReplicasThenPodsOffOldNodes(t *testing.T) {
 		nodePod("iris", "old", "ReplicaSet", true), nodePod("other", "new", "ReplicaSet", true),
 		nodePod("stateless", "old", "ReplicaSet", false), nodePod("agent", "old", "DaemonSet", true),
 	}}
-	server := httptest.NewTLSServer(api)
-	defer server.Close()
-	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	text, err := kubeconfig.New("here", kubeconfig.Cluster{Server: server.URL, CertificateAuthorityData: authority}, kubeconfig.User{Token: "t"}).Render()
+	volumes := &fakeVolumes{left: [][]string{{"a replica leaves"}, nil}}
+	r, lines := testRoller(serve(t, api), volumes)
+	asked := 0
+	err := r.vacate(t.Context(), "zone a", func() (nodes, missing []string, err error) {
+		if asked++; asked == 1 {
+			return []string{"old"}, []string{"0 of 1 nodes of the new pool are ready"}, nil
+		}
+		return []string{"old"}, nil, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster := &live.Cluster{}
-	cluster.Connect(text)
-	volumes := &fakeVolumes{left: [][]string{{"a replica leaves"}, nil}}
-	r, _ := testRoller(cluster, volumes)
-	if err := r.vacate(t.Context(), "zone a", []string{"old"}); err != nil {
-		t.Fatal(err)
+	if said := strings.Join(*lines, "\n"); !strings.Contains(said, "0 of 1 nodes of the new pool are ready") {
+		t.Errorf("did not wait for the successors: %q", said)
 	}
 	if !slices.Contains(api.cordoned, "old") || !slices.Equal(volumes.evicted, []string{"old"}) {
 		t.Errorf("cordoned %v, evicted %v", api.cordoned, volumes.evicted)

@@ -22,6 +22,7 @@ type longhornItems struct {
 			// VolumeName is of a replica and an engine; the others of a replica.
 			VolumeName string `json:"volumeName"`
 			NodeID     string `json:"nodeID"`
+			DiskID     string `json:"diskID"`
 			FailedAt   string `json:"failedAt"`
 			HealthyAt  string `json:"healthyAt"`
 		} `json:"spec"`
@@ -39,17 +40,33 @@ type longhornItems struct {
 				Progress     float64 `json:"progress"`
 				Error        string  `json:"error"`
 			} `json:"rebuildStatus"`
-			// Conditions are of a node.
-			Conditions []struct {
-				Type   string `json:"type"`
-				Status string `json:"status"`
-			} `json:"conditions"`
+			// Conditions, Zone and DiskStatus are of a node.
+			Conditions longhornConditions `json:"conditions"`
+			Zone       string             `json:"zone"`
+			DiskStatus map[string]struct {
+				DiskUUID   string             `json:"diskUUID"`
+				Conditions longhornConditions `json:"conditions"`
+			} `json:"diskStatus"`
 		} `json:"status"`
 	} `json:"items"`
 }
 
-// longhornUnhealthy counts the replicas itself: a volume's robustness says nothing of a detached volume, and is a few seconds late
-// when a node has gone.
+type longhornConditions []struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
+}
+
+func (c longhornConditions) ready() bool {
+	for _, condition := range c {
+		if condition.Type == "Ready" {
+			return condition.Status == "True"
+		}
+	}
+	return false
+}
+
+// longhornUnhealthy counts the replicas itself: a volume's robustness says nothing of a detached volume, nor of a disk that was
+// emptied meanwhile, and is a few seconds late when a node has gone. Nor does it ask for zones: replicas may share one for a while (replicaZoneSoftAntiAffinity).
 func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, error) {
 	lists := map[string]*longhornItems{"volumes": {}, "replicas": {}, "nodes": {}, "engines": {}}
 	for kind, list := range lists {
@@ -57,19 +74,22 @@ func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, er
 			return nil, fmt.Errorf("list Longhorn's %s: %w", kind, err)
 		}
 	}
-	ready := lists["nodes"].ready()
+	places, zones := lists["nodes"].places()
 	var lines []string
 	for _, volume := range lists["volumes"].Items {
-		name, status := volume.Metadata.Name, volume.Status
-		healthy := lists["replicas"].healthy(name, ready)
-		attached := status.State == "attached"
-		if healthy >= volume.Spec.NumberOfReplicas && (!attached || status.Robustness == "healthy") {
+		name, status, wanted := volume.Metadata.Name, volume.Status, volume.Spec.NumberOfReplicas
+		healthy, inZones := lists["replicas"].healthy(name, places)
+		attached, spread := status.State == "attached", inZones >= min(wanted, zones)
+		if healthy >= wanted && spread && (!attached || status.Robustness == "healthy") {
 			continue
 		}
 		if status.KubernetesStatus.PVCName != "" {
 			name = fmt.Sprintf("%s/%s (%s)", status.KubernetesStatus.Namespace, status.KubernetesStatus.PVCName, name)
 		}
-		line := fmt.Sprintf("volume %s has %d of %d healthy replicas", name, healthy, volume.Spec.NumberOfReplicas)
+		line := fmt.Sprintf("volume %s has %d of %d healthy replicas", name, healthy, wanted)
+		if healthy >= wanted && !spread {
+			line += fmt.Sprintf(" in %d of %d zones", inZones, min(wanted, zones))
+		}
 		switch rebuild := lists["engines"].rebuild(volume.Metadata.Name); {
 		case rebuild != "":
 			line += ", " + rebuild
@@ -81,29 +101,41 @@ func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, er
 	return lines, nil
 }
 
-// ready returns the nodes that Longhorn calls ready.
-func (l *longhornItems) ready() []string {
-	var names []string
+// place is where replicas can be: a disk of a node that Longhorn calls ready.
+type place struct{ node, disk string }
+
+// places returns the zone of every ready place; one without a disk stands for the whole node. zones is how many there are.
+func (l *longhornItems) places() (zoneOf map[place]string, zones int) {
+	zoneOf = map[place]string{}
+	seen := map[string]bool{}
 	for _, node := range l.Items {
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == "Ready" && condition.Status == "True" {
-				names = append(names, node.Metadata.Name)
+		if !node.Status.Conditions.ready() {
+			continue
+		}
+		zone := node.Status.Zone
+		seen[zone] = true
+		zoneOf[place{node: node.Metadata.Name}] = zone
+		for _, disk := range node.Status.DiskStatus {
+			if disk.Conditions.ready() {
+				zoneOf[place{node.Metadata.Name, disk.DiskUUID}] = zone
 			}
 		}
 	}
-	return names
+	return zoneOf, len(seen)
 }
 
-// healthy counts the replicas of a volume that are good and on nodes of which each counts once: two on one node are lost together.
-func (l *longhornItems) healthy(volume string, nodes []string) int {
-	on := map[string]bool{}
+// healthy counts the replicas of a volume that are good and on ready disks, and their zones. Those on one node count once, because
+// they are lost together.
+func (l *longhornItems) healthy(volume string, places map[place]string) (replicas, zones int) {
+	nodes, in := map[string]bool{}, map[string]bool{}
 	for _, replica := range l.Items {
 		spec := replica.Spec
-		if spec.VolumeName == volume && spec.FailedAt == "" && spec.HealthyAt != "" && slices.Contains(nodes, spec.NodeID) {
-			on[spec.NodeID] = true
+		zone, there := places[place{spec.NodeID, spec.DiskID}]
+		if there && spec.VolumeName == volume && spec.FailedAt == "" && spec.HealthyAt != "" {
+			nodes[spec.NodeID], in[zone] = true, true
 		}
 	}
-	return len(on)
+	return len(nodes), len(in)
 }
 
 // rebuild says how far the rebuilds of a volume are; "" when there is none.
@@ -141,7 +173,8 @@ func longhornLeave(ctx context.Context, cluster *live.Cluster, nodes []string) (
 	}
 	var left []string
 	for _, replica := range replicas.Items {
-		if slices.Contains(nodes, replica.Spec.NodeID) {
+		// A failed one is no data: Longhorn keeps it for two days after its node has gone (staleReplicaTimeout).
+		if slices.Contains(nodes, replica.Spec.NodeID) && replica.Spec.FailedAt == "" {
 			line := fmt.Sprintf("a replica of volume %s leaves node %s", replica.Spec.VolumeName, replica.Spec.NodeID)
 			if rebuild := engines.rebuild(replica.Spec.VolumeName); rebuild != "" {
 				line += ", " + rebuild

@@ -27,12 +27,21 @@ func longhornVolume(state, robustness string) any {
 
 func longhornReplica(node, healthyAt, failedAt string) any {
 	return named("pvc-1-r-"+node, map[string]any{
-		"volumeName": "pvc-1", "nodeID": node, "healthyAt": healthyAt, "failedAt": failedAt,
+		"volumeName": "pvc-1", "nodeID": node, "diskID": "disk of " + node, "healthyAt": healthyAt, "failedAt": failedAt,
 	}, nil)
 }
 
 func longhornNode(name, ready string) any {
-	return named(name, nil, map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": ready}}})
+	return longhornNodeIn(name, "zone of "+name, ready, "True")
+}
+
+func longhornNodeIn(name, zone, ready, disk string) any {
+	return named(name, nil, map[string]any{
+		"zone": zone, "conditions": []any{map[string]any{"type": "Ready", "status": ready}},
+		"diskStatus": map[string]any{"default-disk": map[string]any{
+			"diskUUID": "disk of " + name, "conditions": []any{map[string]any{"type": "Ready", "status": disk}},
+		}},
+	})
 }
 
 func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
@@ -57,12 +66,18 @@ func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
 		nodes             []any
 		want              string
 	}{
-		"healthy":          {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, living, ""},
-		"detached":         {longhornVolume("detached", "unknown"), good("a", "b", "c"), nil, living, ""},
-		"degraded":         {longhornVolume("attached", "degraded"), good("a", "b", "c"), nil, living, "iris/iris-pvc (pvc-1) has 3 of 3 healthy replicas"},
-		"a node has gone":  {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, living[:2], "has 2 of 3 healthy replicas"},
-		"a node is away":   {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, append(living[:2:2], longhornNode("c", "False")), "has 2 of 3"},
-		"two on one node":  {longhornVolume("attached", "healthy"), good("a", "b", "b"), nil, living, "has 2 of 3"},
+		"healthy":           {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, living, ""},
+		"detached":          {longhornVolume("detached", "unknown"), good("a", "b", "c"), nil, living, ""},
+		"degraded":          {longhornVolume("attached", "degraded"), good("a", "b", "c"), nil, living, "iris/iris-pvc (pvc-1) has 3 of 3 healthy replicas"},
+		"a node has gone":   {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, living[:2], "has 2 of 3 healthy replicas"},
+		"a node is away":    {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, append(living[:2:2], longhornNode("c", "False")), "has 2 of 3"},
+		"two on one node":   {longhornVolume("attached", "healthy"), good("a", "b", "b"), nil, living, "has 2 of 3"},
+		"a disk is another": {longhornVolume("detached", "unknown"), good("a", "b", "c"), nil, append(living[:2:2], longhornNodeIn("c", "zone of c", "True", "False")), "has 2 of 3"},
+		"two in one zone": {
+			longhornVolume("attached", "healthy"), good("a", "b", "c"), nil,
+			append(living[:2:2], longhornNodeIn("c", "zone of b", "True", "True"), longhornNode("d", "True")), "has 3 of 3 healthy replicas in 2 of 3 zones",
+		},
+		"two zones only":   {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, append(living[:2:2], longhornNodeIn("c", "zone of b", "True", "True")), ""},
 		"failed, detached": {longhornVolume("detached", "unknown"), append(good("a", "b"), longhornReplica("c", then, then)), nil, living, `and is "detached": Longhorn rebuilds only while`},
 		"rebuilding":       {longhornVolume("attached", "degraded"), append(good("a", "b"), longhornReplica("c", "", "")), []any{rebuilding}, living, "has 2 of 3 healthy replicas, a rebuild is at 45 %"},
 		"rebuild failed":   {longhornVolume("attached", "degraded"), good("a", "b"), []any{broken}, living, "a rebuild failed: no space left"},
@@ -89,7 +104,7 @@ func TestLonghornUnhealthy_IsNotKnownWhereTheClusterDoesNotAnswer(t *testing.T) 
 
 func TestLonghornLeave_EvictsAndNamesWhatIsLeft(t *testing.T) {
 	t.Parallel()
-	api := &apiServer{t: t, objects: longhornObjects(nil, []any{longhornReplica("old", "x", ""), longhornReplica("new", "x", "")}, nil, nil)}
+	api := &apiServer{t: t, objects: longhornObjects(nil, []any{longhornReplica("old", "x", ""), longhornReplica("old", "x", "failed"), longhornReplica("new", "x", "")}, nil, nil)}
 	api.objects[longhornPath+"nodes/old"] = map[string]any{}
 	lines, err := longhornLeave(t.Context(), api.start(t), []string{"old"})
 	if err != nil || len(lines) != 1 || !strings.Contains(lines[0], "a replica of volume pvc-1 leaves node old") {

@@ -25,7 +25,11 @@ const testPassword = "Tr0ub4dor-unit"
 // kubeconfig returns the kubeconfig of an API server that runs for the length of the test and only says its version.
 func kubeconfig(t *testing.T) string {
 	t.Helper()
-	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("labelSelector") {
+			_, _ = w.Write([]byte("{}")) // The stack has no nodes yet.
+		}
+	}))
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	return fmt.Sprintf(`apiVersion: v1

@@ -86,7 +86,7 @@ func checkSecretStays(t *testing.T, section, path string, value any) bool {
 	options := clouds(t)["aks"] // Where nodes are prepared, so that the image is used.
 	options.Config["ha-iris:"+section] = nest(t, strings.Split(path, "."), value)
 	options.Secrets = append(options.Secrets, "ha-iris:"+section)
-	recorder := &testkit.Recorder{Invoke: testkit.CloudInvoke("apiVersion: v1\nkind: Config\n"), Outputs: testkit.CloudOutputs("c")}
+	recorder := &testkit.Recorder{Invoke: testkit.CloudInvoke(kubeconfig(t)), Outputs: testkit.CloudOutputs("c")}
 	err := recorder.Run(Run, options)
 	if err != nil && strings.Contains(err.Error(), marker) {
 		t.Errorf("%s.%s: the error shows the secret: %v", section, path, err)
