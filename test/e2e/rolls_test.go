@@ -169,7 +169,9 @@ func (r *rolling) checkRoll(change roll, how func()) {
 	r.api.ForgetJournal()
 	seen := r.watch()
 	how()
-	if fewest := seen(); fewest < 2 {
+	fewest := seen()
+	r.t.Logf("%s: at least %d zones had a healthy replica at any time", change.name, fewest)
+	if fewest < 2 {
 		r.t.Errorf("%s: at some time only %d zones had a healthy replica", change.name, fewest)
 	}
 	after := r.storageNodes()
