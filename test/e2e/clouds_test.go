@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
@@ -88,6 +89,7 @@ func (c cloud) run(t *testing.T, tools string) {
 	}
 	api, err := standin.Start(t.Context(), standin.Options{
 		Kubeconfig: kubeconfig, CLIDir: tools, LoadBalancersLeft: on.loadBalancers,
+		Machines: &standin.Machines{Minute: 2 * time.Second},
 	})
 	if err != nil {
 		t.Fatalf("start the clouds: %v", err)
@@ -98,7 +100,9 @@ func (c cloud) run(t *testing.T, tools string) {
 		}
 	}()
 	cfg := baseConfig(on)
-	cfg.cluster, cfg.other = object{"cloud": c.name}, c.settings
+	cfg.cluster, cfg.other = object{"cloud": c.name, "rollTimeout": "5m"}, c.settings
+	// The wait for a node that may return is not what this is about.
+	cfg = cfg.set("storage.values.defaultSettings.replicaReplenishmentWaitInterval", 1)
 	s := newStack(t, c.name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
 	s.configure(cfg)
 
@@ -116,12 +120,12 @@ func (c cloud) run(t *testing.T, tools string) {
 	c.checkDestroy(t, s, api, cfg)
 }
 
-// startSandbox starts a cluster of the cloud's own: what is in it goes with the cloud's cluster and is not deleted.
+// startSandbox starts a cluster of the cloud's own, whose only nodes are the cloud's: what is in it goes with the cloud's cluster and
+// is not deleted.
 func (c cloud) startSandbox(t *testing.T) sandbox {
 	t.Helper()
 	on := ownSandbox(t, "e2e-"+c.name, "--load-balancer", c.balancer)
-	// What the clouds' node pools put on their nodes.
-	on.kubectl(t, "label", "nodes", "--all", "node.longhorn.io/create-default-disk=true")
+	on.kubectl(t, "delete", "nodes", "--all")
 	return on
 }
 
