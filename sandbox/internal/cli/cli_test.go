@@ -66,6 +66,20 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 	}
 }
 
+func TestTools_ExplainsAMistakeInTheEnvironment(t *testing.T) {
+	for variable, want := range map[string]string{
+		"SANDBOX_TOOLS": "want one of [auto build download]", "SANDBOX_RELEASES": "want a URL such as https://mirror.example.com/releases",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "never")
+			code, out, progress := run(t, "tools", "kubectl")
+			if wanted := "sandbox: " + variable + ` is "never": ` + want + "\n"; code != 1 || out != "" || progress != wanted {
+				t.Errorf("got exit code %d, %q and %q; want %q", code, out, progress, wanted)
+			}
+		})
+	}
+}
+
 func TestHelp_ShowsTheCommandsAndNotTheStandIn(t *testing.T) {
 	t.Parallel()
 	code, out, _ := run(t, "--help")
