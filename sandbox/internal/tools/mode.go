@@ -14,7 +14,7 @@ type Mode string
 const (
 	// Auto downloads what a project releases and builds what cannot be downloaded.
 	Auto Mode = "auto"
-	// DownloadOnly builds nothing that a project releases, and nothing else either: what cannot be downloaded is an error.
+	// DownloadOnly builds nothing: what is neither there nor released is an error.
 	DownloadOnly Mode = "download"
 	// BuildOnly asks no release page and does not use what came from one.
 	BuildOnly Mode = "build"
