@@ -108,6 +108,29 @@ func TestOfficial_LanguageHostHasTheVersionOfTheCLI(t *testing.T) {
 	}
 }
 
+func TestPublishedSum_ReadsEachFormOfAList(t *testing.T) {
+	t.Parallel()
+	sum, other := strings.Repeat("0a", 32), strings.Repeat("ff", 32)
+	for name, content := range map[string]string{
+		"alone": sum, "list": other + "  b\n" + sum + "  a\n", "read as it is": other + " *b\n" + sum + " *a\n",
+		"made with ./*": other + "  ./b\r\n" + sum + "  ./a\r\n", "in capitals": strings.ToUpper(sum) + "  a",
+		"GitHub's": `{"assets": [{"name": "b"}, {"name": "a", "digest": "sha256:` + sum + `"}]}`,
+	} {
+		if got, err := publishedSum([]byte(content), "a"); err != nil || got != sum {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+	}
+	for name, content := range map[string]string{
+		"empty": "", "page": "<html>", "another file": sum + "  aa\n", "SHA-512": sum + sum + "  a\n", "no hexadecimal": strings.Repeat("x", 64) + "  a",
+		"GitHub's without": `{"assets": [{"name": "a", "digest": null}]}`, "GitHub's other": `{"assets": [{"name": "a", "digest": "sha512:` + sum + `"}]}`,
+		"half of GitHub's": `{"assets": [`,
+	} {
+		if got, err := publishedSum([]byte(content), "a"); err == nil {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
 func TestTells_FindsTheVersionAsAWord(t *testing.T) {
 	t.Parallel()
 	for output, want := range map[string]bool{

@@ -20,9 +20,11 @@ func publishedSum(content []byte, name string) (string, error) {
 		return strings.ToLower(string(content)), nil
 	}
 	for line := range strings.Lines(string(content)) {
-		// A star before the name means that the file was read as it is.
-		if fields := strings.Fields(line); len(fields) == 2 && strings.TrimPrefix(fields[1], "*") == name && isSum(fields[0]) {
-			return strings.ToLower(fields[0]), nil
+		// A star before the name means that the file was read as it is; some lists are made with ./*.
+		sum, listed, _ := strings.Cut(strings.TrimSpace(line), " ")
+		listed = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(listed), "*"), "./")
+		if listed == name && isSum(sum) {
+			return strings.ToLower(sum), nil
 		}
 	}
 	return "", fmt.Errorf("no SHA-256 of %s", name)
