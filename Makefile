@@ -136,7 +136,7 @@ pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="s
 	@pulumi $(ARGS)
 
 .PHONY: tools
-tools: $(SANDBOX) ## Finds or builds the tools that up needs
+tools: $(SANDBOX) ## Finds, downloads or builds the tools that up needs
 	@$(SANDBOX) tools
 
 .PHONY: sandbox-up

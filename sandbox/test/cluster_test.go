@@ -17,10 +17,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"ha-iris/sandbox/internal/cluster"
@@ -267,11 +265,11 @@ func TestCluster_SeveralRunSideBySideWithTheirOwnCloud(t *testing.T) {
 	}
 }
 
-// lease changes who keeps the node alive.
-func (s *sandbox) lease(node string, change func(ctx context.Context, leases coordinationclient.LeaseInterface) error) {
+// inject does something to a node that is not in this state yet.
+func (s *sandbox) inject(fault cluster.Fault, node string, want cluster.NodeState) {
 	s.t.Helper()
-	if err := change(s.t.Context(), s.client().CoordinationV1().Leases(corev1.NamespaceNodeLease)); err != nil {
-		s.t.Fatalf("lease of %s: %v", node, err)
+	if got, err := s.Inject(s.t.Context(), fault, node); err != nil || got.State != want || !got.Changed {
+		s.t.Fatalf("%s: got %+v, %v", fault, got, err)
 	}
 }
 
@@ -361,11 +359,7 @@ func TestCluster_AKilledNodeIsNoticedStaysDeadAcrossAStopAndComesBack(t *testing
 	const node = "ha-iris-node-b"
 	s.ready(node, corev1.ConditionTrue)
 
-	s.lease(node, func(ctx context.Context, leases coordinationclient.LeaseInterface) error {
-		kill := []byte(`{"spec":{"holderIdentity":"killed","leaseDurationSeconds":86400}}`)
-		_, err := leases.Patch(ctx, node, types.MergePatchType, kill, metav1.PatchOptions{})
-		return err
-	})
+	s.inject(cluster.Kill, node, cluster.Dead)
 	killed := time.Now()
 	s.ready(node, corev1.ConditionFalse)
 	// Lease renewals every 10 s, 50 s of grace, looked at every 5 s.
@@ -379,8 +373,6 @@ func TestCluster_AKilledNodeIsNoticedStaysDeadAcrossAStopAndComesBack(t *testing
 	s.ready(node, corev1.ConditionFalse)
 	s.keepsDeletedPods(node, "ha-iris-node-a")
 
-	s.lease(node, func(ctx context.Context, leases coordinationclient.LeaseInterface) error {
-		return leases.Delete(ctx, node, metav1.DeleteOptions{})
-	})
+	s.inject(cluster.Start, node, cluster.Alive)
 	s.ready(node, corev1.ConditionTrue)
 }

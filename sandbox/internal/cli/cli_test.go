@@ -3,10 +3,13 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ha-iris/sandbox/internal/cluster"
 )
 
 // run executes a command line in an empty checkout.
@@ -53,6 +56,10 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 		"bad name":        {[]string{"up", "--name", "A/B"}, `cluster name "A/B": want`},
 		"bad mode":        {[]string{"up", "--load-balancer", "none"}, "[ip hostname pending]"},
 		"unknown tool":    {[]string{"tools", "helm"}, "no such tool: helm; want run, lint or any of"},
+		"unknown fault":   {[]string{"node", "burn", "ha-iris-node-a"}, `unknown command "burn" for "sandbox node"`},
+		"no node":         {[]string{"node", "kill"}, "want the name of one node; sandbox status shows them"},
+		"two nodes":       {[]string{"node", "cut", "a", "b"}, "want the name of one node; sandbox status shows them"},
+		"no cluster":      {[]string{"node", "kill", "a", "--name", "e2e"}, `cluster "e2e" does not run: start it with: sandbox up --name e2e`},
 		"stray argument":  {[]string{"down", "dev"}, `unknown command "dev" for "sandbox down"`},
 	}
 	for name, test := range cases {
@@ -66,10 +73,24 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 	}
 }
 
+func TestTools_ExplainsAMistakeInTheEnvironment(t *testing.T) {
+	for variable, want := range map[string]string{
+		"SANDBOX_TOOLS": "want one of [auto build download]", "SANDBOX_RELEASES": "want a URL such as https://mirror.example.com/releases",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "never")
+			code, out, progress := run(t, "tools", "kubectl")
+			if wanted := "sandbox: " + variable + ` is "never": ` + want + "\n"; code != 1 || out != "" || progress != wanted {
+				t.Errorf("got exit code %d, %q and %q; want %q", code, out, progress, wanted)
+			}
+		})
+	}
+}
+
 func TestHelp_ShowsTheCommandsAndNotTheStandIn(t *testing.T) {
 	t.Parallel()
 	code, out, _ := run(t, "--help")
-	for _, want := range []string{"tools", "up", "down", "status", "simulated"} {
+	for _, want := range []string{"tools", "up", "down", "status", "node", "simulated"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("want %q in help:\n%s", want, out)
 		}
@@ -81,9 +102,48 @@ func TestHelp_ShowsTheCommandsAndNotTheStandIn(t *testing.T) {
 
 func TestHelp_EveryCommandHasExamples(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"tools", "up", "down", "status"} {
-		if code, out, _ := run(t, name, "--help"); code != 0 || !strings.Contains(out, "Examples:") {
+	for _, name := range []string{
+		"tools", "up", "down", "status", "node", "node kill", "node start", "node kubelet-stop", "node cut", "node join",
+	} {
+		if code, out, _ := run(t, append(strings.Fields(name), "--help")...); code != 0 || !strings.Contains(out, "Examples:") {
 			t.Errorf("%s: got exit code %d and\n%s", name, code, out)
 		}
+	}
+}
+
+func TestNode_SaysWhatHappenedAndWhatIsNotSimulated(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		result              cluster.FaultResult
+		wantOut, wantRemark string
+	}{
+		"killed": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.Dead, Changed: true},
+			wantOut: "node a is dead; Kubernetes notices after 40 to 55 s\n",
+		},
+		"cut off": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.Dead, Changed: true, NotSimulated: "the network"},
+			wantOut: "node a is dead; Kubernetes notices after 40 to 55 s\n", wantRemark: "not simulated: the network\n",
+		},
+		"dead already":  {result: cluster.FaultResult{Node: "a", State: cluster.Dead}, wantOut: "node a is dead already: nothing changed\n"},
+		"started":       {result: cluster.FaultResult{Node: "a", State: cluster.Alive, Changed: true}, wantOut: "node a is alive; it is Ready within 10 s\n"},
+		"alive already": {result: cluster.FaultResult{Node: "a", State: cluster.Alive}, wantOut: "node a is alive already: nothing changed\n"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out, progress bytes.Buffer
+			a := &app{out: &out, progress: &progress}
+			if err := a.printFault(test.result); err != nil || out.String() != test.wantOut || progress.String() != test.wantRemark {
+				t.Errorf("got %v, %q and %q", err, &out, &progress)
+			}
+			out.Reset()
+			a.asJSON = true
+			var got cluster.FaultResult
+			err := a.printFault(test.result)
+			if err := errors.Join(err, json.Unmarshal(out.Bytes(), &got)); err != nil || got != test.result {
+				t.Errorf("as JSON: got %+v, %v", got, err)
+			}
+		})
 	}
 }

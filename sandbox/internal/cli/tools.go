@@ -12,17 +12,25 @@ import (
 func (a *app) toolsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "tools [NAME...]",
-		Short: "Find the tools, or build them from their Go modules",
-		Long: `Finds the tools, or builds them at pinned versions from their Go modules, and prints one line for each that says
-which it was. Without names: what running a stack needs. Names are tools or the groups run and lint.
+		Short: "Find the tools, download them, or build them from their Go modules",
+		Long: `Finds the tools, downloads their official releases or builds them from their Go modules, at pinned versions, and prints
+one line for each that says which it was. Without names: what running a stack needs. Names are tools or the groups run
+and lint.
 
-Tried in this order: what lies in .local/bin and still fits its pins; a compatible one on PATH; for the Kubernetes
-provider, the official download; a build. The first build of everything takes about 15 minutes on 2 cores.
+Tried in this order: what lies in .local/bin and still fits its pins; a compatible one on PATH; the project's release,
+checked against the SHA-256 that it publishes, given up when its page does not answer within 5 s; a build. The first build
+of everything takes about 15 minutes on 2 cores. The linters are always built.
+
+The environment decides about downloads:
+  SANDBOX_TOOLS     auto (default) as above; build: no release page is asked, and nothing from one is used;
+                    download: nothing is built, what cannot be downloaded is an error
+  SANDBOX_RELEASES  URL of a mirror of the release pages, each host a directory: URL/github.com/..., URL/dl.k8s.io/...
 
 Tools: ` + strings.Join(tools.Names(), ", "),
 		Example: `  sandbox tools
   sandbox tools lint
-  sandbox tools kubectl --json`,
+  sandbox tools kubectl --json
+  SANDBOX_TOOLS=build sandbox tools`,
 		RunE: func(command *cobra.Command, names []string) error { return a.tools(command, names) },
 	}
 	a.jsonFlag(command)

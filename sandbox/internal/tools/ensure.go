@@ -64,16 +64,30 @@ type ensurer struct {
 	progress io.Writer
 	// toolchain identifies the Go version and platform.
 	toolchain string
+	mode      Mode
+	releases  *fetcher
 }
 
-// Ensure finds or builds the named tools, or those that running needs if there are no names, one at a time: a single
-// build already uses the whole machine. It calls report after each. Progress lines go to progress.
+// Ensure finds, downloads or builds the named tools, or those that running needs if there are no names, one at a time: a
+// single build already uses the whole machine. It calls report after each. Progress lines go to progress. SANDBOX_TOOLS and
+// SANDBOX_RELEASES decide about downloads.
 func Ensure(ctx context.Context, l layout.Layout, names []string, progress io.Writer, report func(Result)) error {
 	wanted, err := pick(names)
 	if err != nil {
 		return err
 	}
-	e := &ensurer{layout: l, path: os.Getenv("PATH"), progress: progress}
+	mode, err := parseMode(os.Getenv(modeVariable))
+	if err != nil {
+		return err
+	}
+	mirror, err := parseMirror(os.Getenv(mirrorVariable))
+	if err != nil {
+		return err
+	}
+	e := &ensurer{
+		layout: l, path: os.Getenv("PATH"), progress: progress, mode: mode,
+		releases: newFetcher(mirror, filepath.Join(l.Bin(), temporaryPrefix+"releases")),
+	}
 	if e.toolchain, err = goToolchain(ctx); err != nil {
 		return err
 	}
@@ -94,6 +108,8 @@ func Ensure(ctx context.Context, l layout.Layout, names []string, progress io.Wr
 		return err
 	}
 	defer unlock()
+	e.releases.clean() // of a run that was killed
+	defer e.releases.clean()
 	for _, t := range wanted {
 		result, err := e.ensure(ctx, t)
 		if err != nil {
@@ -108,14 +124,14 @@ func Ensure(ctx context.Context, l layout.Layout, names []string, progress io.Wr
 func (e *ensurer) allCurrent(wanted []tool) ([]Result, error) {
 	results := make([]Result, 0, len(wanted))
 	for _, t := range wanted {
-		result, _, ok, err := e.known(t)
+		w, ok, err := e.known(t)
 		if err != nil {
 			return nil, fmt.Errorf("tool %s: %w", t.name, err)
 		}
 		if !ok {
 			return nil, nil
 		}
-		results = append(results, result)
+		results = append(results, w.result)
 	}
 	return results, nil
 }
@@ -134,37 +150,70 @@ func goToolchain(ctx context.Context) (string, error) {
 	return strings.Join(strings.Fields(string(output)), " "), nil
 }
 
+// wanted is what is wanted of a tool.
+type wanted struct {
+	tool tool
+	// result has the name, the pinned version and the path.
+	result Result
+	// key belongs to a build and to what was found.
+	key string
+	// release is the official binary, nil if there is none for this platform, and releaseKey belongs to it.
+	release    *release
+	releaseKey string
+}
+
 // ensure decides where one tool comes from. This is the only place that does.
 func (e *ensurer) ensure(ctx context.Context, t tool) (Result, error) {
 	began := time.Now()
-	result, key, ok, err := e.known(t)
+	w, ok, err := e.known(t)
 	if err != nil || ok {
-		return result, err
+		return w.result, err
 	}
-	if err := e.obtain(ctx, t, &result); err != nil {
+	if err := e.obtain(ctx, &w); err != nil {
 		return Result{}, err
 	}
-	result.Seconds = time.Since(began).Seconds()
-	return result, writeStamp(e.stampPath(t), key, result)
+	w.result.Seconds = time.Since(began).Seconds()
+	key := w.key
+	if w.result.Source == Downloaded {
+		key = w.releaseKey
+	}
+	return w.result, writeStamp(e.stampPath(t), key, w.result)
 }
 
-// known says what is wanted, under which key, and whether that is there already.
-func (e *ensurer) known(t tool) (result Result, key string, ok bool, err error) {
+// known says what is wanted, and whether that is there already.
+func (e *ensurer) known(t tool) (w wanted, ok bool, err error) {
 	moduleDir := e.layout.ToolModule(t.module)
 	version, err := pinnedVersion(moduleDir, t.pinnedBy)
 	if err != nil {
-		return Result{}, "", false, err
+		return wanted{}, false, err
 	}
-	if key, err = t.key(moduleDir, version, e.toolchain); err != nil {
-		return Result{}, "", false, err
+	w = wanted{tool: t, result: Result{Name: t.name, Version: version, Path: e.target(t, version)}}
+	if w.key, err = t.key(moduleDir, version, e.toolchain); err != nil {
+		return wanted{}, false, err
 	}
-	result = Result{Name: t.name, Version: version, Path: e.target(t, version)}
-	known, ok := current(e.stampPath(t), result.Path, key)
-	if !ok || known.Source == Built && !e.helperThere(t) {
-		return result, key, false, nil
+	if w.release, err = e.released(t, version, thisPlatform()); err != nil {
+		return wanted{}, false, err
 	}
-	result.Version, result.Source = known.Version, UpToDate
-	return result, key, true, nil
+	if w.release != nil {
+		w.releaseKey = w.release.key(t, thisPlatform())
+	}
+	there, ok := current(e.stampPath(t), w.result.Path, func(s stamp) bool { return e.fits(w, s) })
+	if ok {
+		w.result.Version, w.result.Source = there.Version, UpToDate
+	}
+	return w, ok, nil
+}
+
+// fits says whether what a stamp stands for is what would be obtained now.
+func (e *ensurer) fits(w wanted, s stamp) bool {
+	switch s.Source {
+	case Downloaded:
+		return e.mode != BuildOnly && w.release != nil && s.Key == w.releaseKey
+	case Built:
+		return (e.mode != DownloadOnly || w.release == nil) && s.Key == w.key && e.helperThere(w.tool)
+	case UpToDate, OnPath, Present:
+	}
+	return s.Key == w.key
 }
 
 func (e *ensurer) helperThere(t tool) bool {
@@ -175,44 +224,80 @@ func (e *ensurer) helperThere(t tool) bool {
 	return err == nil
 }
 
-func (e *ensurer) obtain(ctx context.Context, t tool, result *Result) error {
-	if t.plugin != nil {
-		return e.obtainPlugin(ctx, t, result)
+// obtain tries one source after the other. The notes say why the better ones were not used.
+func (e *ensurer) obtain(ctx context.Context, w *wanted) error {
+	found, notes, err := e.find(ctx, w)
+	if err != nil || found {
+		return err
 	}
-	program, reason := e.onPath(ctx, t, result.Version)
-	if program != nil {
-		result.Version, result.Source, result.Note = program.version, OnPath, program.path
-		return link(program.path, result.Path)
-	}
-	result.Source, result.Note = Built, reason
-	e.say("building %s %s from its Go module ...", t.name, result.Version)
-	return e.during("building "+t.name, func() error { return e.build(ctx, t, result.Version, result.Path) })
-}
-
-func (e *ensurer) obtainPlugin(ctx context.Context, t tool, result *Result) error {
-	if _, err := os.Stat(result.Path); err == nil && !e.builtHere(t) {
-		result.Source = Present
+	if err = e.official(ctx, w); err == nil {
 		return nil
 	}
-	e.say("downloading %s %s, for at most %s ...", t.name, result.Version, downloadPatience)
-	err := e.download(ctx, t, result.Version)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err == nil {
-		result.Source = Downloaded
-		return nil
+	if e.mode == DownloadOnly {
+		return fmt.Errorf("%w; %s=%s forbids to build it", err, modeVariable, DownloadOnly)
 	}
-	result.Source, result.Note = Built, fmt.Sprintf("download of the official one failed: %v", err)
-	e.say("building %s %s from its Go module ...", t.name, result.Version)
-	return e.during("building "+t.name, func() error { return e.buildPlugin(ctx, t, result.Version) })
+	if w.tool.official != nil && e.mode != BuildOnly {
+		notes = append(notes, "not downloaded: "+err.Error())
+	}
+	w.result.Source, w.result.Note = Built, strings.Join(notes, "; ")
+	e.say("building %s %s from its Go module ...", w.tool.name, w.result.Version)
+	return e.during("building "+w.tool.name, func() error {
+		if w.tool.plugin != nil {
+			return e.buildPlugin(ctx, w.tool, w.result.Version)
+		}
+		return e.build(ctx, w.tool, w.result.Version, w.result.Path)
+	})
 }
 
-// builtHere tells a plugin that we built, and whose stamp no longer fits, from one that was installed in another way.
-func (e *ensurer) builtHere(t tool) bool {
+// find takes what is on this machine already.
+func (e *ensurer) find(ctx context.Context, w *wanted) (found bool, notes []string, err error) {
+	if w.tool.plugin != nil {
+		_, missing := os.Stat(w.result.Path)
+		found = missing == nil && !e.ours(w.tool)
+		if found {
+			w.result.Source = Present
+		}
+		return found, nil, nil
+	}
+	program, reason := e.onPath(ctx, w.tool, w.result.Version)
+	if program == nil {
+		if reason != "" {
+			notes = []string{reason}
+		}
+		return false, notes, nil
+	}
+	w.result.Version, w.result.Source, w.result.Note = program.version, OnPath, program.path
+	return true, nil, link(program.path, w.result.Path)
+}
+
+// official downloads what the project releases.
+func (e *ensurer) official(ctx context.Context, w *wanted) error {
+	switch {
+	case e.mode == BuildOnly:
+		return fmt.Errorf("%s=%s forbids it", modeVariable, BuildOnly)
+	case w.release == nil:
+		return fmt.Errorf("no binary for %s is released", thisPlatform())
+	}
+	if err := e.releases.known(w.release.url); err != nil {
+		return err
+	}
+	e.say("downloading %s %s ...", w.tool.name, w.release.version)
+	err := e.during("downloading "+w.tool.name, func() error { return e.download(ctx, w.tool, *w.release, w.result.Path) })
+	if err != nil {
+		return err
+	}
+	w.result.Version, w.result.Source, w.result.Note = w.release.version, Downloaded, redacted(e.releases.where(w.release.url))
+	return nil
+}
+
+// ours tells a plugin that we put there, and whose stamp no longer fits, from one that was installed in another way.
+func (e *ensurer) ours(t tool) bool {
 	var s stamp
 	content, err := os.ReadFile(e.stampPath(t))
-	return err == nil && json.Unmarshal(content, &s) == nil && s.Source == Built
+	return err == nil && json.Unmarshal(content, &s) == nil && (s.Source == Built || s.Source == Downloaded)
 }
 
 func (e *ensurer) target(t tool, version string) string {

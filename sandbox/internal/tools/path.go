@@ -2,10 +2,12 @@ package tools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -74,12 +76,40 @@ func (e *ensurer) lookPath(name string) string {
 }
 
 func versionOf(ctx context.Context, path string, args []string) (string, error) {
-	// A version manager's shim may try to download something instead of answering.
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	output, err := exec.CommandContext(ctx, path, args...).Output()
+	output, err := run(ctx, path, args...)
 	if err != nil {
 		return "", fmt.Errorf("it does not tell its version: %w", err)
 	}
 	return firstVersion(string(output))
+}
+
+// run returns what a program prints.
+func run(ctx context.Context, path string, args ...string) ([]byte, error) {
+	// A version manager's shim may try to download something instead of answering.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		command := exec.CommandContext(ctx, path, args...)
+		command.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
+		output, err := command.Output()
+		// A process that was started while the file was written holds it open until it becomes another program
+		// (golang/go#22315).
+		if !errors.Is(err, syscall.ETXTBSY) {
+			return output, withReason(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// withReason adds the first line that a program which failed said.
+func withReason(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return fmt.Errorf("%w: %s", err, firstLine(string(exit.Stderr)))
+	}
+	return err
 }

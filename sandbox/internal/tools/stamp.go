@@ -14,7 +14,7 @@ import (
 // stamp says which decision a tool's file is the outcome of. Comparing it replaces a "go build" that does nothing,
 // which takes seconds for a module of Kubernetes' size.
 type stamp struct {
-	// Key is the hash of everything that the decision depended on.
+	// Key is the hash of everything that the decision depended on: another for what was downloaded than for what was built.
 	Key     string `json:"key"`
 	Version string `json:"version"`
 	Source  Source `json:"source"`
@@ -43,11 +43,11 @@ func (t tool) key(moduleDir, version, toolchain string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// current returns the stamp of an existing file that is the outcome of the same decision.
-func current(stampPath, file, key string) (stamp, bool) {
+// current returns the stamp of an existing file that fits.
+func current(stampPath, file string, fits func(stamp) bool) (stamp, bool) {
 	var s stamp
 	content, err := os.ReadFile(stampPath)
-	if err != nil || json.Unmarshal(content, &s) != nil || s.Key != key {
+	if err != nil || json.Unmarshal(content, &s) != nil || !fits(s) {
 		return s, false
 	}
 	info, err := os.Stat(file)

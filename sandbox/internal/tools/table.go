@@ -1,5 +1,5 @@
-// Package tools finds the programs that the sandbox runs, or builds them from their Go modules, so that a machine with
-// nothing but Go and access to a module proxy can run everything, at pinned versions.
+// Package tools finds the programs that the sandbox runs, downloads their official releases, or builds them from their Go
+// modules, so that a machine with nothing but Go and access to a module proxy can run everything, at pinned versions.
 package tools
 
 import (
@@ -38,6 +38,8 @@ type tool struct {
 	link func(version string) string
 	// helper is a program of the same module that the built tool runs and expects beside itself; may be nil.
 	helper *helper
+	// official is where the project releases the tool's binary; nil if only a build will do.
+	official *official
 	// plugin marks a Pulumi resource plugin, which lies in PULUMI_HOME instead of beside the other tools.
 	plugin *plugin
 }
@@ -69,38 +71,46 @@ func clusterTools() []tool {
 		kwok       = "sigs.k8s.io/kwok"
 	)
 	return []tool{
-		{name: "etcd", group: Run, module: "etcd", pkg: "go.etcd.io/etcd/server/v3", pinnedBy: "go.etcd.io/etcd/server/v3"},
+		{
+			name: "etcd", group: Run, module: "etcd", pkg: "go.etcd.io/etcd/server/v3", pinnedBy: "go.etcd.io/etcd/server/v3",
+			official: &official{at: etcdRelease, versionArgs: []string{"--version"}},
+		},
 		{
 			name: "kube-apiserver", group: Run, module: "kubernetes", pkg: kubernetes + "/cmd/kube-apiserver", pinnedBy: kubernetes,
-			link: linkKubernetes,
+			link: linkKubernetes, official: &official{at: kubernetesRelease("kube-apiserver"), versionArgs: []string{"--version"}},
 		},
 		{
 			name: "kube-controller-manager", group: Run, module: "kubernetes", pkg: kubernetes + "/cmd/kube-controller-manager", pinnedBy: kubernetes,
-			link: linkKubernetes,
+			link: linkKubernetes, official: &official{at: kubernetesRelease("kube-controller-manager"), versionArgs: []string{"--version"}},
 		},
 		{
 			name: "kube-scheduler", group: Run, module: "kubernetes", pkg: kubernetes + "/cmd/kube-scheduler", pinnedBy: kubernetes,
-			link: linkKubernetes,
+			link: linkKubernetes, official: &official{at: kubernetesRelease("kube-scheduler"), versionArgs: []string{"--version"}},
 		},
 		{
 			name: "kubectl", group: Run, module: "kubernetes", pkg: kubernetes + "/cmd/kubectl", pinnedBy: kubernetes,
 			accept: withinOneMinor, versionArgs: []string{"version", "--client", "--output=json"}, link: linkKubernetes,
+			official: &official{at: kubernetesRelease("kubectl"), versionArgs: []string{"version", "--client", "--output=json"}},
 		},
-		{name: "kwok", group: Run, module: "kwok", pkg: kwok + "/cmd/kwok", pinnedBy: kwok},
+		{
+			name: "kwok", group: Run, module: "kwok", pkg: kwok + "/cmd/kwok", pinnedBy: kwok,
+			official: &official{at: kwokRelease, versionArgs: []string{"--version"}},
+		},
 	}
 }
 
 func pulumiTools() []tool {
+	const cli = "github.com/pulumi/pulumi/pkg/v3"
 	return []tool{
 		{
-			name: "pulumi", group: Run, module: "pulumi",
-			pkg: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", pinnedBy: "github.com/pulumi/pulumi/pkg/v3",
+			name: "pulumi", group: Run, module: "pulumi", pkg: cli + "/cmd/pulumi", pinnedBy: cli,
 			accept: sameMajorNotOlder, versionArgs: []string{"version"}, companion: "pulumi-language-go",
-			link: linkPulumi,
+			link: linkPulumi, official: &official{at: pulumiRelease("pulumi"), versionArgs: []string{"version"}},
 		},
 		{
 			// Built from the last release of the SDK that carries it, it has no version of its own to compare: what
-			// counts is that it came with an acceptable CLI. Only the built one needs our wrapper around it.
+			// counts is that it came with an acceptable CLI. Only the built one needs our wrapper around it. The official one
+			// lies in the CLI's archive.
 			name: "pulumi-language-go", group: Run, module: "pulumi-language-go", pkg: ".",
 			pinnedBy: "github.com/pulumi/pulumi/sdk/v3",
 			accept:   func(string, string) bool { return true }, companion: "pulumi",
@@ -108,10 +118,12 @@ func pulumiTools() []tool {
 				name: "pulumi-language-go-host",
 				pkg:  "github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go",
 			},
+			official: &official{module: "pulumi", pinnedBy: cli, at: pulumiRelease("pulumi-language-go")},
 		},
 		{
 			name: "pulumi-resource-kubernetes", group: Run, module: "pulumi-resource-kubernetes", pkg: ".",
 			pinnedBy: "github.com/pulumi/pulumi-kubernetes/sdk/v4", link: linkProvider,
+			official: &official{at: providerRelease},
 			plugin: &plugin{
 				resource:     "kubernetes",
 				sourceModule: "github.com/pulumi/pulumi-kubernetes/provider/v4",

@@ -313,9 +313,7 @@ func TestEnsure_AFailedBuildLeavesNothingBehind(t *testing.T) {
 
 func TestEnsure_BuildsAPluginWithItsFilesWhenItCannotBeDownloaded(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	// Told to install again what is there, the CLI downloads; not told so, it is content.
-	f.program(t, "pulumi", `; case "$*" in *--reinstall*) echo no network >&2; exit 1;; esac`)
+	f := downloading(t, newPages(t))
 	writeFile(t, filepath.Join(f.ensurer.layout.ToolModule("hello"), "schema.json"), `{"name": "hello"}`, 0o600)
 	f.tool.plugin = &plugin{resource: "hello", sourceModule: "hello", files: []string{"schema.json"}, schema: "schema.json"}
 	got := f.want(t, Built, "v1.2.3")
@@ -327,24 +325,11 @@ func TestEnsure_BuildsAPluginWithItsFilesWhenItCannotBeDownloaded(t *testing.T) 
 	if err := errors.Join(err, json.Unmarshal(schema, &described)); err != nil || described.Name != "hello" || described.Version != "1.2.3" {
 		t.Errorf("schema: got %s, %v", schema, err)
 	}
-	if !strings.Contains(got.Note, "no network") {
+	if !strings.Contains(got.Note, "404 Not Found") {
 		t.Errorf("got note %q", got.Note)
 	}
+	f.wantClean(t)
 	f.want(t, UpToDate, "v1.2.3")
 	writeFile(t, filepath.Join(f.ensurer.layout.ToolModule("hello"), "main.go"), "package main\n\nfunc main() {}\n\nvar version string\n", 0o600)
 	f.want(t, Built, "v1.2.3")
-}
-
-func TestEnsure_TakesAPluginThatPulumiDownloads(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.tool.plugin = &plugin{resource: "hello", sourceModule: "hello"}
-	writeFile(t, filepath.Join(f.path, "pulumi"), `#!/bin/sh
-[ "$*" = "plugin install --reinstall resource hello v1.2.3" ] || exit 9
-/bin/mkdir -p "$PULUMI_HOME/plugins/resource-hello-v1.2.3"
-printf '#!/bin/sh\n' > "$PULUMI_HOME/plugins/resource-hello-v1.2.3/hello"
-/bin/chmod +x "$PULUMI_HOME/plugins/resource-hello-v1.2.3/hello"
-`, 0o755)
-	f.want(t, Downloaded, "v1.2.3")
-	f.want(t, UpToDate, "v1.2.3")
 }
