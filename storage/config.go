@@ -22,8 +22,7 @@ type Config struct {
 	ClassName string `json:"className"`
 	// Replicas is how many replicas of the data Longhorn keeps, each on another node. Default: 3.
 	Replicas int `json:"replicas"`
-	// Version is the version of Longhorn's chart, without "v". A local chart has its own, and this key is refused beside
-	// it. Default: 1.12.1.
+	// Version is the version of Longhorn's chart, without "v". Refused beside a local chart. Default: 1.12.1.
 	Version string `json:"version"`
 	// Chart is where Longhorn's chart comes from: a Helm repository (https://...), an OCI reference (oci://...) or a
 	// local directory or .tgz file. Default: Longhorn's official repository.
