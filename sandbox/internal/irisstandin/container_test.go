@@ -96,7 +96,7 @@ func newBox(t *testing.T) *box {
 		"IRIS_STANDIN_BIND=127.0.0.1",
 		fmt.Sprintf("IRIS_STANDIN_WEB_PORT=%d", b.web),
 		"IRIS_STANDIN_CORES=2", "IRIS_STANDIN_FIRST_START=0s", "IRIS_STANDIN_WARM_START=0s", "IRIS_STANDIN_RECOVERY=0s",
-		"IRIS_STANDIN_STOP=0s", "IRIS_STANDIN_LOGIN_DELAY=0s", "IRIS_STANDIN_WATCH=20ms", "IRIS_STANDIN_MIN_FREE=0",
+		"IRIS_STANDIN_STOP=0s", "IRIS_STANDIN_LOGIN_DELAY=0s", "IRIS_STANDIN_WATCH=20ms", "IRIS_STANDIN_RELOAD=20ms", "IRIS_STANDIN_MIN_FREE=0",
 	}
 	return b
 }
@@ -229,14 +229,20 @@ func zombie(pid int) bool {
 	return err != nil || bytes.Contains(stat, []byte(") Z "))
 }
 
-// iris runs the command iris and returns what it prints and its exit code.
-func (b *box) iris(input string, arguments ...string) (string, int) {
+// command is a call of iris.
+func (b *box) command(input string, arguments ...string) *exec.Cmd {
 	b.t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	command := &exec.Cmd{Path: program, Args: append([]string{"iris"}, arguments...), Env: b.env, Stdin: strings.NewReader(input)}
+	return &exec.Cmd{Path: program, Args: append([]string{"iris"}, arguments...), Env: b.env, Stdin: strings.NewReader(input)}
+}
+
+// iris runs the command iris and returns what it prints and its exit code.
+func (b *box) iris(input string, arguments ...string) (string, int) {
+	b.t.Helper()
+	command := b.command(input, arguments...)
 	out, err := command.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -179,7 +179,7 @@ func (p *process) talk(asked request, lines *bufio.Reader, flush func()) (int, e
 		flush()
 		line, err := lines.ReadString('\n')
 		if line == "" && err != nil {
-			return 0, nil
+			return 0, nil //nolint:nilerr // The end of the input is a halt.
 		}
 		p.atStart = true // The terminal's echo ended the line.
 		err = p.run(line)

@@ -47,7 +47,11 @@ func TestKill_OpenTransactionIsRolledBack(t *testing.T) {
 	b.set("IRIS_STANDIN_JOURNAL_CYCLE", "10ms")
 	b.start()
 	b.run("set ^a=1")
-	go b.iris("tstart  set ^a=2,^c=1 hang 60\n", "session", "IRIS")
+	session := b.command("tstart  set ^a=2,^c=1 hang 60\n", "session", "IRIS")
+	if err := session.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = session.Wait() }()
 	b.eventually("the change in the journal", func() bool { return strings.Contains(journalText(t, b), `"tx"`) })
 	b.kill()
 	b.start()

@@ -141,7 +141,9 @@ func (s Settings) copyInstallation(ctx context.Context, log *logger) error {
 			return fmt.Errorf("copy the instance's data: %w", err)
 		}
 	}
-	syscall.Sync() // The mark must not go before what it marks.
+	if err := syncTree(s.DataDir); err != nil { // The mark must not go before what it marks.
+		return fmt.Errorf("copy the instance's data: %w", err)
+	}
 	return os.Remove(mark)
 }
 
@@ -163,6 +165,16 @@ func copyTree(from, to string) error {
 			return err
 		}
 		return writeSynced(target, content)
+	})
+}
+
+// syncTree makes the names durable; the contents are.
+func syncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		return syncDirectory(path)
 	})
 }
 

@@ -66,9 +66,10 @@ func TestFreeze_BeyondItsLimitHoldsUpdatesAndLogins(t *testing.T) {
 	}
 	time.Sleep(1100 * time.Millisecond)
 	done := make(chan string, 1)
+	session := b.command("set ^a=1 write \"done\"\n", "session", "IRIS")
 	go func() {
-		out, _ := b.iris("set ^a=1 write \"done\"\n", "session", "IRIS")
-		done <- out
+		out, _ := session.CombinedOutput()
+		done <- string(out)
 	}()
 	select {
 	case out := <-done:

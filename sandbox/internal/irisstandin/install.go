@@ -37,7 +37,7 @@ func Install(dir, version string, edition Edition) error {
 	files := map[string]string{
 		installationFile:        string(description) + "\n",
 		"iris.cpf":              initialCPF(version, edition),
-		"csp/bin/CSP.ini":       "[SYSTEM]\nRELOAD=0\n\n[SYSTEM_INDEX]\nLOCAL=Enabled\n\n[LOCAL]\nIp_Address=127.0.0.1\nTCP_Port=1972\nUsername=CSPSystem\n",
+		"csp/bin/CSP.ini":       "[SYSTEM]\nRELOAD=0\n\n[SYSTEM_INDEX]\nLOCAL=Enabled\n\n[LOCAL]\nIp_Address=127.0.0.1\nTCP_Port=1972\nUsername=CSPSystem\nPassword=]]]U1lT\n",
 		"httpd/conf/httpd.conf": "Listen 52773\n",
 		"mgr/journal/.keep":     "",
 	}

@@ -310,7 +310,11 @@ func (i *instance) shutDown(wasInhibited bool) error {
 		return err
 	}
 	for _, dir := range i.store.directories() {
-		if i.store.dbs[dir].writable {
+		isWritable := false
+		if err := i.store.read(dir, func(db *database) { isWritable = db.writable }); err != nil {
+			return err
+		}
+		if isWritable {
 			if err := unlockDatabase(dir); err != nil {
 				return fmt.Errorf("unlock %s: %w", dir, err)
 			}

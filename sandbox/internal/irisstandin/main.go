@@ -143,9 +143,7 @@ func (c *container) runInstance(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- instance.Wait() }()
 	if err := c.started(ctx); err != nil {
-		err = errors.Join(err, c.stop())
-		<-ended
-		return err
+		return errors.Join(err, c.stop(), <-ended)
 	}
 	c.log.info("started instance %s", c.settings.Instance)
 	watching, stopWatching := context.WithCancel(ctx)

@@ -30,6 +30,7 @@ type Settings struct {
 	WriteCycle      time.Duration // The write daemon's cycle, at most about 80 s (facts 5.4).
 	JournalPatience time.Duration // After about 150 s of errors journaling is switched off (facts 3.2).
 	Watch           time.Duration // How often the merge file is looked at; the vendor's interval is not in the facts.
+	Reload          time.Duration // How often the web server looks at CSP.ini: within a minute (ADOCK 5.5.3).
 	FreezeLimit     time.Duration // ExternalFreezeTimeOut's default, 600 s (facts 6).
 
 	Bind      string // Address of the listeners; empty: all.
@@ -66,6 +67,7 @@ func FromEnvironment() (Settings, error) {
 		{"WRITE_CYCLE", &s.WriteCycle, 80 * time.Second},
 		{"JOURNAL_PATIENCE", &s.JournalPatience, 150 * time.Second},
 		{"WATCH", &s.Watch, time.Second},
+		{"RELOAD", &s.Reload, 5 * time.Second},
 		{"FREEZE_LIMIT", &s.FreezeLimit, 600 * time.Second},
 	} {
 		*d.value = d.usual

@@ -245,3 +245,65 @@ func TestUpgrade_RefusedAfterAnUncleanStop(t *testing.T) {
 		t.Error("a downgrade was taken")
 	}
 }
+
+func TestHost_ChangeIsTakenForAFailover(t *testing.T) {
+	b := newBox(t)
+	b.start()
+	b.stop()
+	s := Settings{DataDir: b.data()}
+	if err := s.writeState(state{Version: DefaultVersion, Host: "another"}); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.log("2 [Utility.Event] The system appears to have failed over from node another")
+	if health := b.field(9); health != "warn" {
+		t.Errorf("health %q", health)
+	}
+	b.run(`zn "%SYS" do ##class(SYS.Container).PreventFailoverMessage()`)
+	b.stop()
+	if last, _, err := s.readState(); err != nil || last.Host != "" {
+		t.Errorf("the host is remembered: %+v, %v", last, err)
+	}
+}
+
+func TestKey_CopiedWatchedAndIgnoredByCommunity(t *testing.T) {
+	b := newBox(t)
+	key := filepath.Join(b.dir, "iris.key")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(key, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds := func(text string) bool {
+		content, err := os.ReadFile(b.data("mgr/iris.key"))
+		return err == nil && string(content) == text
+	}
+	write("one")
+	b.start("--key", key)
+	b.log("accepts only a Community key")
+	b.stop()
+	if holds("one") {
+		t.Error("the Community Edition took the key")
+	}
+	b.install(DefaultVersion, Licensed)
+	b.start("--key", key)
+	if !holds("one") {
+		t.Error("the key is not in mgr/")
+	}
+	write("two")
+	b.eventually("the new key", func() bool { return holds("two") })
+}
+
+func TestInstall_Command(t *testing.T) {
+	dir := t.TempDir()
+	if code := Run("iris-standin", []string{"install", dir, "2025.1.0.1", "licensed"}, Streams{Out: &safeBuffer{}, Err: &safeBuffer{}}); code != 0 {
+		t.Fatal(code)
+	}
+	if found, err := readInstallation(dir); err != nil || found.Version != "2025.1.0.1" || found.Edition != Licensed {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if code := Run("iris-standin", nil, Streams{Out: &safeBuffer{}, Err: &safeBuffer{}}); code == 0 {
+		t.Error("no arguments were taken")
+	}
+}

@@ -85,8 +85,8 @@ func TestJournal_FreezeOnErrorHoldsUpdatesUntilItIsMended(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- setNode(s, dir, "2") }()
 	select {
-	case <-done:
-		t.Fatal("an update went through without a journal")
+	case err := <-done:
+		t.Fatalf("an update went through without a journal: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	mendJournal(t, s)
@@ -131,8 +131,8 @@ func TestJournal_FullBuffersHoldUpdates(t *testing.T) {
 	}()
 	waitFor(t, s, "the buffers are full", func() bool { return len(s.buffer) >= 200 })
 	select {
-	case <-done:
-		t.Fatal("more than the buffers hold is not on disk")
+	case err := <-done:
+		t.Fatalf("more than the buffers hold is not on disk: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	for len(done) == 0 {

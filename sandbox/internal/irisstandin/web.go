@@ -56,12 +56,14 @@ func acceptAndClose(listener net.Listener) {
 }
 
 func (i *instance) handler() http.Handler {
-	routes := http.NewServeMux()
+	pages := http.NewServeMux()
 	portal := &portal{in: i, sessions: map[string]string{}}
 	// Any page below /csp/sys/ answers with the login page, also one that does not exist (facts 4).
-	routes.HandleFunc("/csp/sys/", portal.serve)
-	i.monitorRoutes(routes)
-	i.ownRoutes(routes)
+	pages.HandleFunc("/csp/sys/", portal.serve)
+	i.monitorRoutes(pages)
+	routes := http.NewServeMux()
+	routes.Handle("/", newGateway(i).around(pages))
+	i.ownRoutes(routes) // Not through the gateway: they are not IRIS'.
 	return routes
 }
 

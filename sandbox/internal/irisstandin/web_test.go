@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func (b *box) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", b.web, path) }
@@ -170,4 +173,29 @@ func TestOwn_AcknowledgedWrites(t *testing.T) {
 	if code, _ := b.get("/iris-standin/node?ref=^rows(2)"); code != 400 {
 		t.Errorf("the row outside of a transaction survived: %d", code)
 	}
+}
+
+func TestGateway_LogsInWithCSPSystemsPassword(t *testing.T) {
+	b := newBox(t)
+	b.merge("[Actions]\nModifyUser:Name=CSPSystem,PasswordHash=\"" + hashOf(t, "of-the-gateway") + "\"\n")
+	b.start()
+	if code, _ := b.get("/csp/sys/UtilHome.csp"); code != 503 {
+		t.Errorf("with a password of its own: %d", code)
+	}
+	secret := filepath.Join(b.dir, "secret")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(secret, "of-the-gateway\n")
+	ini := "[SYSTEM]\nRELOAD=%s\n[LOCAL]\nUsername=CSPSystem\nPassword={cat " + secret + "}\n"
+	write(b.data("csp/bin/CSP.ini"), fmt.Sprintf(ini, "0"))
+	time.Sleep(50 * time.Millisecond)
+	if code, _ := b.get("/csp/sys/UtilHome.csp"); code != 503 {
+		t.Errorf("without RELOAD: %d", code)
+	}
+	write(b.data("csp/bin/CSP.ini"), fmt.Sprintf(ini, "1"))
+	b.eventually("the portal", func() bool { code, _ := b.get("/csp/sys/UtilHome.csp"); return code == 200 })
 }
