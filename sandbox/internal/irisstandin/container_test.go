@@ -155,7 +155,7 @@ func (b *box) start(arguments ...string) *run {
 		if len(r.ended) > 0 {
 			b.t.Fatalf("iris-main ended:\n%s", r.out)
 		}
-		return strings.Contains(r.out.String(), "started instance")
+		return strings.Contains(r.out.String(), "started InterSystems IRIS instance")
 	})
 	return r
 }

@@ -135,7 +135,7 @@ func (c *container) runInstance(ctx context.Context) error {
 	if c.options.nostu {
 		c.log.warn("--nostu: the stand-in has no single-user mode of its own choice")
 	}
-	c.log.info("starting instance %s", c.settings.Instance)
+	c.log.info("starting InterSystems IRIS instance %s (stand-in)", c.settings.Instance)
 	instance, err := c.settings.spawn(ctx, os.Stderr)
 	if err != nil {
 		return fmt.Errorf("start of instance %s failed: %w", c.settings.Instance, err)
@@ -145,7 +145,7 @@ func (c *container) runInstance(ctx context.Context) error {
 	if err := c.started(ctx); err != nil {
 		return errors.Join(err, c.stop(), <-ended)
 	}
-	c.log.info("started instance %s", c.settings.Instance)
+	c.log.info("...started InterSystems IRIS instance %s", c.settings.Instance) // As in the article's log.
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	go c.watch(watching)

@@ -165,3 +165,22 @@ func TestStore_NothingIsAcknowledgedAfterTheLastCycle(t *testing.T) {
 		t.Errorf("commit: %v", err)
 	}
 }
+
+func TestCommit_OnlyASynchronousOneWaitsForTheDisk(t *testing.T) {
+	s, _ := newTestStore(t, func(*storeOptions) {})
+	breakJournal(t, s)
+	if err := s.commit(s.begin(), false); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.commit(s.begin(), true) }()
+	select {
+	case err := <-done:
+		t.Fatalf("acknowledged without a disk: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	mendJournal(t, s)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -33,6 +33,7 @@ func (i *instance) openPorts(ctx context.Context) error {
 	}
 	server := &http.Server{Handler: i.handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() { _ = server.Serve(web) }()
+	i.log.add(0, "Private webserver started on %d", i.settings.WebPort) // As in the article's log.
 	return nil
 }
 
