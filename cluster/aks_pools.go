@@ -188,7 +188,7 @@ func (a *aks) agentPool(
 			return nil
 		},
 		// A new pool takes nothing away by itself, and may be what a volume lacks. The zones before are emptied first.
-		await: func(ctx context.Context) error { return a.vacate(ctx, number) },
+		succeed: func(ctx context.Context) error { return a.vacate(ctx, number) },
 	})
 	if err != nil {
 		return nil, err

@@ -39,9 +39,8 @@ type pool struct {
 	// replacing lists the inputs whose change makes the cloud replace or reimage the pool's nodes; before has no inputs when the
 	// pool is created.
 	replacing func(before, after guard.Inputs) []string
-	// await returns once a change that takes nodes of the zone away loses no data. Nil: once all volumes are healthy and the nodes of
-	// the other zones are as they should be.
-	await func(ctx context.Context) error
+	// succeed runs before a pool is created that takes over from another one. Nil: none does.
+	succeed func(ctx context.Context) error
 	// outdated says what a node of an earlier zone still has to change before it is as after says; "" if nothing. Nil: nothing ever.
 	outdated func(node poolNode, after guard.Inputs) string
 }
@@ -65,10 +64,11 @@ func (s scope) guardPool(p pool) (pulumi.ResourceOption, error) {
 		if len(changed) == 0 {
 			return nil
 		}
-		if p.await == nil {
-			p.await = func(ctx context.Context) error { return s.awaitZones(ctx, p, after) }
+		await := p.succeed
+		if await == nil || !before.None() {
+			await = func(ctx context.Context) error { return s.awaitZones(ctx, p, after) }
 		}
-		return s.component.roller.replace(s.ctx.Context(), p, changed)
+		return s.component.roller.replace(s.ctx.Context(), p, changed, await)
 	})
 }
 
@@ -92,8 +92,9 @@ func oneNodeLess(before, after int) error {
 		"between (%s)", after*zoneCount, (before-1)*zoneCount, zoneCount, runbookFewerNodes)
 }
 
-// replace is called before a zone's nodes are replaced. In a preview it says so; in an up it returns once that loses no data.
-func (r *roller) replace(ctx context.Context, p pool, changed []string) error {
+// replace is called before a zone's nodes are replaced. In a preview it says so; in an up it returns once that loses no data, which is
+// when await returns.
+func (r *roller) replace(ctx context.Context, p pool, changed []string, await func(context.Context) error) error {
 	zone := p.describe()
 	if r.volumes == nil && r.protect {
 		return fmt.Errorf("%s: its nodes would be replaced or removed (%s), and whether its volumes have other replicas is not known, because "+
@@ -106,11 +107,11 @@ func (r *roller) replace(ctx context.Context, p pool, changed []string) error {
 			"once with each node that it runs on", zone, strings.Join(slices.Sorted(slices.Values(changed)), ", "), r.budget))
 		return nil
 	}
-	if err := p.await(ctx); err != nil {
+	if err := await(ctx); err != nil {
 		return err
 	}
 	r.rolled.Store(true)
-	r.log(zone + ": the cloud replaces its nodes now")
+	r.log(fmt.Sprintf("%s: the cloud changes its nodes now (%s)", zone, strings.Join(changed, ", ")))
 	return nil
 }
 

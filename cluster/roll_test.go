@@ -75,7 +75,7 @@ func TestRoller_WaitsUntilTheVolumesStayHealthy(t *testing.T) {
 	volumes := &fakeVolumes{unhealthy: [][]string{{"rebuild at 10 %"}, {"rebuild at 90 %"}, nil, {"a replica failed"}, nil}}
 	r, lines := testRoller(known(), volumes)
 	start := r.now()
-	if err := r.replace(t.Context(), waiting(r, 2), []string{"disk"}); err != nil {
+	if err := r.replace(t.Context(), zonePool(2), []string{"disk"}, waiting(r)); err != nil {
 		t.Fatal(err)
 	}
 	// Four looks until the second time that all are healthy, then settleTime without a break.
@@ -83,7 +83,7 @@ func TestRoller_WaitsUntilTheVolumesStayHealthy(t *testing.T) {
 		t.Errorf("waited %s, rolled %t", waited, r.rolled.Load())
 	}
 	said := strings.Join(*lines, "\n")
-	for _, want := range []string{"zone b (2 of 3) waits, 10m0s left: rebuild at 10 %", "rebuild at 90 %", "the cloud replaces its nodes now"} {
+	for _, want := range []string{"zone b (2 of 3) waits, 10m0s left: rebuild at 10 %", "rebuild at 90 %", "the cloud changes its nodes now (disk)"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in\n%s", want, said)
 		}
@@ -97,7 +97,7 @@ func TestRoller_GivesUpAndTouchesNothing(t *testing.T) {
 		"refused":        {err: errors.New("connection refused")},
 	} {
 		r, _ := testRoller(known(), volumes)
-		err := r.replace(t.Context(), waiting(r, 1), []string{"disk"})
+		err := r.replace(t.Context(), zonePool(1), []string{"disk"}, waiting(r))
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "cluster.rollTimeout") || !strings.Contains(err.Error(), runbookNodes) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -112,7 +112,7 @@ func TestRoller_InAPreviewOnlySays(t *testing.T) {
 	volumes := &fakeVolumes{}
 	r, lines := testRoller(&live.Cluster{}, volumes)
 	r.preview = true
-	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err != nil || volumes.asked > 0 {
+	if err := r.replace(t.Context(), zonePool(1), []string{"disk"}, waiting(r)); err != nil || volumes.asked > 0 {
 		t.Errorf("got %v after %d looks", err, volumes.asked)
 	}
 	if said := strings.Join(*lines, "\n"); !strings.Contains(said, "zone a (1 of 3): its nodes are replaced or removed (disk), zone by zone") {
@@ -123,7 +123,7 @@ func TestRoller_InAPreviewOnlySays(t *testing.T) {
 func TestRoller_RefusesWhereTheClusterIsNotKnown(t *testing.T) {
 	t.Parallel()
 	r, _ := testRoller(&live.Cluster{}, &fakeVolumes{})
-	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err == nil || !strings.Contains(err.Error(), "kubeconfig") {
+	if err := r.replace(t.Context(), zonePool(1), []string{"disk"}, waiting(r)); err == nil || !strings.Contains(err.Error(), "kubeconfig") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -132,11 +132,11 @@ func TestRoller_RefusesProtectedNodesWhoseVolumesItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	r, _ := testRoller(known(), nil)
 	r.protect = true
-	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err == nil || !strings.Contains(err.Error(), "storage.install is false") {
+	if err := r.replace(t.Context(), zonePool(1), []string{"disk"}, waiting(r)); err == nil || !strings.Contains(err.Error(), "storage.install is false") {
 		t.Errorf("protected: got %v", err)
 	}
 	r.protect = false
-	if err := r.replace(t.Context(), waiting(r, 1), []string{"disk"}); err != nil {
+	if err := r.replace(t.Context(), zonePool(1), []string{"disk"}, waiting(r)); err != nil {
 		t.Errorf("not protected: got %v", err)
 	}
 }
@@ -175,11 +175,11 @@ func TestAwaitZones_WantsTheOtherZonesNodesAsTheyShouldBe(t *testing.T) {
 	}
 }
 
-// waiting is a pool whose change waits for the volumes only.
-func waiting(r *roller, number int) pool {
-	p := pool{number: number, zone: string(rune('a' + number - 1))}
-	p.await = func(ctx context.Context) error { return r.await(ctx, p.describe(), nil) }
-	return p
+func zonePool(number int) pool { return pool{number: number, zone: string(rune('a' + number - 1))} }
+
+// waiting waits for the volumes only.
+func waiting(r *roller) func(context.Context) error {
+	return func(ctx context.Context) error { return r.await(ctx, "zone b (2 of 3)", nil) }
 }
 
 // nodesServer is an API server with pods, which an eviction takes away at the second attempt.

@@ -242,6 +242,11 @@ func (c cloud) checkFewerNodes(t *testing.T, s *stack, api *standin.Clouds, cfg 
 	if _, done := s.up(); done["update"] == 0 || done["replace"]+done["delete"] > 0 {
 		t.Errorf("one node less in each zone: %v, want an update in place", done)
 	}
+	for zone := 1; zone <= 3; zone++ {
+		if !strings.Contains(s.printed["up.log"], fmt.Sprintf("(%d of 3) waits", zone)) {
+			t.Errorf("one node less in each zone: zone %d did not wait for healthy volumes", zone)
+		}
+	}
 	return cfg
 }
 
