@@ -264,6 +264,7 @@ func TestRolls_FailWithOnePoolForAllZones(t *testing.T) {
 	r.setBinary(buildWith(
 		t,
 		edit{"cluster/nodes.go", "return s.cfg.Nodes / zoneCount", "return s.cfg.Nodes"},
+		edit{"cluster/roll.go", "if nodes != nil {", "if false {"}, // It asks for nodes in each zone's pool.
 		edit{"cluster/eks.go", "for i := range zoneCount {", "for i := range 1 {"},
 		edit{"cluster/eks.go", "e.nodeGroup(i, network.nodes[i],", "e.nodeGroup(i, network.nodes,"},
 		edit{"cluster/eks.go", "i int, subnet pulumi.StringInput,", "i int, subnets pulumi.StringArray,"},
@@ -391,8 +392,10 @@ func (r *rolling) stopsWhileUnhealthy() {
 			r.t.Errorf("the message lacks %q", word)
 		}
 	}
-	if after := r.storageNodes(); !maps.Equal(before, after) {
-		r.t.Errorf("nodes %v became %v", before, after)
+	after := r.storageNodes() // With new ones on aks, where nothing of the old ones is touched before the volumes are healthy.
+	maps.DeleteFunc(after, func(name, _ string) bool { return before[name] == "" })
+	if !maps.Equal(before, after) {
+		r.t.Errorf("of the nodes %v only %v are left", before, after)
 	}
 	replicas(3)
 	r.configure(r.cfg)
