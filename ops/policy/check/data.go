@@ -166,7 +166,7 @@ func whatItHolds(r *resource, holding namespaces) string {
 	case r.Type == kubernetesProvider:
 		return "kept: everything on its cluster goes with it; what identifies the cluster is clusterIdentifier"
 	case clusterTypes.MatchString(r.Type):
-		return "kept: the volumes' copies are on its nodes' disks"
+		return "kept: the volumes' replicas are on its nodes' disks"
 	default:
 		return ""
 	}
