@@ -411,7 +411,7 @@ func (e *eks) pool(i int) pool {
 		// EKS labels each node with the version that it was made from. An update that failed is not repeated by itself, because the
 		// provider has recorded the new version.
 		outdated: func(node poolNode, after guard.Inputs) string {
-			is, want := node.Metadata.Labels["eks.amazonaws.com/sourceLaunchTemplateVersion"], after.Text("launchTemplate", "version")
+			is, want := node.Metadata.Labels[awsTemplateLabel], after.Text("launchTemplate", "version")
 			if is == "" || want == "" || is == want {
 				return ""
 			}

@@ -6,6 +6,9 @@ import (
 	"ha-iris/internal/pattern"
 )
 
+// awsTemplateLabel on a node is the version of the launch template that it was made from; the same in every partition.
+const awsTemplateLabel = "eks.amazonaws.com/sourceLaunchTemplateVersion"
+
 // awsPart is one of AWS' partitions: a part with accounts, regions and names of its own.
 type awsPart struct {
 	// name is the part of an ARN after "arn:".
