@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"fmt"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -12,11 +10,7 @@ func (c Config) warnOpen(ctx *pulumi.Context) error {
 	if !c.creates() || len(c.APIServerSourceRanges) > 0 {
 		return nil
 	}
-	err := ctx.Log.Warn("cluster.apiServerSourceRanges: not set, so the whole internet reaches the API server, and credentials alone keep it "+
+	return warn(ctx, "cluster.apiServerSourceRanges: not set, so the whole internet reaches the API server, and credentials alone keep it "+
 		"out. To admit your networks only, the address of this machine among them: pulumi config set --path "+
 		"'cluster.apiServerSourceRanges[0]' 203.0.113.0/24", nil)
-	if err != nil {
-		return fmt.Errorf("write a warning: %w", err)
-	}
-	return nil
 }

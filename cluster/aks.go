@@ -124,8 +124,6 @@ func (c Config) validateAKS(found *problems.List) {
 		found.Add(azureLocationKey, c.Region, "a region with three availability zones, such as westeurope (if this one "+
 			"has got them since, list them in cluster.zones)")
 	}
-	c.checkNodes(found)
-	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, azureVersion, "a version such as 1.35 or 1.35.6")
 	c.checkPattern(found, "nodeVersion", c.NodeVersion, azureVersion, "a version such as 1.35 or 1.35.6")
 	c.checkPattern(found, "instanceType", c.InstanceType, azureVMSize, "an Azure VM size, such as Standard_D4as_v5")

@@ -168,13 +168,6 @@ func overlapping(one string, networks []string) string {
 	return ""
 }
 
-func (a *aks) warn(text string) error {
-	if err := a.ctx.Log.Warn(text, &pulumi.LogArgs{Resource: a.component}); err != nil {
-		return fmt.Errorf("warn: %w", err)
-	}
-	return nil
-}
-
 // azureNetworkContributor is the id of the built-in role (Azure, "Azure built-in roles", Networking).
 const azureNetworkContributor = "4d97b98b-1d4f-4787-a291-c67834d212e7"
 
@@ -188,7 +181,7 @@ func (a *aks) grantSubnet(managed *containerservice.ManagedCluster) ([]pulumi.Re
 	}
 	subnet := a.cfg.SubnetIDs[0]
 	principal := managed.Identity.PrincipalId()
-	var grant cloudResource
+	var grant pulumi.CustomResourceState
 	err := a.ctx.RegisterResource("azure-native:authorization:RoleAssignment", a.name("subnet"), pulumi.Map{
 		"scope":         pulumi.String(subnet),
 		"principalId":   principal,

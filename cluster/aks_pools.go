@@ -47,7 +47,7 @@ func (a *aks) systemPool() *containerservice.ManagedClusterAgentPoolProfileArgs 
 		OsSKU:             pulumi.String(string(containerservice.OSSKUUbuntu)),
 		OsDiskType:        pulumi.String(string(containerservice.OSDiskTypeManaged)),
 		OsDiskSizeGB:      pulumi.Int(azureSystemDiskGiB),
-		// A fixed number, but with the autoscaler: see agentPool.
+		// A fixed number, but with the autoscaler: see poolArgs.
 		EnableAutoScaling: pulumi.Bool(true),
 		Count:             pulumi.Int(1),
 		MinCount:          pulumi.Int(1),
@@ -173,7 +173,8 @@ func (a *aks) vacateZone(ctx context.Context, number int) error {
 	})
 }
 
-// agentPool creates the nodes of one zone. before is what must exist, such as the pools of the zones before; rolling says that nodes of earlier pools are there.
+// agentPool creates the nodes of one zone. before is what must exist, such as the pools of the zones before; rolling says that nodes
+// of earlier pools are there.
 func (a *aks) agentPool(
 	number int, zone string, group *resources.ResourceGroup, managed *containerservice.ManagedCluster, before []pulumi.Resource,
 	rolling bool,
@@ -193,6 +194,21 @@ func (a *aks) agentPool(
 	if err != nil {
 		return nil, err
 	}
+	pool, err := containerservice.NewAgentPool(a.ctx, a.poolName(number), a.poolArgs(number, zone, group, managed), a.options(
+		pulumi.DependsOn(slices.Clone(before)),
+		// The engine refuses to replace a protected pool, which is wanted except while pools have successors.
+		pulumi.Protect(a.component.protect && !rolling),
+		pulumi.DeleteBeforeReplace(false), // The names differ; the provider knows only that this program chose them.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "60m"}),
+		guarded,
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create agent pool of zone %s: %w", zone, err)
+	}
+	return pool, nil
+}
+
+func (a *aks) poolArgs(number int, zone string, group *resources.ResourceGroup, managed *containerservice.ManagedCluster) *containerservice.AgentPoolArgs {
 	labels := a.labelsOf(number)
 	labels[azurePoolLabel] = pulumi.String(a.poolNameOf(number))
 	args := &containerservice.AgentPoolArgs{
@@ -225,16 +241,5 @@ func (a *aks) agentPool(
 	if len(a.cfg.SubnetIDs) > 0 {
 		args.VnetSubnetID = pulumi.String(a.cfg.SubnetIDs[0])
 	}
-	pool, err := containerservice.NewAgentPool(a.ctx, a.poolName(number), args, a.options(
-		pulumi.DependsOn(slices.Clone(before)),
-		// The engine refuses to replace a protected pool, which is wanted except while pools have successors.
-		pulumi.Protect(a.component.protect && !rolling),
-		pulumi.DeleteBeforeReplace(false), // The names differ; the provider knows only that this program chose them.
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "45m", Update: "45m", Delete: "60m"}),
-		guarded,
-	)...)
-	if err != nil {
-		return nil, fmt.Errorf("create agent pool of zone %s: %w", zone, err)
-	}
-	return pool, nil
+	return args
 }

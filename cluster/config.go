@@ -181,6 +181,10 @@ func (c Config) Validate() error {
 	switch {
 	case known:
 		c.refuseForeign(&found)
+		if c.creates() {
+			c.checkNodes(&found)
+			c.checkRolls(&found)
+		}
 		kind.validate(c, &found)
 		c.checkLimits(&found, kind.limits)
 	case c.Cloud == "":

@@ -86,8 +86,7 @@ const (
 var (
 	awsRegion  = pattern.Lazy(`^[a-z]{2,}(-[a-z]+)+-\d+$`)
 	awsVersion = pattern.Lazy(`^1\.\d+$`)
-	// awsRelease is the version of an image: KUBERNETES-DATE.
-	awsRelease     = pattern.Lazy(`^1\.\d+\.\d+-\d{8}$`)
+	// awsNodeVersion is a version of Kubernetes or of an image, KUBERNETES-DATE.
 	awsNodeVersion = pattern.Lazy(`^1\.\d+(\.\d+-\d{8})?$`)
 	awsSubnetID    = pattern.Lazy(`^subnet-[0-9a-f]{8,17}$`)
 	awsZoneID      = pattern.Lazy(`^[a-z]+\d+-az\d+$`)
@@ -112,8 +111,6 @@ func (c Config) validateEKS(found *problems.List) {
 		found.Add(awsRegionKey, c.Region, "a region of one of AWS' partitions "+strings.Join(awsPartNames(), ", ")+
 			": what the others call things is not known here")
 	}
-	c.checkNodes(found)
-	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, awsVersion, "a version such as 1.35, without a patch")
 	c.checkPattern(found, "nodeVersion", c.NodeVersion, awsNodeVersion, "a version such as 1.35, or a release of EKS's image such as 1.35.1-20261118")
 	c.checkPattern(found, "instanceType", c.InstanceType, awsInstanceType, "an EC2 instance type, such as m6i.xlarge")
@@ -388,7 +385,7 @@ func (e *eks) setVersion(args *awseks.NodeGroupArgs) []string {
 	switch version := e.cfg.NodeVersion; {
 	case version == "":
 		return []string{"version", "releaseVersion"}
-	case awsRelease().MatchString(version):
+	case strings.Contains(version, "-"): // Validated: an image's.
 		args.ReleaseVersion = pulumi.String(version)
 		return []string{"version"}
 	default:

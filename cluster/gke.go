@@ -103,8 +103,6 @@ func (c Config) validateGKE(found *problems.List) {
 	case !gcpProject().MatchString(c.Project):
 		found.Add(gcpProjectKey, c.Project, "a project's id: 6 to 30 lower-case letters, digits and hyphens")
 	}
-	c.checkNodes(found)
-	c.checkRolls(found)
 	c.checkPattern(found, "kubernetesVersion", c.KubernetesVersion, gcpVersion, "a version such as 1.35 or 1.35.8-gke.1000")
 	c.checkPattern(found, "instanceType", c.InstanceType, googleMachineType, "a machine type, such as e2-standard-4")
 	c.checkZones(found, c.isGCPZone, "a zone of "+c.Region+" with a single letter, such as "+c.Region+"-b: AI zones have none "+

@@ -92,11 +92,6 @@ func (g *gke) isolation() container.ClusterPrivateClusterConfigPtrInput {
 	}
 }
 
-// cloudResource is a resource of a package that is too large to compile.
-type cloudResource struct {
-	pulumi.CustomResourceState
-}
-
 // gateways returns the way to the internet of private nodes. A network of the user's has to have one: a subnetwork can have one
 // NAT only, and in a shared network this program has no rights.
 func (g *gke) gateways() ([]pulumi.Resource, error) {
@@ -106,7 +101,7 @@ func (g *gke) gateways() ([]pulumi.Resource, error) {
 	if !g.cfg.PrivateNodes {
 		return nil, g.warnOfOpenNetwork()
 	}
-	var router, nat cloudResource
+	var router, nat pulumi.CustomResourceState // Untyped: their package is too large to compile.
 	err := g.ctx.RegisterResource("gcp:compute/router:Router", g.name(""), pulumi.Map{
 		"network": pulumi.String("default"),
 		"region":  pulumi.String(g.cfg.Region),
@@ -128,7 +123,7 @@ func (g *gke) gateways() ([]pulumi.Resource, error) {
 
 // routerName takes the router's name out of its id, projects/PROJECT/regions/REGION/routers/NAME: the state of an untyped resource
 // has nothing else.
-func routerName(router *cloudResource) pulumi.StringOutput {
+func routerName(router *pulumi.CustomResourceState) pulumi.StringOutput {
 	return router.ID().ApplyT(func(id pulumi.ID) string {
 		return string(id)[strings.LastIndex(string(id), "/")+1:]
 	}).(pulumi.StringOutput)
@@ -137,11 +132,7 @@ func routerName(router *cloudResource) pulumi.StringOutput {
 // warnOfOpenNetwork: the network default comes with a rule that lets everybody reach port 22 (Google Cloud, "VPC firewall rules",
 // pre-populated rules).
 func (g *gke) warnOfOpenNetwork() error {
-	err := g.ctx.Log.Warn("the nodes have public addresses, and the firewall of the network default lets everybody reach their port 22. "+
-		"Delete the rule, if nothing else needs it: gcloud compute firewall-rules delete default-allow-ssh --project "+g.cfg.Project+
-		"; or set cluster.network, or cluster.privateNodes before the first up", &pulumi.LogArgs{Resource: g.component})
-	if err != nil {
-		return fmt.Errorf("warn: %w", err)
-	}
-	return nil
+	return g.warn("the nodes have public addresses, and the firewall of the network default lets everybody reach their port 22. " +
+		"Delete the rule, if nothing else needs it: gcloud compute firewall-rules delete default-allow-ssh --project " + g.cfg.Project +
+		"; or set cluster.network, or cluster.privateNodes before the first up")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
 )
 
@@ -92,8 +93,8 @@ func oneNodeLess(before, after int) error {
 		"between (%s)", after*zoneCount, (before-1)*zoneCount, zoneCount, runbookFewerNodes)
 }
 
-// replace is called before a zone's nodes are replaced. In a preview it says so; in an up it returns once that loses no data, which is
-// when await returns.
+// replace is called before a zone's nodes are replaced. In a preview it says so; in an up it returns once that loses no data, which
+// is when await returns.
 func (r *roller) replace(ctx context.Context, p pool, changed []string, await func(context.Context) error) error {
 	zone := p.describe()
 	if r.volumes == nil && r.protect {
@@ -176,10 +177,7 @@ type poolNode struct {
 		Unschedulable bool `json:"unschedulable"`
 	} `json:"spec"`
 	Status struct {
-		Conditions []struct {
-			Type   string `json:"type"`
-			Status string `json:"status"`
-		} `json:"conditions"`
+		Conditions live.Conditions `json:"conditions"`
 	} `json:"status"`
 }
 
@@ -191,19 +189,19 @@ func (n poolNode) zone() int {
 
 // state says what keeps the node from being used; "" if nothing does.
 func (n poolNode) state() string {
-	if n.Spec.Unschedulable {
+	switch {
+	case n.Spec.Unschedulable:
 		return "cordoned"
+	case !n.Status.Conditions.Ready():
+		return "not ready"
+	default:
+		return ""
 	}
-	for _, condition := range n.Status.Conditions {
-		if condition.Type == "Ready" && condition.Status == "True" {
-			return ""
-		}
-	}
-	return "not ready"
 }
 
 // settled returns the kubeconfig once the last zone's replicas are rebuilt too, if this run has replaced nodes. Everything in the
-// cluster depends on it, and an error ends the up before the engine deletes anything. finish, if not nil, does the cloud's part first.
+// cluster depends on it, and an error ends the up before the engine deletes anything. finish, if not nil, does the cloud's part
+// first.
 func (s scope) settled(last pulumi.CustomResource, finish func(context.Context) error) pulumi.StringOutput {
 	c := s.component
 	if s.ctx.DryRun() {

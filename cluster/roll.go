@@ -64,14 +64,12 @@ type roller struct {
 }
 
 func newRoller(ctx *pulumi.Context, c *Cluster, volumes Volumes, cfg Config) *roller {
-	budget, err := time.ParseDuration(cfg.RollTimeout)
-	if err != nil { // Validated; empty when called without the defaults.
-		budget, _ = time.ParseDuration(DefaultRollTimeout)
-	}
+	budget, _ := time.ParseDuration(cfg.RollTimeout) // Validated; empty where the program makes no nodes.
 	// The hooks' resources are not registered yet when the hooks run; the component is.
 	about := &pulumi.LogArgs{Resource: c}
 	return &roller{
-		live: c.Live, volumes: volumes, protect: c.protect, preview: ctx.DryRun(), name: cfg.Name, budget: budget, now: time.Now, pause: clock.Pause,
+		live: c.Live, volumes: volumes, protect: c.protect, preview: ctx.DryRun(), name: cfg.Name, budget: budget,
+		now: time.Now, pause: clock.Pause,
 		log: func(text string) { _ = ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
 	}
 }
@@ -182,8 +180,8 @@ func (r *roller) nodesSoon(ctx context.Context) ([]poolNode, error) {
 }
 
 // vacate moves everything with data off nodes: first the replicas, then the pods that use a volume, so that these restart once and
-// beside a replica. old is asked at each look, because a cloud may replace an old node meanwhile; its error, or lines of what has to come
-// first, keep everything as it is.
+// beside a replica. old is asked at each look, because a cloud may replace an old node meanwhile; its error, or lines of what has to
+// come first, keep everything as it is.
 func (r *roller) vacate(ctx context.Context, what string, old func() (nodes, missing []string, err error)) error {
 	return r.until(ctx, what, "replicas and pods left the old nodes", func() ([]string, error) {
 		nodes, missing, err := old()

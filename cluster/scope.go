@@ -58,6 +58,19 @@ func lookupError(what string, err error, credentials string) error {
 	return fmt.Errorf("%s: %w\nif credentials are missing or expired: %s", what, err, credentials)
 }
 
+// warn shows a warning at the cluster.
+func (s scope) warn(text string) error {
+	return warn(s.ctx, text, &pulumi.LogArgs{Resource: s.component})
+}
+
+// warn shows a warning about a resource, or about the stack.
+func warn(ctx *pulumi.Context, text string, about *pulumi.LogArgs) error {
+	if err := ctx.Log.Warn(text, about); err != nil {
+		return fmt.Errorf("write a warning: %w", err)
+	}
+	return nil
+}
+
 // optional returns nil for an empty string, which the providers take for "not set".
 func optional(value string) pulumi.StringPtrInput {
 	if value == "" {

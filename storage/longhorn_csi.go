@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ha-iris/internal/live"
 )
 
 const (
@@ -36,18 +38,11 @@ type pod struct {
 		NodeName string `json:"nodeName"`
 	} `json:"spec"`
 	Status struct {
-		Phase      string      `json:"phase"`
-		Conditions []condition `json:"conditions"`
-		Init       []container `json:"initContainerStatuses"`
-		Containers []container `json:"containerStatuses"`
+		Phase      string          `json:"phase"`
+		Conditions live.Conditions `json:"conditions"`
+		Init       []container     `json:"initContainerStatuses"`
+		Containers []container     `json:"containerStatuses"`
 	} `json:"status"`
-}
-
-type condition struct {
-	Type    string `json:"type"`
-	Status  string `json:"status"`
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
 }
 
 type container struct {
@@ -72,9 +67,7 @@ type ended struct {
 
 func (p pod) app() string { return p.Metadata.Labels["app"] }
 
-func (p pod) ready() bool {
-	return slices.ContainsFunc(p.Status.Conditions, func(c condition) bool { return c.Type == "Ready" && c.Status == "True" })
-}
+func (p pod) ready() bool { return p.Status.Conditions.Ready() }
 
 // csiDriver is the progress of Longhorn's CSI driver.
 type csiDriver struct {
@@ -193,7 +186,7 @@ func (k *keeper) usableNodes(ctx context.Context) (map[string]bool, error) {
 				Unschedulable bool `json:"unschedulable"`
 			} `json:"spec"`
 			Status struct {
-				Conditions []condition `json:"conditions"`
+				Conditions live.Conditions `json:"conditions"`
 			} `json:"status"`
 		} `json:"items"`
 	}
@@ -202,9 +195,7 @@ func (k *keeper) usableNodes(ctx context.Context) (map[string]bool, error) {
 	}
 	usable := map[string]bool{}
 	for _, node := range list.Items {
-		usable[node.Metadata.Name] = !node.Spec.Unschedulable && slices.ContainsFunc(node.Status.Conditions, func(c condition) bool {
-			return c.Type == "Ready" && c.Status == "True"
-		})
+		usable[node.Metadata.Name] = !node.Spec.Unschedulable && node.Status.Conditions.Ready()
 	}
 	return usable, nil
 }

@@ -41,32 +41,19 @@ type longhornItems struct {
 				Error        string  `json:"error"`
 			} `json:"rebuildStatus"`
 			// Conditions, Zone and DiskStatus are of a node.
-			Conditions longhornConditions `json:"conditions"`
-			Zone       string             `json:"zone"`
+			Conditions live.Conditions `json:"conditions"`
+			Zone       string          `json:"zone"`
 			DiskStatus map[string]struct {
-				DiskUUID   string             `json:"diskUUID"`
-				Conditions longhornConditions `json:"conditions"`
+				DiskUUID   string          `json:"diskUUID"`
+				Conditions live.Conditions `json:"conditions"`
 			} `json:"diskStatus"`
 		} `json:"status"`
 	} `json:"items"`
 }
 
-type longhornConditions []struct {
-	Type   string `json:"type"`
-	Status string `json:"status"`
-}
-
-func (c longhornConditions) ready() bool {
-	for _, condition := range c {
-		if condition.Type == "Ready" {
-			return condition.Status == "True"
-		}
-	}
-	return false
-}
-
 // longhornUnhealthy counts the replicas itself: a volume's robustness says nothing of a detached volume, nor of a disk that was
-// emptied meanwhile, and is a few seconds late when a node has gone. Nor does it ask for zones: replicas may share one for a while (replicaZoneSoftAntiAffinity).
+// emptied meanwhile, is a few seconds late when a node has gone, and is "healthy" with two replicas in one zone, which
+// replicaZoneSoftAntiAffinity allows.
 func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, error) {
 	lists := map[string]*longhornItems{"volumes": {}, "replicas": {}, "nodes": {}, "engines": {}}
 	for kind, list := range lists {
@@ -109,14 +96,14 @@ func (l *longhornItems) places() (zoneOf map[place]string, zones int) {
 	zoneOf = map[place]string{}
 	seen := map[string]bool{}
 	for _, node := range l.Items {
-		if !node.Status.Conditions.ready() {
+		if !node.Status.Conditions.Ready() {
 			continue
 		}
 		zone := node.Status.Zone
 		seen[zone] = true
 		zoneOf[place{node: node.Metadata.Name}] = zone
 		for _, disk := range node.Status.DiskStatus {
-			if disk.Conditions.ready() {
+			if disk.Conditions.Ready() {
 				zoneOf[place{node.Metadata.Name, disk.DiskUUID}] = zone
 			}
 		}

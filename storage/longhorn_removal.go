@@ -92,7 +92,7 @@ func (k *keeper) volumes(ctx context.Context) ([]volume, error) {
 			} `json:"spec"`
 		} `json:"items"`
 	}
-	if _, err := k.live.Get(ctx, "/apis/longhorn.io/v1beta2/namespaces/"+namespaceName+"/volumes", &own); err != nil {
+	if _, err := k.live.Get(ctx, longhornPath+"volumes", &own); err != nil {
 		return nil, fmt.Errorf("list Longhorn's volumes: %w", err)
 	}
 	var persistent struct {

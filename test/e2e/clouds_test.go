@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
@@ -82,51 +81,25 @@ func TestClouds(t *testing.T) {
 
 func (c cloud) run(t *testing.T, tools string) {
 	t.Helper()
-	on := c.startSandbox(t)
+	r := c.startRolling(t, c.name, tools)
+	s, api, on, cfg := r.stack, r.api, r.on, r.cfg
 	kubeconfig, err := os.ReadFile(on.Kubeconfig)
 	if err != nil {
 		t.Fatalf("read kubeconfig: %v", err)
 	}
-	api, err := standin.Start(t.Context(), standin.Options{
-		Kubeconfig: kubeconfig, CLIDir: tools, LoadBalancersLeft: on.loadBalancers,
-		Machines: &standin.Machines{Minute: 2 * time.Second},
-	})
-	if err != nil {
-		t.Fatalf("start the clouds: %v", err)
-	}
-	defer func() {
-		if err := api.Close(); err != nil {
-			t.Errorf("stop the clouds: %v", err)
-		}
-	}()
-	cfg := baseConfig(on)
-	cfg.cluster, cfg.other = object{"cloud": c.name, "rollTimeout": "5m"}, c.settings
-	// The wait for a node that may return is not what this is about.
-	cfg = cfg.set("storage.values.defaultSettings.replicaReplenishmentWaitInterval", 1)
-	s := newStack(t, c.name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
-	s.configure(cfg)
 
 	c.checkFirstUp(t, s, api, on)
-	claim := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
+	claim := r.claim()
 	c.checkRotation(t, s, api, kubeconfig)
 	cfg = c.checkChanges(t, s, cfg)
 	cfg = c.checkFewerNodes(t, s, api, cfg)
-	if now := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}"); now != claim {
+	if r.claim() != claim {
 		t.Error("the claim is another one: the data is lost")
 	}
 	if created := len(api.Journal().Done(standin.Create, c.clusterType)); created != 1 {
 		t.Errorf("the cluster was created %d times", created)
 	}
 	c.checkDestroy(t, s, api, cfg)
-}
-
-// startSandbox starts a cluster of the cloud's own, whose only nodes are the cloud's: what is in it goes with the cloud's cluster and
-// is not deleted.
-func (c cloud) startSandbox(t *testing.T) sandbox {
-	t.Helper()
-	on := ownSandbox(t, "e2e-"+c.name, "--load-balancer", c.balancer)
-	on.kubectl(t, "delete", "nodes", "--all")
-	return on
 }
 
 // loadBalancers counts the load balancers that Kubernetes has not taken down.

@@ -70,7 +70,7 @@ type rolling struct {
 
 func (c cloud) roll(t *testing.T, tools string) {
 	t.Helper()
-	r := c.startRolling(t, c.name, tools)
+	r := c.startRolling(t, "roll-"+c.name, tools)
 	r.up()
 	r.mustHaveNodes(3)
 	claim := r.claim()
@@ -84,10 +84,10 @@ func (c cloud) roll(t *testing.T, tools string) {
 	}
 }
 
-// startRolling starts a cluster whose only nodes are the cloud's.
+// startRolling starts a cluster whose only nodes are the cloud's: what is in it goes with the cloud's cluster and is not deleted.
 func (c cloud) startRolling(t *testing.T, name, tools string) *rolling {
 	t.Helper()
-	on := ownSandbox(t, "e2e-roll-"+name, "--load-balancer", c.balancer)
+	on := ownSandbox(t, "e2e-"+name, "--load-balancer", c.balancer)
 	on.kubectl(t, "delete", "nodes", "--all")
 	kubeconfig, err := os.ReadFile(on.Kubeconfig)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c cloud) startRolling(t *testing.T, name, tools string) *rolling {
 	cfg.cluster, cfg.other = object{"cloud": c.name, "rollTimeout": "5m"}, c.settings
 	// The wait for a node that may return is not what this is about.
 	cfg = cfg.set("storage.values.defaultSettings.replicaReplenishmentWaitInterval", 1)
-	s := newStack(t, "roll-"+name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
+	s := newStack(t, name, append(api.Env(), "CLOUDSDK_CONFIG="+t.TempDir())...)
 	s.configure(cfg)
 	return &rolling{cloud: c, stack: s, t: t, api: api, on: on, cfg: cfg}
 }
