@@ -30,7 +30,6 @@ func aksKind() kind {
 			InstanceType:      "Standard_D4as_v5",
 			// 256 GiB is a tier of Azure's managed disks (P15); a size between two tiers is billed as the larger one.
 			DataDiskGiB: 256,
-			RollTimeout: DefaultRollTimeout,
 			// Not Azure's default 10.0.0.0/16, which is the commonest virtual network; it cannot be changed later.
 			ServiceCIDR: "172.16.0.0/16",
 		},

@@ -20,7 +20,15 @@ type Cloud string
 
 // clouds is the table of every kind of cluster, in the order in which messages show them. Each is defined in the file named
 // after it.
-func clouds() []kind { return []kind{aksKind(), eksKind(), gkeKind(), existingKind()} }
+func clouds() []kind {
+	table := []kind{aksKind(), eksKind(), gkeKind(), existingKind()}
+	for i := range table {
+		if one := &table[i]; one.cores != nil && one.defaults.RollTimeout == "" {
+			one.defaults.RollTimeout = DefaultRollTimeout // It depends on the storage, not on the cloud.
+		}
+	}
+	return table
+}
 
 // kind is one kind of cluster, with all that the rest of the package needs of it.
 type kind struct {

@@ -25,7 +25,7 @@ const EKS Cloud = "eks"
 func eksKind() kind {
 	return kind{
 		cloud:    EKS,
-		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200, RollTimeout: DefaultRollTimeout},
+		defaults: Config{KubernetesVersion: "1.35", InstanceType: "m6i.xlarge", DataDiskGiB: 200},
 		keys:     createdKeys("nodeVersion", "subnetIds", "privateNodes", "assumeRoleArn", "controlPlaneLogs"),
 		notes: map[string]string{
 			"dataDiskGiB":  "a disk of its own",

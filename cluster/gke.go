@@ -26,7 +26,7 @@ func gkeKind() kind {
 	return kind{
 		cloud: GKE,
 		// No version: the release channel chooses a supported one, while Google refuses a pinned one some day.
-		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256, RollTimeout: DefaultRollTimeout},
+		defaults: Config{InstanceType: "e2-standard-4", DataDiskGiB: 256},
 		keys: createdKeys("network", "subnetwork", "podRange", "serviceRange", "privateNodes", "nodeServiceAccount",
 			"maintenanceExclusions", "deletionProtection"),
 		notes: map[string]string{
