@@ -58,9 +58,16 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 	return api
 }
 
-// options have machines, for which a minute of the vendors' is 2 ms.
+// options have machines, for which a minute of the vendors' is a second: enough for a drain that can succeed on a busy machine.
 func (a *fakeAPI) options() Options {
-	return Options{Kubeconfig: a.kubeconfig, Machines: &Machines{Minute: 2 * time.Millisecond, Retry: time.Millisecond}}
+	return Options{Kubeconfig: a.kubeconfig, Machines: &Machines{Minute: time.Second, Retry: time.Millisecond}}
+}
+
+// impatient have machines, for which a minute is 2 ms: for drains that come to their time limit.
+func (a *fakeAPI) impatient() Options {
+	options := a.options()
+	options.Machines.Minute = 2 * time.Millisecond
+	return options
 }
 
 func (a *fakeAPI) answer(w http.ResponseWriter, status int, object any) {

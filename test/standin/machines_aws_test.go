@@ -58,7 +58,7 @@ func TestNodeGroups_HaveMachines(t *testing.T) {
 func TestNodeGroups_ShrinkWithoutRegard(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
-	s := newCluster(t, api.options())
+	s := newCluster(t, api.impatient())
 	s.group = s.create(awsNodeGroup, "group", s.groupInputs().with(fields{"subnetIds": []any{s.subnets[0].id}}))
 	first := s.first()
 	api.run("kept", first, true)
@@ -106,7 +106,7 @@ func TestEKS_RollsAGroup(t *testing.T) {
 func TestEKS_DrainsAsManyAsMayBeUnavailable(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
-	options := api.options()
+	options := api.impatient()
 	options.Machines.Minute *= 25 // Longer than it takes to drain two nodes.
 	s := newCluster(t, options)
 	s.group = s.create(awsNodeGroup, "group", s.groupInputs().with(fields{"updateConfig": map[string]any{"maxUnavailablePercentage": 50.0}}))
@@ -121,7 +121,7 @@ func TestEKS_DrainsAsManyAsMayBeUnavailable(t *testing.T) {
 func TestEKS_GivesUpOnABudget(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
-	s := newCluster(t, api.options())
+	s := newCluster(t, api.impatient())
 	s.group = s.create(awsNodeGroup, "group", s.groupInputs())
 	before := api.names()
 	api.run("kept", s.first(), true)

@@ -100,7 +100,7 @@ func TestGKE_RollsOncePerCall(t *testing.T) {
 func TestGKE_DeletesWhatIsNotDrained(t *testing.T) {
 	t.Parallel()
 	api := newFakeAPI(t)
-	e := newGCP(t, api.options())
+	e := newGCP(t, api.impatient())
 	pool := e.create(gcpNodePool, "pool", poolInputs(e.create(gcpCluster, "cluster", gkeInputs())))
 	api.run("kept", api.names()[0], true)
 	e.must(e.update(pool, fields{"nodeConfig.diskSizeGb": 300.0}))
