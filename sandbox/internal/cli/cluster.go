@@ -14,31 +14,34 @@ import (
 )
 
 func (a *app) upCommand() *cobra.Command {
-	var mode string
+	var mode, nodes string
 	command := &cobra.Command{
 		Use:   "up",
 		Short: "Start the cluster, or repair it; fine if it runs",
-		Long: `Starts the cluster and waits until its three simulated nodes are ready. Starts what is missing if it is broken, and
+		Long: `Starts the cluster and waits until its three nodes are ready. Starts what is missing if it is broken, and
 does nothing if it runs. Objects survive "sandbox down", so that a Pulumi stack and its cluster stay in agreement.`,
 		Example: `  sandbox up
   sandbox up --name test --load-balancer hostname
+  sandbox up --name lab --nodes real
   kubectl --kubeconfig .local/sandbox/dev/kubeconfig get nodes`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return a.up(command, mode) },
+		RunE: func(command *cobra.Command, _ []string) error { return a.up(command, mode, nodes) },
 	}
 	a.clusterFlags(command)
 	a.jsonFlag(command)
+	command.Flags().StringVar(&nodes, "nodes", "",
+		"what the nodes are: simulated, or real (containers run; Linux and root) (default: as before, simulated at first)")
 	command.Flags().StringVar(&mode, "load-balancer", "",
 		"how the simulated cloud answers LoadBalancer Services: ip, hostname or pending (default: as before, ip at first)")
 	return command
 }
 
-func (a *app) up(command *cobra.Command, mode string) error {
+func (a *app) up(command *cobra.Command, mode, nodes string) error {
 	c, err := a.cluster()
 	if err != nil {
 		return err
 	}
-	options, err := upOptions(mode)
+	options, err := upOptions(mode, nodes)
 	if err != nil {
 		return err
 	}
@@ -47,7 +50,11 @@ func (a *app) up(command *cobra.Command, mode string) error {
 		return err
 	}
 	began := time.Now()
-	err = tools.Ensure(command.Context(), l, cluster.Programs(), a.progress, func(result tools.Result) {
+	kind, err := c.Preflight(options)
+	if err != nil {
+		return err
+	}
+	err = tools.Ensure(command.Context(), l, cluster.Programs(kind), a.progress, func(result tools.Result) {
 		if result.Source != tools.UpToDate {
 			_, _ = fmt.Fprintln(a.progress, result) // the tool is there even if nobody reads the line
 		}
@@ -66,12 +73,17 @@ func (a *app) up(command *cobra.Command, mode string) error {
 	return a.printStatus(status)
 }
 
-func upOptions(mode string) (cluster.UpOptions, error) {
+func upOptions(mode, nodes string) (cluster.UpOptions, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return cluster.UpOptions{}, fmt.Errorf("find this program's own file: %w", err)
 	}
 	options := cluster.UpOptions{Self: self}
+	if nodes != "" {
+		if options.Nodes, err = cluster.ParseNodeKind(nodes); err != nil {
+			return options, err
+		}
+	}
 	if mode == "" {
 		return options, nil
 	}

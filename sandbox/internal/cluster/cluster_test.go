@@ -77,8 +77,8 @@ func TestComponents_CarryTheIdentityTheyAreFoundBy(t *testing.T) {
 			t.Errorf("%s has no argument %s", component.name, identity)
 		}
 	}
-	if !slices.Equal(names, componentNames()) {
-		t.Errorf("got components %v, want %v in this order", names, componentNames())
+	if !slices.Equal(names, componentNames(SimulatedNodes)) {
+		t.Errorf("got components %v, want %v in this order", names, componentNames(SimulatedNodes))
 	}
 }
 
@@ -105,7 +105,7 @@ func TestComponents_ListenOnLoopbackOnly(t *testing.T) {
 func TestComponents_DetectADeadNodeAsLateAsRealClustersDo(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "dev")
-	if want := "--node-monitor-grace-period=50s"; !slices.Contains(c.controllerManager().args, want) {
+	if want := "--node-monitor-grace-period=50s"; !slices.Contains(c.controllerManager(state{}).args, want) {
 		t.Errorf("kube-controller-manager is started without %s", want)
 	}
 }
@@ -142,10 +142,10 @@ func TestParseLoadBalancer_ListsTheModesWhenItRefuses(t *testing.T) {
 func TestKubeconfig_NamesItsContextAfterTheClusterAndNeedsNoOtherFile(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "e2e")
-	if err := c.ensurePKI(t.Context()); err != nil {
+	if err := c.ensurePKI(t.Context(), state{}); err != nil {
 		t.Fatalf("keys: %v", err)
 	}
-	if err := c.writeKubeconfigs(ports{APIServer: 20000}); err != nil {
+	if err := c.writeKubeconfigs(state{Ports: ports{APIServer: 20000}}); err != nil {
 		t.Fatalf("kubeconfigs: %v", err)
 	}
 	config, err := clientcmd.LoadFromFile(c.Kubeconfig())
@@ -170,7 +170,7 @@ func TestKubeconfig_NamesItsContextAfterTheClusterAndNeedsNoOtherFile(t *testing
 func TestSettle_WritesAKubeconfigAgainThatIsGone(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "dev")
-	if err := c.ensurePKI(t.Context()); err != nil {
+	if err := c.ensurePKI(t.Context(), state{}); err != nil {
 		t.Fatalf("keys: %v", err)
 	}
 	for client, path := range c.kubeconfigs() {

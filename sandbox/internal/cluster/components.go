@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+
+	"ha-iris/sandbox/internal/lab"
 )
 
 // Names of the processes, which are also the names of their programs.
@@ -18,11 +21,17 @@ const (
 	scheduler         = "kube-scheduler"
 	kwok              = "kwok"
 	standIn           = "stand-in"
+	images            = "images"
+	cloud             = "cloud"
 )
 
-// Programs are the tools that a cluster runs; the stand-in is this program itself.
-func Programs() []string {
-	return []string{etcd, kubeAPIServer, controllerManager, scheduler, kwok}
+// Programs are the tools that a cluster with such nodes runs; the stand-in is this program itself.
+func Programs(kind NodeKind) []string {
+	programs := []string{etcd, kubeAPIServer, controllerManager, scheduler}
+	if kind == RealNodes {
+		return append(programs, lab.Programs()...)
+	}
+	return append(programs, kwok)
 }
 
 // component is one process of the cluster.
@@ -36,23 +45,40 @@ type component struct {
 	rebuilt bool
 	// ports are the loopback ports the process listens on.
 	ports []int
+	// machine is the node whose first process it is; nil if it is not one.
+	machine *lab.Node
 }
 
 // components lists the processes in the order in which they start.
 func (c *Cluster) components(s state, self string) []component {
-	return []component{
+	all := []component{
 		c.etcd(s.Ports),
-		c.apiServer(s.Ports),
-		c.controllerManager(),
+		c.apiServer(s),
+		c.controllerManager(s),
 		c.scheduler(),
-		c.kwok(),
-		c.standIn(self),
 	}
+	if !s.real() {
+		return append(all, c.kwok(), c.standIn(s, self))
+	}
+	all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(s, self))
+	for _, node := range c.machines(s) {
+		all = append(all, c.machine(node, self))
+	}
+	return all
 }
 
-// componentNames are the components in starting order.
-func componentNames() []string {
-	return []string{etcd, kubeAPIServer, controllerManager, scheduler, kwok, standIn}
+// componentNames are the components of a cluster with such nodes in starting order.
+func componentNames(kind NodeKind) []string {
+	names := []string{etcd, kubeAPIServer, controllerManager, scheduler}
+	if kind == RealNodes {
+		return slices.Concat(names, []string{images, cloud, standIn}, nodeNames())
+	}
+	return append(names, kwok, standIn)
+}
+
+// allComponentNames are those of both kinds of cluster, in an order in which servers come before their clients.
+func allComponentNames() []string {
+	return append(componentNames(RealNodes), kwok)
 }
 
 // identity is the argument by which a component's process is recognised: it names this cluster's directory, and no other
@@ -63,7 +89,12 @@ func (c *Cluster) identity(name string) string {
 		return "--data-dir=" + c.path("etcd")
 	case kubeAPIServer:
 		return "--etcd-certfile=" + c.path("pki", "etcd-client.crt")
+	case images:
+		return "--dir=" + c.layout.Images()
 	default:
+		if slices.Contains(nodeNames(), name) {
+			return "--machine=" + c.machineDir(name)
+		}
 		return "--kubeconfig=" + c.kubeconfigOf(name)
 	}
 }
@@ -95,15 +126,14 @@ func (c *Cluster) etcd(p ports) component {
 	}
 }
 
-func (c *Cluster) apiServer(p ports) component {
+func (c *Cluster) apiServer(s state) component {
+	p := s.Ports
 	return component{
 		name:    kubeAPIServer,
 		program: c.layout.Tool(kubeAPIServer),
 		ports:   []int{p.APIServer},
-		args: []string{
-			"--bind-address=127.0.0.1",
+		args: append([]string{
 			fmt.Sprintf("--secure-port=%d", p.APIServer),
-			"--advertise-address=" + advertised,
 			"--etcd-servers=https://" + loopback(p.Etcd),
 			"--etcd-cafile=" + c.path("pki", etcdCA+".crt"),
 			c.identity(kubeAPIServer),
@@ -114,28 +144,47 @@ func (c *Cluster) apiServer(p ports) component {
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + c.path("pki", "service-accounts.pub"),
 			"--service-account-signing-key-file=" + c.path("pki", "service-accounts.key"),
-			"--service-cluster-ip-range=" + serviceRange,
 			"--authorization-mode=Node,RBAC",
 			// Longhorn's DaemonSets are privileged.
 			"--allow-privileged",
 			"--profiling=false",
-		},
+		}, c.addressing(s)...),
 	}
 }
 
-func (c *Cluster) controllerManager() component {
+// addressing is what of the API server depends on where its nodes are.
+func (c *Cluster) addressing(s state) []string {
+	if !s.real() {
+		return []string{
+			"--bind-address=127.0.0.1", "--advertise-address=" + advertised, "--service-cluster-ip-range=" + serviceRange,
+		}
+	}
+	return []string{
+		"--bind-address=" + s.Lab.Host().String(), "--advertise-address=" + s.Lab.Host().String(),
+		"--service-cluster-ip-range=" + s.Lab.Services().String(),
+		// It is outside of the nodes, where kube-proxy does not reach: webhooks are called at their pods' addresses.
+		"--enable-aggregator-routing",
+		"--kubelet-client-certificate=" + c.path("pki", kubeletClient+".crt"),
+		"--kubelet-client-key=" + c.path("pki", kubeletClient+".key"),
+		"--enable-admission-plugins=NodeRestriction",
+	}
+}
+
+func (c *Cluster) controllerManager(s state) component {
+	podRanges := []string{"--allocate-node-cidrs", "--cluster-cidr=" + podRange}
+	if s.real() {
+		podRanges = nil // Each node knows its own.
+	}
 	return component{
 		name:    controllerManager,
 		program: c.layout.Tool(controllerManager),
-		args: []string{
+		args: append([]string{
 			c.identity(controllerManager),
 			"--use-service-account-credentials",
 			"--root-ca-file=" + c.path("pki", clusterCA+".crt"),
 			"--service-account-private-key-file=" + c.path("pki", "service-accounts.key"),
 			"--cluster-signing-cert-file=" + c.path("pki", clusterCA+".crt"),
 			"--cluster-signing-key-file=" + c.path("pki", clusterCA+".key"),
-			"--allocate-node-cidrs",
-			"--cluster-cidr=" + podRange,
 			// The default since Kubernetes 1.32 (kubernetes/kubernetes#127352), written down because the time until a
 			// dead node's pod moves hangs on it.
 			"--node-monitor-grace-period=50s",
@@ -143,7 +192,7 @@ func (c *Cluster) controllerManager() component {
 			"--leader-elect=false",
 			// Serves metrics only, and needs another port and another certificate for it.
 			"--secure-port=0",
-		},
+		}, podRanges...),
 	}
 }
 
@@ -176,7 +225,7 @@ func (c *Cluster) kwok() component {
 	}
 }
 
-func (c *Cluster) standIn(self string) component {
+func (c *Cluster) standIn(s state, self string) component {
 	return component{
 		name:    standIn,
 		program: self,

@@ -15,7 +15,7 @@ func (c *Cluster) Down(ctx context.Context, purge bool) (wasRunning bool, err er
 		return false, err
 	}
 	defer unlock()
-	for _, name := range componentNames() {
+	for _, name := range allComponentNames() {
 		found, err := c.process(name)
 		if err != nil {
 			return false, err
@@ -23,6 +23,9 @@ func (c *Cluster) Down(ctx context.Context, purge bool) (wasRunning bool, err er
 		wasRunning = wasRunning || found.live == alive
 	}
 	if err := c.stopAll(ctx); err != nil {
+		return wasRunning, err
+	}
+	if err := c.clearLab(purge); err != nil {
 		return wasRunning, err
 	}
 	if purge {
@@ -36,7 +39,7 @@ func (c *Cluster) Down(ctx context.Context, purge bool) (wasRunning bool, err er
 
 // stopAll stops the components in the reverse of their starting order: a server goes after its clients.
 func (c *Cluster) stopAll(ctx context.Context) error {
-	for _, name := range slices.Backward(componentNames()) {
+	for _, name := range slices.Backward(allComponentNames()) {
 		if err := c.stop(ctx, name); err != nil {
 			return err
 		}

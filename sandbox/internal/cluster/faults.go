@@ -34,6 +34,26 @@ const (
 // ends says whether the node is dead afterwards.
 func (f Fault) ends() bool { return f != Start && f != Join }
 
+// undo is the word that undoes the fault.
+func (f Fault) undo() Fault {
+	if f == Cut {
+		return Join
+	}
+	return Start
+}
+
+// describe adds the fault to what a node's process is.
+func (f Fault) describe(state string) string {
+	switch f {
+	case Cut:
+		return state + ", cut off"
+	case KubeletStop:
+		return state + ", kubelet stopped"
+	case Kill, Start, Join:
+	}
+	return state
+}
+
 // holder is who has the Lease of a node that the fault has ended. kwok's own name begins otherwise.
 func (f Fault) holder() string {
 	switch f {
@@ -94,6 +114,13 @@ func (c *Cluster) Inject(ctx context.Context, fault Fault, node string) (FaultRe
 	case Broken:
 		return FaultResult{}, fmt.Errorf("cluster %q is broken: %s", c.Name, status.Problem)
 	case Running:
+	}
+	s, err := c.loadState()
+	if err != nil {
+		return FaultResult{}, err
+	}
+	if s.real() {
+		return c.injectReal(ctx, s, fault, node)
 	}
 	client, err := c.client()
 	if err != nil {

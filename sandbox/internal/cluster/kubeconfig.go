@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -14,18 +15,22 @@ func (c *Cluster) kubeconfigOf(client string) string {
 }
 
 // kubeconfigs are the paths of the administrator's kubeconfig and of those of the cluster's own clients, by client.
-func (c *Cluster) kubeconfigs() map[string]string {
-	return map[string]string{
-		"admin":           c.Kubeconfig(),
-		controllerManager: c.kubeconfigOf(controllerManager),
-		scheduler:         c.kubeconfigOf(scheduler),
-		kwok:              c.kubeconfigOf(kwok),
-		standIn:           c.kubeconfigOf(standIn),
+func (c *Cluster) kubeconfigs(s state) map[string]string {
+	paths := map[string]string{"admin": c.Kubeconfig()}
+	clients := []string{controllerManager, scheduler, standIn}
+	if s.real() {
+		clients = slices.Concat(clients, []string{cloud, kubeProxy}, nodeNames())
+	} else {
+		clients = append(clients, kwok)
 	}
+	for _, client := range clients {
+		paths[client] = c.kubeconfigOf(client)
+	}
+	return paths
 }
 
-func (c *Cluster) kubeconfigsThere() bool {
-	for _, path := range c.kubeconfigs() {
+func (c *Cluster) kubeconfigsThere(s state) bool {
+	for _, path := range c.kubeconfigs(s) {
 		if _, err := os.Stat(path); err != nil {
 			return false // and if it is there but unreadable, writing it anew says why
 		}
@@ -34,9 +39,9 @@ func (c *Cluster) kubeconfigsThere() bool {
 }
 
 // writeKubeconfigs writes them all with the current port.
-func (c *Cluster) writeKubeconfigs(p ports) error {
-	for client, path := range c.kubeconfigs() {
-		config, err := c.kubeconfig(client, p)
+func (c *Cluster) writeKubeconfigs(s state) error {
+	for client, path := range c.kubeconfigs(s) {
+		config, err := c.kubeconfig(client, s)
 		if err != nil {
 			return err
 		}
@@ -52,7 +57,7 @@ func (c *Cluster) writeKubeconfigs(p ports) error {
 }
 
 // kubeconfig embeds keys instead of naming files: users hand the whole text on as one secret.
-func (c *Cluster) kubeconfig(client string, p ports) (*clientcmdapi.Config, error) {
+func (c *Cluster) kubeconfig(client string, s state) (*clientcmdapi.Config, error) {
 	var contents [3][]byte
 	for i, name := range []string{clusterCA + ".crt", client + ".crt", client + ".key"} {
 		content, err := os.ReadFile(c.path("pki", name))
@@ -63,7 +68,7 @@ func (c *Cluster) kubeconfig(client string, p ports) (*clientcmdapi.Config, erro
 	}
 	config := clientcmdapi.NewConfig()
 	config.Clusters[c.Context()] = &clientcmdapi.Cluster{
-		Server:                   "https://" + loopback(p.APIServer),
+		Server:                   "https://" + s.server(),
 		CertificateAuthorityData: contents[0],
 		// Between two processes of one machine, compressing takes longer than sending: the schema, which Pulumi's
 		// provider reads at each start, arrives after 9 ms instead of 42 (kubernetes/kubernetes#112296).

@@ -54,8 +54,8 @@ const (
 	etcdCA    = "etcd-ca"
 )
 
-func leaves() []leaf {
-	return []leaf{
+func leaves(s state) []leaf {
+	all := []leaf{
 		{name: etcd, by: etcdCA, common: "etcd", server: true},
 		{name: "etcd-client", by: etcdCA, common: "kube-apiserver"},
 		{name: kubeAPIServer, by: clusterCA, common: "kube-apiserver", server: true},
@@ -66,14 +66,34 @@ func leaves() []leaf {
 		{name: kwok, by: clusterCA, common: "ha-iris-kwok", groups: []string{"system:masters"}},
 		{name: standIn, by: clusterCA, common: "ha-iris-standin", groups: []string{"system:masters"}},
 	}
+	if !s.real() {
+		return all
+	}
+	for _, node := range nodeNames() {
+		all = append(all, leaf{name: node, by: clusterCA, common: "system:node:" + node, groups: []string{"system:nodes"}})
+	}
+	return append(
+		all,
+		leaf{name: kubeProxy, by: clusterCA, common: "system:kube-proxy"},
+		leaf{name: kubeletClient, by: clusterCA, common: "kube-apiserver-kubelet-client", groups: []string{"system:masters"}},
+		leaf{name: cloud, by: clusterCA, common: "ha-iris-cloud", groups: []string{"system:masters"}},
+	)
+}
+
+// addresses are those by which the API server is called.
+func addresses(s state) []net.IP {
+	if s.real() {
+		return []net.IP{s.Lab.Host().AsSlice(), s.Lab.APIService().AsSlice()}
+	}
+	return []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(serviceIP), net.ParseIP(advertised)}
 }
 
 // ensurePKI creates the cluster's keys and certificates unless all of them are there. They appear in one step: the
 // directory is built beside its place and renamed. Whatever still runs with older ones is stopped, and their kubeconfig
 // goes.
-func (c *Cluster) ensurePKI(ctx context.Context) error {
+func (c *Cluster) ensurePKI(ctx context.Context, s state) error {
 	dir := c.path("pki")
-	complete, err := pkiComplete(dir)
+	complete, err := pkiComplete(dir, s)
 	if err != nil || complete {
 		return err
 	}
@@ -90,7 +110,7 @@ func (c *Cluster) ensurePKI(ctx context.Context) error {
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(building), os.MkdirAll(building, 0o700)); err != nil {
 		return fmt.Errorf("make room for the cluster's certificates: %w", err)
 	}
-	if err := issueAll(building); err != nil {
+	if err := issueAll(building, s); err != nil {
 		return err
 	}
 	if err := os.Rename(building, dir); err != nil {
@@ -99,12 +119,12 @@ func (c *Cluster) ensurePKI(ctx context.Context) error {
 	return nil
 }
 
-func pkiComplete(dir string) (bool, error) {
+func pkiComplete(dir string, s state) (bool, error) {
 	files := []string{"service-accounts.key", "service-accounts.pub"}
 	for _, name := range []string{clusterCA, etcdCA} {
 		files = append(files, name+".crt", name+".key")
 	}
-	for _, wanted := range leaves() {
+	for _, wanted := range leaves(s) {
 		files = append(files, wanted.name+".crt", wanted.name+".key")
 	}
 	for _, file := range files {
@@ -116,10 +136,32 @@ func pkiComplete(dir string) (bool, error) {
 			return false, fmt.Errorf("look for the cluster's certificates: %w", err)
 		}
 	}
+	return fitsAddresses(filepath.Join(dir, kubeAPIServer+".crt"), addresses(s))
+}
+
+// fitsAddresses says whether the certificate is for all of the addresses: those of a lab change with its network.
+func fitsAddresses(path string, addresses []net.IP) (bool, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("read certificate: %w", err)
+	}
+	block, _ := pem.Decode(content)
+	if block == nil {
+		return false, nil
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return false, nil //nolint:nilerr // a damaged one does not fit
+	}
+	for _, address := range addresses {
+		if certificate.VerifyHostname(address.String()) != nil {
+			return false, nil
+		}
+	}
 	return true, nil
 }
 
-func issueAll(dir string) error {
+func issueAll(dir string, s state) error {
 	authorities := map[string]authority{}
 	for _, name := range []string{clusterCA, etcdCA} {
 		created, err := newAuthority(dir, name)
@@ -128,8 +170,8 @@ func issueAll(dir string) error {
 		}
 		authorities[name] = created
 	}
-	for _, wanted := range leaves() {
-		if err := authorities[wanted.by].issue(dir, wanted); err != nil {
+	for _, wanted := range leaves(s) {
+		if err := authorities[wanted.by].issue(dir, wanted, addresses(s)); err != nil {
 			return fmt.Errorf("issue certificate %s: %w", wanted.name, err)
 		}
 	}
@@ -166,7 +208,7 @@ func newAuthority(dir, name string) (authority, error) {
 	return authority{certificate: certificate, key: key}, writeCertificate(dir, name, der, key)
 }
 
-func (a authority) issue(dir string, wanted leaf) error {
+func (a authority) issue(dir string, wanted leaf, addresses []net.IP) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("generate key: %w", err)
@@ -186,7 +228,7 @@ func (a authority) issue(dir string, wanted leaf) error {
 	if wanted.server {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 		template.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(serviceIP), net.ParseIP(advertised)}
+		template.IPAddresses = append([]net.IP{net.IPv4(127, 0, 0, 1)}, addresses...) // etcd is on loopback
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"ha-iris/sandbox/internal/lab"
 )
 
 const (
@@ -150,13 +152,19 @@ func (c *Cluster) start(k component) (<-chan error, error) {
 	command.Env = c.environment()
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if k.machine != nil {
+		lab.Isolate(command)
+	}
 	keepDescriptors()
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", k.name, err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	return ended, c.saveRecord(k.name, record{PID: command.Process.Pid, Fingerprint: fingerprint})
+	if err := c.saveRecord(k.name, record{PID: command.Process.Pid, Fingerprint: fingerprint}); err != nil || k.machine == nil {
+		return ended, err
+	}
+	return ended, k.machine.Started(command.Process.Pid)
 }
 
 // keepDescriptors keeps what this program inherited from its caller, such as a lock or the pipe of a CI runner, from

@@ -239,10 +239,10 @@ func TestFingerprint_OfARebuiltProgramDependsOnItsContentAlone(t *testing.T) {
 func TestPKI_IssuesWhatEachAuthorityVouchesFor(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "dev")
-	if err := c.ensurePKI(t.Context()); err != nil {
+	if err := c.ensurePKI(t.Context(), state{}); err != nil {
 		t.Fatalf("keys: %v", err)
 	}
-	for _, wanted := range leaves() {
+	for _, wanted := range leaves(state{}) {
 		certificate := parseCertificate(t, c.path("pki", wanted.name+".crt"))
 		for _, by := range []string{clusterCA, etcdCA} {
 			roots := x509.NewCertPool()
@@ -272,7 +272,7 @@ func TestPKI_IsKeptWhenCompleteAndReplacedWhenNot(t *testing.T) {
 	t.Parallel()
 	c, said := newCluster(t, "dev")
 	ca := func() string {
-		if err := c.ensurePKI(t.Context()); err != nil {
+		if err := c.ensurePKI(t.Context(), state{}); err != nil {
 			t.Fatalf("keys: %v", err)
 		}
 		return readFile(t, c.path("pki", clusterCA+".crt"))

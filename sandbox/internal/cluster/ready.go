@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -55,13 +56,27 @@ func (c *Cluster) ready(ctx context.Context, k component) error {
 		return c.apiReady(ctx)
 	case kwok:
 		return c.nodesReady(ctx)
+	case images:
+		return answers(ctx, strings.TrimPrefix(k.args[len(k.args)-1], "--listen="))
 	case standIn:
 		if _, err := os.Stat(c.readyFile()); err != nil {
 			return errors.New("it has not read the cluster's objects yet")
 		}
 	}
+	if k.machine != nil {
+		return c.machineReady(ctx, k.name)
+	}
 	// The others need no wait: whatever depends on them retries.
 	return nil
+}
+
+// answers says whether somebody listens at the address.
+func answers(ctx context.Context, address string) error {
+	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("it does not listen: %w", err)
+	}
+	return connection.Close()
 }
 
 func (c *Cluster) apiReady(ctx context.Context) error {

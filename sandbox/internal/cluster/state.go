@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"ha-iris/sandbox/internal/lab"
 )
 
 // LoadBalancer says how the simulated cloud answers a Service of type LoadBalancer.
@@ -33,6 +36,39 @@ func ParseLoadBalancer(text string) (LoadBalancer, error) {
 type state struct {
 	Ports        ports        `json:"ports"`
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
+	// Nodes is empty in what older versions wrote, whose nodes were simulated.
+	Nodes NodeKind `json:"nodes,omitempty"`
+	// Lab is the addresses of real nodes.
+	Lab lab.Plan `json:"lab,omitzero"`
+}
+
+// server is where the API server listens.
+func (s state) server() string {
+	if s.real() {
+		return netip.AddrPortFrom(s.Lab.Host(), uint16(s.Ports.APIServer)).String()
+	}
+	return loopback(s.Ports.APIServer)
+}
+
+// real says whether the cluster's nodes are machines.
+func (s state) real() bool { return s.Nodes == RealNodes }
+
+// NodeKind says what the nodes of a cluster are.
+type NodeKind string
+
+// The kinds. Simulated nodes run nothing and need nothing; real ones run containers and need Linux and root.
+const (
+	SimulatedNodes NodeKind = "simulated"
+	RealNodes      NodeKind = "real"
+)
+
+// ParseNodeKind returns the kind that text names.
+func ParseNodeKind(text string) (NodeKind, error) {
+	kinds := []NodeKind{SimulatedNodes, RealNodes}
+	if kind := NodeKind(text); slices.Contains(kinds, kind) {
+		return kind, nil
+	}
+	return "", fmt.Errorf("kind of nodes %q: want one of %v", text, kinds)
 }
 
 func (c *Cluster) loadState() (state, error) {

@@ -54,9 +54,9 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 		LoadBalancer: s.LoadBalancer,
 		Directory:    c.Dir,
 		Nodes:        []Node{},
-		Simulated:    []string{"nodes", "containers", "disks", "load balancers", "Longhorn"},
+		Simulated:    simulated(s),
 	}
-	missing, running, err := c.processes(&status)
+	missing, running, err := c.processes(&status, s)
 	if err != nil {
 		return Status{}, err
 	}
@@ -69,15 +69,22 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 		status.Problem = "not running: " + strings.Join(missing, ", ") + "; repair it with: sandbox up --name " + c.Name
 		return status, nil
 	}
-	status.Server = "https://" + loopback(s.Ports.APIServer)
+	status.Server = "https://" + s.server()
 	c.look(ctx, &status)
 	return status, nil
 }
 
+func simulated(s state) []string {
+	if s.real() {
+		return []string{"Longhorn", "load balancers", "IRIS unless its image is the vendor's"}
+	}
+	return []string{"nodes", "containers", "disks", "load balancers", "Longhorn"}
+}
+
 // processes fills in the processes and returns the names of the missing ones and how many run.
-func (c *Cluster) processes(status *Status) (missing []string, running int, err error) {
+func (c *Cluster) processes(status *Status, s state) (missing []string, running int, err error) {
 	var stoppedNames []string
-	for _, name := range componentNames() {
+	for _, name := range componentNames(s.Nodes) {
 		found, err := c.process(name)
 		if err != nil {
 			return nil, 0, err
@@ -87,9 +94,14 @@ func (c *Cluster) processes(status *Status) (missing []string, running int, err 
 		case alive:
 			running++
 			entry.PID = found.pids[0]
+			entry.State = c.faultOf(name).describe(entry.State)
 		case gone:
 			missing = append(missing, name)
 		case stopped:
+			if c.faultOf(name) == Kill {
+				entry.State = "killed"
+				break
+			}
 			stoppedNames = append(stoppedNames, name)
 		}
 		status.Processes = append(status.Processes, entry)

@@ -27,6 +27,8 @@ const (
 type UpOptions struct {
 	// LoadBalancer is how the simulated cloud answers; empty keeps what the cluster had, and ip for a new one.
 	LoadBalancer LoadBalancer
+	// Nodes is what the nodes are; empty keeps what the cluster has, and makes simulated ones at first.
+	Nodes NodeKind
 	// Self is the path of this program, which also is the stand-in.
 	Self string
 }
@@ -59,12 +61,17 @@ func (c *Cluster) Up(ctx context.Context, options UpOptions) (Status, error) {
 
 // converge brings the cluster from whatever state it is in to running.
 func (c *Cluster) converge(ctx context.Context, options UpOptions) error {
-	if err := c.ensurePKI(ctx); err != nil {
-		return err
-	}
 	wanted, err := c.settle(ctx, options)
 	if err != nil {
 		return err
+	}
+	if err := c.ensurePKI(ctx, wanted); err != nil {
+		return err
+	}
+	if !c.kubeconfigsThere(wanted) {
+		if err := c.writeKubeconfigs(wanted); err != nil {
+			return err
+		}
 	}
 	if err := c.writeStages(wanted.LoadBalancer); err != nil {
 		return err
@@ -85,6 +92,9 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 	} else if wanted.LoadBalancer == "" {
 		wanted.LoadBalancer = LoadBalancerIP
 	}
+	if wanted, err = c.settleNodes(ctx, wanted, options); err != nil {
+		return state{}, err
+	}
 	taken, err := c.takenByOthers(wanted, options.Self)
 	if err != nil {
 		return state{}, err
@@ -94,10 +104,16 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 			return state{}, err
 		}
 	}
-	if wanted == before && c.kubeconfigsThere() {
+	if wanted == before {
 		return wanted, nil
 	}
-	return wanted, errors.Join(c.saveState(wanted), c.writeKubeconfigs(wanted.Ports))
+	// The kubeconfigs name the server; they are written once the keys are there.
+	for _, path := range c.kubeconfigs(wanted) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return state{}, fmt.Errorf("remove outdated kubeconfig: %w", err)
+		}
+	}
+	return wanted, c.saveState(wanted)
 }
 
 func (c *Cluster) movePorts(ctx context.Context, wanted *state, taken []int) error {
@@ -138,14 +154,25 @@ func (c *Cluster) takenByOthers(s state, self string) ([]int, error) {
 
 // startAll starts, in order, what does not run or runs outdated. Each part waits for the ones before it.
 func (c *Cluster) startAll(ctx context.Context, s state, self string) error {
-	broken, err := c.crashed()
+	broken, err := c.crashed(s)
 	if err != nil {
 		return err
 	}
 	if len(broken) > 0 {
 		c.say("repairing: %s ended without being stopped", strings.Join(broken, ", "))
 	}
-	for _, component := range c.components(s, self) {
+	if !s.real() {
+		return c.startInOrder(ctx, c.components(s, self))
+	}
+	control, machines := c.split(c.components(s, self))
+	if err := c.startInOrder(ctx, control); err != nil {
+		return err
+	}
+	return c.startMachines(ctx, machines)
+}
+
+func (c *Cluster) startInOrder(ctx context.Context, components []component) error {
+	for _, component := range components {
 		if err := c.ensureRunning(ctx, component); err != nil {
 			return err
 		}
@@ -153,9 +180,9 @@ func (c *Cluster) startAll(ctx context.Context, s state, self string) error {
 	return nil
 }
 
-func (c *Cluster) crashed() ([]string, error) {
+func (c *Cluster) crashed(s state) ([]string, error) {
 	var names []string
-	for _, name := range componentNames() {
+	for _, name := range componentNames(s.Nodes) {
 		found, err := c.process(name)
 		if err != nil {
 			return nil, err
@@ -168,21 +195,27 @@ func (c *Cluster) crashed() ([]string, error) {
 }
 
 func (c *Cluster) ensureRunning(ctx context.Context, k component) error {
-	found, err := c.process(k.name)
+	ended, err := c.ensureStarted(ctx, k)
 	if err != nil {
 		return err
+	}
+	return c.awaitReady(ctx, k, ended)
+}
+
+// ensureStarted starts the component unless what runs is what is wanted. The channel is nil if nothing was started.
+func (c *Cluster) ensureStarted(ctx context.Context, k component) (<-chan error, error) {
+	found, err := c.process(k.name)
+	if err != nil {
+		return nil, err
 	}
 	wanted, err := k.fingerprint()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var ended <-chan error
-	if found.live != alive || found.fingerprint != wanted {
-		if ended, err = c.replace(ctx, k, found); err != nil {
-			return err
-		}
+	if found.live == alive && found.fingerprint == wanted {
+		return nil, nil
 	}
-	return c.awaitReady(ctx, k, ended)
+	return c.replace(ctx, k, found)
 }
 
 // replace starts the component after stopping what may still run of it.
@@ -195,6 +228,11 @@ func (c *Cluster) replace(ctx context.Context, k component, found process) (<-ch
 	}
 	if err := c.beforeStart(ctx, k.name); err != nil {
 		return nil, err
+	}
+	if k.machine != nil {
+		if err := k.machine.Prepare(); err != nil {
+			return nil, err
+		}
 	}
 	return c.start(k)
 }

@@ -78,6 +78,9 @@ func (l Layout) Bin() string { return filepath.Join(l.Local(), "bin") }
 // Tool is the path of the tool's executable.
 func (l Layout) Tool(name string) string { return filepath.Join(l.Bin(), name) }
 
+// Images is where the images for real nodes lie.
+func (l Layout) Images() string { return filepath.Join(l.Local(), "images") }
+
 // PulumiHome is the PULUMI_HOME of this checkout: plugins and credentials of the local state backend.
 func (l Layout) PulumiHome() string { return filepath.Join(l.Local(), "pulumi") }
 

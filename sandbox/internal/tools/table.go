@@ -11,9 +11,10 @@ import (
 // Group says what a tool is for.
 type Group string
 
-// The groups: Run is what a stack on the sandbox needs, Lint what the checks need.
+// The groups: Run is what a stack on the sandbox needs, Lab what real nodes need besides, Lint what the checks need.
 const (
 	Run  Group = "run"
+	Lab  Group = "lab"
 	Lint Group = "lint"
 )
 
@@ -62,7 +63,7 @@ type plugin struct {
 }
 
 func table() []tool {
-	return slices.Concat(clusterTools(), pulumiTools(), lintTools())
+	return slices.Concat(clusterTools(), labTools(), pulumiTools(), lintTools())
 }
 
 func clusterTools() []tool {
@@ -93,9 +94,36 @@ func clusterTools() []tool {
 			official: &official{at: kubernetesRelease("kubectl"), versionArgs: []string{"version", "--client", "--output=json"}},
 		},
 		{
+			name: "kubelet", group: Lab, module: "kubernetes", pkg: kubernetes + "/cmd/kubelet", pinnedBy: kubernetes,
+			link: linkKubernetes, official: &official{at: kubernetesRelease("kubelet"), versionArgs: []string{"--version"}},
+		},
+		{
+			name: "kube-proxy", group: Lab, module: "kubernetes", pkg: kubernetes + "/cmd/kube-proxy", pinnedBy: kubernetes,
+			link: linkKubernetes, official: &official{at: kubernetesRelease("kube-proxy"), versionArgs: []string{"--version"}},
+		},
+		{
 			name: "kwok", group: Run, module: "kwok", pkg: kwok + "/cmd/kwok", pinnedBy: kwok,
 			official: &official{at: kwokRelease, versionArgs: []string{"--version"}},
 		},
+	}
+}
+
+func labTools() []tool {
+	const (
+		containerd = "github.com/containerd/containerd/v2"
+		cni        = "github.com/containernetworking/plugins"
+	)
+	return []tool{
+		{
+			name: "containerd", group: Lab, module: "containerd", pkg: containerd + "/cmd/containerd", pinnedBy: containerd,
+		},
+		{
+			name: "containerd-shim-runc-v2", group: Lab, module: "containerd", pkg: containerd + "/cmd/containerd-shim-runc-v2",
+			pinnedBy: containerd,
+		},
+		{name: "ptp", group: Lab, module: "cni-plugins", pkg: cni + "/plugins/main/ptp", pinnedBy: cni},
+		{name: "host-local", group: Lab, module: "cni-plugins", pkg: cni + "/plugins/ipam/host-local", pinnedBy: cni},
+		{name: "loopback", group: Lab, module: "cni-plugins", pkg: cni + "/plugins/main/loopback", pinnedBy: cni},
 	}
 }
 
@@ -183,8 +211,8 @@ func pick(names []string) ([]tool, error) {
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("no such tool: %s; want %s, %s or any of %s",
-			strings.Join(unknown, ", "), Run, Lint, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("no such tool: %s; want %s, %s, %s or any of %s",
+			strings.Join(unknown, ", "), Run, Lab, Lint, strings.Join(Names(), ", "))
 	}
 	return slices.DeleteFunc(table(), func(t tool) bool { return !wanted[t.name] }), nil
 }

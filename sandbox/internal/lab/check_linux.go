@@ -1,0 +1,68 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// tool is a program of the machine that nodes use, with the Debian package that has it.
+type tool struct{ program, pkg, why string }
+
+func machineTools() []tool {
+	return []tool{
+		{"runc", "runc", "starts containers"},
+		{"iptables", "iptables", "kube-proxy writes the rules of Services with it"},
+		{"mkfs.ext4", "e2fsprogs", "makes file systems on volumes"},
+		{"mount", "mount", "the kubelet mounts volumes with it"},
+		{"busybox", "busybox-static", "is the shell in the images"},
+	}
+}
+
+// Check says what this machine lacks to run real nodes, all of it at once, and nil if nothing.
+func Check() error {
+	var missing []string
+	if os.Geteuid() != 0 {
+		missing = append(missing, "root: namespaces, mounts and network links need it; run the same command as root")
+	}
+	var packages []string
+	for _, one := range machineTools() {
+		if lookUp(one.program) == "" {
+			missing = append(missing, fmt.Sprintf("%s: %s (Debian package %s)", one.program, one.why, one.pkg))
+			packages = append(packages, one.pkg)
+		}
+	}
+	for path, why := range map[string]string{
+		"/dev/fuse": "the data path of volumes is a FUSE file", "/dev/loop-control": "volumes become block devices through it",
+	} {
+		if _, err := os.Stat(path); err != nil {
+			missing = append(missing, fmt.Sprintf("%s: %s", path, why))
+		}
+	}
+	if _, _, err := hierarchies(); err != nil {
+		missing = append(missing, err.Error())
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	text := "this machine cannot run real nodes; it lacks:\n  - " + strings.Join(missing, "\n  - ")
+	if len(packages) > 0 {
+		text += "\non Debian: apt-get install " + strings.Join(packages, " ")
+	}
+	return errors.New(text + "\nor use simulated nodes, which need nothing: make up")
+}
+
+// lookUp finds a program where a node looks for it, whatever this process's PATH.
+func lookUp(program string) string {
+	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		if found, err := exec.LookPath(dir + "/" + program); err == nil {
+			return found
+		}
+	}
+	return ""
+}
+
+// RuncPath is that of the machine's runc; empty if there is none.
+func RuncPath() string { return lookUp("runc") }
