@@ -86,6 +86,14 @@ func (l Layout) ToolModule(name string) string {
 	return filepath.Join(l.Root, "sandbox", "tools", name)
 }
 
+// Module is the directory of the sandbox's own Go module.
+func (l Layout) Module() string {
+	return filepath.Join(l.Root, filepath.Dir(filepath.FromSlash(marker)))
+}
+
+// Images is where the lab's container images lie, as an OCI image layout.
+func (l Layout) Images() string { return filepath.Join(l.Local(), "images") }
+
 // Clusters is the directory that holds one directory per cluster.
 func (l Layout) Clusters() string { return filepath.Join(l.Local(), "sandbox") }
 
