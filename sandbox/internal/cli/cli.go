@@ -74,8 +74,8 @@ Everything lies below .local in the checkout. Needs no root and no Docker, and l
 	root.SetErr(a.progress)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&a.root, "root", "", "checkout of ha-iris (default: the one this program or the working directory is in)")
-	root.AddCommand(a.toolsCommand(), a.upCommand(), a.downCommand(), a.statusCommand(), a.nodeCommand(), a.controllerCommand(),
-		a.machineCommand(), a.cloudCommand())
+	root.AddCommand(a.toolsCommand(), a.upCommand(), a.downCommand(), a.statusCommand(), a.nodeCommand(), a.imagesCommand(),
+		a.controllerCommand(), a.registryCommand(), a.machineCommand(), a.cloudCommand())
 	return root
 }
 

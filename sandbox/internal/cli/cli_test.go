@@ -60,6 +60,8 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 		"no node":         {[]string{"node", "kill"}, "want the name of one node; sandbox status shows them"},
 		"two nodes":       {[]string{"node", "cut", "a", "b"}, "want the name of one node; sandbox status shows them"},
 		"no cluster":      {[]string{"node", "kill", "a", "--name", "e2e"}, `cluster "e2e" does not run: start it with: sandbox up --name e2e`},
+		"no images":       {[]string{"registry", "--dir", "/nowhere"}, "read the list of images"},
+		"no port":         {[]string{"registry", "--listen", "127.0.0.1"}, "missing port in address"},
 		"stray argument":  {[]string{"down", "dev"}, `unknown command "dev" for "sandbox down"`},
 	}
 	for name, test := range cases {
@@ -90,12 +92,12 @@ func TestTools_ExplainsAMistakeInTheEnvironment(t *testing.T) {
 func TestHelp_ShowsTheCommandsAndNotTheStandIn(t *testing.T) {
 	t.Parallel()
 	code, out, _ := run(t, "--help")
-	for _, want := range []string{"tools", "up", "down", "status", "node", "simulated"} {
+	for _, want := range []string{"tools", "up", "down", "status", "node", "images", "simulated"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("want %q in help:\n%s", want, out)
 		}
 	}
-	if code != 0 || strings.Contains(out, "Play Longhorn") {
+	if code != 0 || strings.Contains(out, "Play Longhorn") || strings.Contains(out, "registry") {
 		t.Errorf("got exit code %d and\n%s", code, out)
 	}
 }
@@ -103,7 +105,7 @@ func TestHelp_ShowsTheCommandsAndNotTheStandIn(t *testing.T) {
 func TestHelp_EveryCommandHasExamples(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"tools", "up", "down", "status", "node", "node kill", "node start", "node kubelet-stop", "node cut", "node join",
+		"tools", "up", "down", "status", "node", "node kill", "node start", "node kubelet-stop", "node cut", "node join", "images",
 	} {
 		if code, out, _ := run(t, append(strings.Fields(name), "--help")...); code != 0 || !strings.Contains(out, "Examples:") {
 			t.Errorf("%s: got exit code %d and\n%s", name, code, out)

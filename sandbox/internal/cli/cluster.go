@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ha-iris/sandbox/internal/cluster"
+	"ha-iris/sandbox/internal/images"
 	"ha-iris/sandbox/internal/tools"
 )
 
@@ -61,6 +62,11 @@ func (a *app) up(command *cobra.Command, mode, nodes string) error {
 	})
 	if err != nil {
 		return err
+	}
+	if kind == cluster.RealNodes {
+		if _, err := images.Ensure(command.Context(), l, a.progress); err != nil {
+			return err
+		}
 	}
 	status, err := c.Up(command.Context(), options)
 	if err != nil {

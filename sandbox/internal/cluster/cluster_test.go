@@ -173,7 +173,7 @@ func TestSettle_WritesAKubeconfigAgainThatIsGone(t *testing.T) {
 	if err := c.ensurePKI(t.Context(), state{}); err != nil {
 		t.Fatalf("keys: %v", err)
 	}
-	for client, path := range c.kubeconfigs() {
+	for client, path := range c.kubeconfigs(state{}) {
 		if _, err := c.settle(t.Context(), UpOptions{}); err != nil {
 			t.Fatalf("settle: %v", err)
 		}

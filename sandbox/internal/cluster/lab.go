@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +43,7 @@ func (c *Cluster) machines(s state) []lab.Node {
 			Name: name, Number: number, Plan: s.Lab, Zone: zone(number), Region: region,
 			Dir: c.machineDir(name), Keep: c.layout.Local(), Bin: c.layout.Bin(), Runc: lab.RuncPath(),
 			CA: c.path("pki", clusterCA+".crt"), Kubeconfig: c.kubeconfigOf(name), ProxyKubeconfig: c.kubeconfigOf(kubeProxy),
-			Images: fmt.Sprintf("http://%s:%d", s.Lab.Host(), imagesPort), Pause: lab.PauseImage,
+			Images: imagesAddress(s),
 			Cgroup: c.cgroup() + "/" + name,
 			Log:    func(service string) string { return c.LogPath(name + "." + service) },
 		})
@@ -65,9 +66,11 @@ func (c *Cluster) machine(node lab.Node, self string) component {
 func (c *Cluster) images(s state, self string) component {
 	return component{
 		name: images, program: self, rebuilt: true,
-		args: []string{"registry", c.identity(images), fmt.Sprintf("--listen=%s:%d", s.Lab.Host(), imagesPort)},
+		args: []string{"registry", c.identity(images), "--listen=" + imagesAddress(s)},
 	}
 }
+
+func imagesAddress(s state) string { return netip.AddrPortFrom(s.Lab.Host(), imagesPort).String() }
 
 // cloud gives Services addresses and names.
 func (c *Cluster) cloud(s state, self string) component {

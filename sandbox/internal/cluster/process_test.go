@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ha-iris/sandbox/internal/lock"
 	"time"
 )
 
@@ -295,14 +297,14 @@ func TestPKI_IsKeptWhenCompleteAndReplacedWhenNot(t *testing.T) {
 func TestLock_KeepsTheSecondOutUntilTheFirstIsDone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := Lock(t.Context(), path, func() {})
+	unlock, err := lock.Take(t.Context(), path, func() {})
 	if err != nil {
 		t.Fatalf("first: %v", err)
 	}
 	waits := make(chan struct{})
 	acquired := make(chan error, 1)
 	go func() {
-		release, err := Lock(t.Context(), path, func() { close(waits) })
+		release, err := lock.Take(t.Context(), path, func() { close(waits) })
 		if err == nil {
 			release()
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+
+	"ha-iris/sandbox/internal/images"
 )
 
 //go:embed files/*
@@ -25,8 +27,8 @@ type Node struct {
 	Bin, Runc string
 	// CA is the cluster's certificate authority; the kubeconfigs are the kubelet's and kube-proxy's.
 	CA, Kubeconfig, ProxyKubeconfig string
-	// Images is the URL of the lab's images, Pause the name of the one that holds a pod's namespaces.
-	Images, Pause string
+	// Images is the address and port of the registry with the lab's images.
+	Images string
 	// Cgroup is the path of the node's control group below each hierarchy.
 	Cgroup string
 	// Log returns the path of the log of one of the node's services.
@@ -59,20 +61,34 @@ func (n Node) OOMScore() int {
 	return 0
 }
 
+// Pause is the image of the container that holds the namespaces of a pod.
+func (n Node) Pause() string { return images.Pause }
+
+func writeBelow(path, content string) error {
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path, []byte(content), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
 func (n Node) etc(name string) string { return filepath.Join(n.Dir, "etc", name) }
 
 // configure writes what the node's services and its first process read.
 func (n Node) configure() error {
 	targets := map[string]string{
-		"containerd.toml": n.etc("containerd.toml"), "hosts.toml": filepath.Join(n.Hosts(), "_default", "hosts.toml"),
-		"pods.conflist": filepath.Join(n.CNI(), "pods.conflist"), "kubelet.yaml": n.etc("kubelet.yaml"),
+		"containerd.toml": n.etc("containerd.toml"),
+		"pods.conflist":   filepath.Join(n.CNI(), "pods.conflist"), "kubelet.yaml": n.etc("kubelet.yaml"),
 		"kube-proxy.yaml": n.etc("kube-proxy.yaml"),
 	}
 	var errs []error
 	for source, target := range targets {
 		errs = append(errs, n.render(source, target))
 	}
-	errs = append(errs, n.machine().save())
+	errs = append(errs, writeBelow(filepath.Join(n.Hosts(), "_default", "hosts.toml"), images.HostsTOML(n.Images)), n.machine().save())
 	return errors.Join(errs...)
 }
 

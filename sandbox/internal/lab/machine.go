@@ -72,9 +72,6 @@ func (m Machine) disks() map[string]string {
 // kubelet is the name of the service that a fault stops.
 const kubelet = "kubelet"
 
-// PauseImage holds the namespaces of every pod.
-const PauseImage = "registry.k8s.io/pause:3.10"
-
 // Programs are the tools that a node needs.
 func Programs() []string {
 	return []string{"kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ptp", "host-local", "loopback"}

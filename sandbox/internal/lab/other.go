@@ -18,7 +18,7 @@ type Node struct {
 	Zone, Region                    string
 	Dir, Keep, Bin, Runc            string
 	CA, Kubeconfig, ProxyKubeconfig string
-	Images, Pause, Cgroup           string
+	Images, Cgroup                  string
 	Log                             func(service string) string
 }
 

@@ -23,7 +23,9 @@ func (p Plan) address(third, fourth int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(p.Index), byte(third), byte(fourth)})
 }
 
-func (p Plan) prefix(third, bits int) netip.Prefix { return netip.PrefixFrom(p.address(third, 0), bits) }
+func (p Plan) prefix(third, bits int) netip.Prefix {
+	return netip.PrefixFrom(p.address(third, 0), bits)
+}
 
 // Network has all addresses of the lab in it.
 func (p Plan) Network() netip.Prefix { return p.prefix(0, 16) }

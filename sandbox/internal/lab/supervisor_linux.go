@@ -26,7 +26,6 @@ const (
 	startKubelet = syscall.SIGUSR2
 )
 
-
 // supervisor keeps a node's services running and reaps whatever else ends on the node.
 type supervisor struct {
 	services []*running

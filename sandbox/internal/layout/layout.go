@@ -78,9 +78,6 @@ func (l Layout) Bin() string { return filepath.Join(l.Local(), "bin") }
 // Tool is the path of the tool's executable.
 func (l Layout) Tool(name string) string { return filepath.Join(l.Bin(), name) }
 
-// Images is where the images for real nodes lie.
-func (l Layout) Images() string { return filepath.Join(l.Local(), "images") }
-
 // PulumiHome is the PULUMI_HOME of this checkout: plugins and credentials of the local state backend.
 func (l Layout) PulumiHome() string { return filepath.Join(l.Local(), "pulumi") }
 
@@ -88,6 +85,14 @@ func (l Layout) PulumiHome() string { return filepath.Join(l.Local(), "pulumi") 
 func (l Layout) ToolModule(name string) string {
 	return filepath.Join(l.Root, "sandbox", "tools", name)
 }
+
+// Module is the directory of the sandbox's own Go module.
+func (l Layout) Module() string {
+	return filepath.Join(l.Root, filepath.Dir(filepath.FromSlash(marker)))
+}
+
+// Images is where the lab's container images lie, as an OCI image layout.
+func (l Layout) Images() string { return filepath.Join(l.Local(), "images") }
 
 // Clusters is the directory that holds one directory per cluster.
 func (l Layout) Clusters() string { return filepath.Join(l.Local(), "sandbox") }

@@ -56,7 +56,7 @@ func (t tool) linkFlags(version string) string {
 func (e *ensurer) goCommand(ctx context.Context, t tool, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = e.layout.ToolModule(t.module)
-	command.Env = goEnvironment()
+	command.Env = GoEnvironment()
 	// Interrupted, go removes its temporary files, which SIGKILL would leave.
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
 	command.WaitDelay = 5 * time.Second

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"ha-iris/sandbox/internal/cluster"
 	"ha-iris/sandbox/internal/layout"
+	"ha-iris/sandbox/internal/lock"
 )
 
 // temporaryPrefix begins the name of everything that is not complete yet.
@@ -88,7 +88,7 @@ func Ensure(ctx context.Context, l layout.Layout, names []string, progress io.Wr
 		layout: l, path: os.Getenv("PATH"), progress: progress, mode: mode,
 		releases: newFetcher(mirror, filepath.Join(l.Bin(), temporaryPrefix+"releases")),
 	}
-	if e.toolchain, err = goToolchain(ctx); err != nil {
+	if e.toolchain, err = GoToolchain(ctx); err != nil {
 		return err
 	}
 	// Without the lock first: whoever has all it needs must not wait for a build of something else.
@@ -101,7 +101,7 @@ func Ensure(ctx context.Context, l layout.Layout, names []string, progress io.Wr
 	if err := os.MkdirAll(l.Bin(), 0o755); err != nil {
 		return fmt.Errorf("make the directory of tools: %w", err)
 	}
-	unlock, err := cluster.Lock(ctx, filepath.Join(l.Local(), "tools.lock"), func() {
+	unlock, err := lock.Take(ctx, filepath.Join(l.Local(), "tools.lock"), func() {
 		e.say("another command prepares the tools: waiting for it")
 	})
 	if err != nil {
@@ -136,10 +136,10 @@ func (e *ensurer) allCurrent(wanted []tool) ([]Result, error) {
 	return results, nil
 }
 
-// goToolchain asks go itself, because GOTOOLCHAIN and go.mod may select another one than is on PATH.
-func goToolchain(ctx context.Context) (string, error) {
+// GoToolchain asks go itself, because GOTOOLCHAIN and go.mod may select another one than is on PATH.
+func GoToolchain(ctx context.Context) (string, error) {
 	command := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH")
-	command.Env = goEnvironment() // as the builds
+	command.Env = GoEnvironment() // as the builds
 	output, err := command.Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", errors.New("there is no go command on PATH: install Go 1.26 or later")

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// goEnvironment is what go commands run in: the caller's environment, without what makes Go build something else than a
+// GoEnvironment is what go commands run in: the caller's environment, without what makes Go build something else than a
 // program for this machine from the tool's go.mod, whoever exported it and for what. The Makefile does the same.
-func goEnvironment() []string {
+func GoEnvironment() []string {
 	var kept []string
 	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")

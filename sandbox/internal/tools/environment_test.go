@@ -11,7 +11,7 @@ import (
 
 // Whoever starts this has other projects, whose settings must not decide what is built here.
 func TestEnsure_BuildsForThisMachineWhateverIsExported(t *testing.T) {
-	toolchain, err := goToolchain(t.Context())
+	toolchain, err := GoToolchain(t.Context())
 	if err != nil {
 		t.Fatalf("ask for the toolchain: %v", err)
 	}
@@ -35,7 +35,7 @@ func TestEnsure_BuildsForThisMachineWhateverIsExported(t *testing.T) {
 				key, value, _ := strings.Cut(variable, "=")
 				t.Setenv(key, value)
 			}
-			if got, err := goToolchain(t.Context()); err != nil || got != toolchain {
+			if got, err := GoToolchain(t.Context()); err != nil || got != toolchain {
 				t.Errorf("the toolchain is %q, %v; want %q", got, err, toolchain)
 			}
 			built := f.want(t, Built, "v1.2.3")
@@ -66,7 +66,7 @@ func TestGoEnvironment_KeepsWhatIsTheUsers(t *testing.T) {
 		t.Setenv(key, value)
 	}
 	t.Setenv("GOFLAGS", "-p=2 -modcacherw -mod=vendor -trimpath '-ldflags=-X main.version=1'")
-	got := goEnvironment()
+	got := GoEnvironment()
 	for _, want := range append(users, "GOFLAGS=-mod=readonly -p=2 -modcacherw") {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is missing in %q", want, got)
