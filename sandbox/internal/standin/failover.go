@@ -11,7 +11,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -59,26 +58,28 @@ func (c *standIn) readyManagers() ([]types.UID, error) {
 	if err != nil || !running {
 		return nil, err
 	}
-	pods, err := c.cache.podLister.Pods(namespace).List(labels.SelectorFromSet(labels.Set{"app": managerName}))
+	pods, err := c.readyPods(namespace, managerName)
 	if err != nil {
-		return nil, fmt.Errorf("list pods of %s: %w", managerName, err)
+		return nil, err
 	}
-	var uids []types.UID
+	uids := make([]types.UID, 0, len(pods))
 	for _, pod := range pods {
-		if podReady(pod) {
-			uids = append(uids, pod.UID)
-		}
+		uids = append(uids, pod.UID)
 	}
 	return uids, nil
 }
 
 // resyncBetween says whether the manager's resync falls after one moment and not after the other.
 func resyncBetween(manager types.UID, after, until time.Time) bool {
+	return !nextResync(string(manager), after).After(until)
+}
+
+// nextResync is when the timer of that name ends the next time after a moment.
+func nextResync(timer string, after time.Time) time.Time {
 	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(manager)) // a hash never fails to write
+	_, _ = hash.Write([]byte(timer)) // a hash never fails to write
 	phase := time.Duration(hash.Sum32()) * time.Millisecond % podResync
-	next := after.Add(-phase).Truncate(podResync).Add(podResync + phase)
-	return !next.After(until)
+	return after.Add(-phase).Truncate(podResync).Add(podResync + phase)
 }
 
 // syncFailover frees a pod that is stuck on a dead node, if Longhorn's policy says so: first the pod's attachments, and
@@ -186,17 +187,22 @@ func (c *standIn) podAttachments(pod *corev1.Pod, volumes []*corev1.PersistentVo
 	return found, nil
 }
 
+// deleteAttachments deletes the first of the attachments. The next one's turn comes when it is gone.
 func (c *standIn) deleteAttachments(ctx context.Context, pod *corev1.Pod, attachments []*storagev1.VolumeAttachment) error {
 	for _, attachment := range attachments {
 		if attachment.DeletionTimestamp != nil {
-			continue // being detached
+			return nil // being detached
 		}
 		c.log.Info("deleting attachment of pod on dead node", "attachment", attachment.Name,
 			"pod", pod.Namespace+"/"+pod.Name, "node", pod.Spec.NodeName)
 		err := c.client.StorageV1().VolumeAttachments().Delete(ctx, attachment.Name, metav1.DeleteOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("delete attachment %s: %w", attachment.Name, err)
 		}
+		return nil
 	}
 	return nil
 }
