@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,30 +20,43 @@ func (c *standIn) addFailoverLoop() error {
 	resync := c.loop("failover-resync", c.resyncPods(l))
 	resync.queue.Add("resync")
 	return on(c.cache.pods, func(pod *corev1.Pod) {
-		if pod.DeletionTimestamp != nil {
+		if pod.DeletionTimestamp != nil || pod.Spec.NodeName != "" && len(claimNames(pod)) > 0 {
 			l.queue.Add(pod.Namespace + "/" + pod.Name)
 		}
 	})
 }
 
-// resyncPods looks at all deleted pods again at every manager's own resync. Each node's manager counts from its own
+// resyncPods looks at all deleted pods again at every manager's own resync, and at the others at that of the manager on
+// their own node. Each node's manager counts from its own
 // start; so that managers that started in the same simulated second do not tick as one, their pods' uids set them
 // apart.
 func (c *standIn) resyncPods(l *loop) syncFunc {
 	last := c.clock.Now()
 	return func(context.Context, string) (time.Duration, error) {
 		now := c.clock.Now()
-		managers, err := c.readyManagers()
+		namespace, running, err := c.manager()
+		if err != nil || !running {
+			last = now
+			return retryTick, err
+		}
+		managers, err := c.readyPods(namespace, managerName)
 		if err != nil {
 			return 0, err
 		}
-		due := slices.ContainsFunc(managers, func(uid types.UID) bool { return resyncBetween(uid, last, now) })
+		due := map[string]bool{}
+		for _, manager := range managers {
+			if resyncBetween(manager.UID, last, now) {
+				due[manager.Spec.NodeName] = true
+			}
+		}
 		last = now
-		if due {
-			for _, object := range c.cache.pods.GetStore().List() {
-				if pod, ok := object.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
-					l.queue.Add(pod.Namespace + "/" + pod.Name)
-				}
+		if len(due) == 0 {
+			return retryTick, nil
+		}
+		for _, object := range c.cache.pods.GetStore().List() {
+			pod, ok := object.(*corev1.Pod)
+			if ok && (pod.DeletionTimestamp != nil || due[pod.Spec.NodeName] && len(claimNames(pod)) > 0) {
+				l.queue.Add(pod.Namespace + "/" + pod.Name)
 			}
 		}
 		return retryTick, nil
@@ -91,8 +103,11 @@ func (c *standIn) syncFailover(ctx context.Context, key string) (time.Duration, 
 		return 0, err
 	}
 	pod, err := c.stuck(ctx, namespace, key)
-	if err != nil || pod == nil {
+	if err != nil {
 		return 0, err
+	}
+	if pod == nil {
+		return c.syncRemount(ctx, namespace, key)
 	}
 	volumes, err := c.podVolumes(pod)
 	if err != nil || len(volumes) == 0 {

@@ -76,6 +76,9 @@ const (
 	enginePoll = 5 * time.Second
 	// podResync is how often longhorn-manager looks at every pod again (its informers' resync period).
 	podResync = 30 * time.Second
+	// remountDelay is how long Longhorn waits after a volume has asked for a remount (longhorn-manager
+	// kubernetes_pod_controller.go, remountRequestDelayDuration).
+	remountDelay = 5 * time.Second
 	// notReadyGrace is how long Longhorn lets a kubelet that still answers be not ready. It waits for nothing if the
 	// kubelet has fallen silent (longhorn-manager datastore, IsNodeDownOrDeleted).
 	notReadyGrace = 15 * time.Second
