@@ -104,14 +104,14 @@ func (c *standIn) settleDetached(ctx context.Context, s *state, volume, engine *
 		put(replica, stopped, "spec", "desireState")
 		put(replica, stopped, "status", "currentState")
 	}
-	was, robustness, salvaged := textAt(volume, "status", "robustness"), unknown, false
+	was, robustness := textAt(volume, "status", "robustness"), unknown
 	if lost := count(s.replicas[name], failed); lost > 0 && count(s.replicas[name], good) == 0 && (hasData || lost == len(s.replicas[name])) {
 		robustness = faulted
-		if salvaged = c.salvage(s, volume); salvaged {
+		if c.salvage(s, volume) {
 			robustness = unknown
 		}
 	}
-	if salvaged || was == faulted && robustness == unknown {
+	if was == faulted && robustness == unknown {
 		put(volume, c.now(), "status", "remountRequestedAt")
 	}
 	put(volume, robustness, "status", "robustness")
