@@ -64,7 +64,9 @@ func (c *standIn) attach(ctx context.Context, namespace string, attachment *stor
 
 // prepareCall does what the attacher does before it calls the driver. It returns the volume's name in Longhorn, or why
 // the attacher does not call. Both objects get its finalizer, so that neither goes before the volume is detached.
-func (c *standIn) prepareCall(ctx context.Context, open *call, attachment *storagev1.VolumeAttachment) (handle, refusal string, err error) {
+func (c *standIn) prepareCall(
+	ctx context.Context, open *call, attachment *storagev1.VolumeAttachment,
+) (handle, refusal string, err error) {
 	volume, err := c.attachedVolume(attachment)
 	if err != nil {
 		return "", err.Error(), nil //nolint:nilerr // it is reported in the attachment
@@ -189,7 +191,8 @@ func (c *standIn) publish(ctx context.Context, namespace string, open *call, han
 }
 
 func publishFailure(handle string, attachment *storagev1.VolumeAttachment, obstacle string) string {
-	message := fmt.Sprintf("volume %s failed to attach to node %s with attachmentID %s", handle, attachment.Spec.NodeName, attachment.Name)
+	message := fmt.Sprintf("volume %s failed to attach to node %s with attachmentID %s",
+		handle, attachment.Spec.NodeName, attachment.Name)
 	if obstacle == notYet || obstacle == "" {
 		return "rpc error: code = DeadlineExceeded desc = " + message
 	}
