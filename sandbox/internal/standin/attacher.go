@@ -30,8 +30,7 @@ func (c *standIn) addAttachLoop() error {
 func (c *standIn) syncAttachment(ctx context.Context, name string) (time.Duration, error) {
 	attachment, err := c.cache.attachments.Get(name)
 	if apierrors.IsNotFound(err) {
-		c.ticks.forget("attach/" + name)
-		c.ticks.forget("detach/" + name)
+		delete(c.calls, name)
 		return 0, nil
 	}
 	if err != nil {
@@ -53,37 +52,6 @@ func (c *standIn) syncAttachment(ctx context.Context, name string) (time.Duratio
 	return c.attach(ctx, namespace, attachment)
 }
 
-func (c *standIn) attach(ctx context.Context, namespace string, attachment *storagev1.VolumeAttachment) (time.Duration, error) {
-	volume, err := c.attachedVolume(attachment)
-	if err != nil {
-		return attachTick, c.attachFailed(ctx, attachment, err.Error())
-	}
-	if err := c.claimForAttacher(ctx, attachment, volume); err != nil {
-		return 0, err
-	}
-	wait, obstacle, err := c.obstacle(ctx, namespace, attachment, volume.Spec.CSI.VolumeHandle)
-	if err != nil {
-		return 0, err
-	}
-	elapsed := c.ticks.elapsed("attach/" + attachment.Name)
-	switch {
-	case obstacle != "" && (!wait || elapsed > attachPatience):
-		c.ticks.forget("attach/" + attachment.Name)
-		return attachTick, c.attachFailed(ctx, attachment, obstacle)
-	case obstacle != "":
-		return attachTick, nil
-	case elapsed < attachTick:
-		return attachTick - elapsed, nil
-	}
-	c.ticks.forget("attach/" + attachment.Name)
-	if err := c.setAttached(ctx, namespace, volume.Spec.CSI.VolumeHandle, attachment.Spec.NodeName); err != nil {
-		return 0, err
-	}
-	updated := attachment.DeepCopy()
-	updated.Status = storagev1.VolumeAttachmentStatus{Attached: true}
-	return 0, c.patchAttachment(ctx, attachment, updated, "status")
-}
-
 // attachedVolume returns the volume that the attachment is about.
 func (c *standIn) attachedVolume(attachment *storagev1.VolumeAttachment) (*corev1.PersistentVolume, error) {
 	name := attachment.Spec.Source.PersistentVolumeName
@@ -100,63 +68,21 @@ func (c *standIn) attachedVolume(attachment *storagev1.VolumeAttachment) (*corev
 	return volume, nil
 }
 
-// obstacle says what keeps the volume from being attached, and whether Longhorn waits for it to pass.
-func (c *standIn) obstacle(ctx context.Context, namespace string, attachment *storagev1.VolumeAttachment, handle string) (wait bool, reason string, err error) {
-	node := attachment.Spec.NodeName
-	known, err := c.registeredOn(node)
-	if err != nil {
-		return false, "", err
+// holdVolume puts the attacher's finalizer on the persistent volume, so that it does not go before it is detached.
+func (c *standIn) holdVolume(ctx context.Context, volume *corev1.PersistentVolume) error {
+	if slices.Contains(volume.Finalizers, attachFinalizer) {
+		return nil
 	}
-	if !known {
-		return false, fmt.Sprintf("CSINode %s does not contain driver %s", node, driverName), nil
+	updated := volume.DeepCopy()
+	updated.Finalizers = append(updated.Finalizers, attachFinalizer)
+	if _, err := c.client.CoreV1().PersistentVolumes().Update(ctx, updated, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("mark persistent volume %s: %w", volume.Name, err)
 	}
-	state, err := c.volumeStateOf(ctx, namespace, handle)
-	if err != nil {
-		return false, "", err
-	}
-	if state == nil {
-		return false, fmt.Sprintf("rpc error: code = NotFound desc = volume %s not found", handle), nil
-	}
-	if state.node != "" && state.node != node {
-		return true, fmt.Sprintf("rpc error: code = DeadlineExceeded desc = volume %s failed to attach to node %s: "+
-			"it is attached to node %s", handle, node, state.node), nil
-	}
-	notReady := fmt.Sprintf("rpc error: code = Aborted desc = volume %s is not ready for workloads", handle)
-	if !state.scheduled {
-		enough, err := c.schedule(ctx, namespace, handle)
-		if err != nil || !enough {
-			return false, notReady, err
-		}
-	}
-	if state.node == "" { // a detached volume, whose replicas have to be started first
-		usable, err := c.usable(ctx, namespace, handle)
-		if err != nil {
-			return false, "", err
-		}
-		if !usable {
-			return false, notReady, nil
-		}
-	}
-	down, err := c.down(node)
-	if err != nil {
-		return false, "", err
-	}
-	if down {
-		return true, fmt.Sprintf("rpc error: code = DeadlineExceeded desc = volume %s failed to attach to node %s",
-			handle, node), nil
-	}
-	return false, "", nil
+	return nil
 }
 
-// claimForAttacher puts the attacher's finalizers on both objects, so that neither goes before the volume is detached.
-func (c *standIn) claimForAttacher(ctx context.Context, attachment *storagev1.VolumeAttachment, volume *corev1.PersistentVolume) error {
-	if !slices.Contains(volume.Finalizers, attachFinalizer) {
-		updated := volume.DeepCopy()
-		updated.Finalizers = append(updated.Finalizers, attachFinalizer)
-		if _, err := c.client.CoreV1().PersistentVolumes().Update(ctx, updated, metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("mark persistent volume %s: %w", volume.Name, err)
-		}
-	}
+// holdAttachment does so for the attachment.
+func (c *standIn) holdAttachment(ctx context.Context, attachment *storagev1.VolumeAttachment) error {
 	if slices.Contains(attachment.Finalizers, attachFinalizer) {
 		return nil
 	}
@@ -164,35 +90,6 @@ func (c *standIn) claimForAttacher(ctx context.Context, attachment *storagev1.Vo
 	updated.Finalizers = append(updated.Finalizers, attachFinalizer)
 	metav1.SetMetaDataAnnotation(&updated.ObjectMeta, nodeIDAnnotation, attachment.Spec.NodeName)
 	return c.patchAttachment(ctx, attachment, updated)
-}
-
-func (c *standIn) attachFailed(ctx context.Context, attachment *storagev1.VolumeAttachment, message string) error {
-	if failure := attachment.Status.AttachError; failure != nil && failure.Message == message {
-		return nil
-	}
-	updated := attachment.DeepCopy()
-	updated.Status.AttachError = &storagev1.VolumeError{Message: message, Time: metav1.NewTime(c.clock.Now())}
-	return c.patchAttachment(ctx, attachment, updated, "status")
-}
-
-func (c *standIn) detach(ctx context.Context, namespace string, attachment *storagev1.VolumeAttachment) (time.Duration, error) {
-	if !slices.Contains(attachment.Finalizers, attachFinalizer) {
-		return 0, nil // never attached, or detached already
-	}
-	if elapsed := c.ticks.elapsed("detach/" + attachment.Name); elapsed < attachTick {
-		return attachTick - elapsed, nil
-	}
-	if err := c.release(ctx, namespace, attachment); err != nil {
-		return 0, err
-	}
-	updated := attachment.DeepCopy()
-	updated.Finalizers = slices.DeleteFunc(updated.Finalizers, func(finalizer string) bool {
-		return finalizer == attachFinalizer
-	})
-	if err := c.patchAttachment(ctx, attachment, updated); err != nil && !apierrors.IsNotFound(err) {
-		return 0, err
-	}
-	return 0, nil
 }
 
 // release makes Longhorn's volume detached, unless it is attached to another node by now.

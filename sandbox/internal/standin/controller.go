@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 )
 
@@ -96,6 +97,12 @@ type standIn struct {
 	managing sync.Mutex
 	// uninstalled are the managers that the uninstaller has removed; caches may show them for a moment longer.
 	uninstalled sync.Map
+	// calls are the attacher's open ones, by attachment; only the attach loop uses them and the two that follow.
+	calls map[string]*call
+	// attacherPauses are those after calls that failed, by attachment.
+	attacherPauses workqueue.TypedRateLimiter[string]
+	// backend is the way to Longhorn of the CSI plugin beside the attacher.
+	backend connection
 	// podAddresses remembers who got which address last; only the pod loop uses it.
 	podAddresses map[string]types.UID
 	// settingsApplied is the version of the settings' ConfigMap that the longhorn loop applied last.
@@ -116,6 +123,9 @@ func newStandIn(
 		log:        log,
 		kwokPrefix: kwokPrefix,
 		ticks:      newTicks(clk),
+		calls:      map[string]*call{},
+
+		attacherPauses: newAttacherPauses(),
 		// One entry per address, of which a node has 254.
 		podAddresses: map[string]types.UID{},
 	}

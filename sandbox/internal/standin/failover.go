@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -22,30 +20,43 @@ func (c *standIn) addFailoverLoop() error {
 	resync := c.loop("failover-resync", c.resyncPods(l))
 	resync.queue.Add("resync")
 	return on(c.cache.pods, func(pod *corev1.Pod) {
-		if pod.DeletionTimestamp != nil {
+		if pod.DeletionTimestamp != nil || pod.Spec.NodeName != "" && len(claimNames(pod)) > 0 {
 			l.queue.Add(pod.Namespace + "/" + pod.Name)
 		}
 	})
 }
 
-// resyncPods looks at all deleted pods again at every manager's own resync. Each node's manager counts from its own
+// resyncPods looks at all deleted pods again at every manager's own resync, and at the others at that of the manager on
+// their own node. Each node's manager counts from its own
 // start; so that managers that started in the same simulated second do not tick as one, their pods' uids set them
 // apart.
 func (c *standIn) resyncPods(l *loop) syncFunc {
 	last := c.clock.Now()
 	return func(context.Context, string) (time.Duration, error) {
 		now := c.clock.Now()
-		managers, err := c.readyManagers()
+		namespace, running, err := c.manager()
+		if err != nil || !running {
+			last = now
+			return retryTick, err
+		}
+		managers, err := c.readyPods(namespace, managerName)
 		if err != nil {
 			return 0, err
 		}
-		due := slices.ContainsFunc(managers, func(uid types.UID) bool { return resyncBetween(uid, last, now) })
+		due := map[string]bool{}
+		for _, manager := range managers {
+			if resyncBetween(manager.UID, last, now) {
+				due[manager.Spec.NodeName] = true
+			}
+		}
 		last = now
-		if due {
-			for _, object := range c.cache.pods.GetStore().List() {
-				if pod, ok := object.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
-					l.queue.Add(pod.Namespace + "/" + pod.Name)
-				}
+		if len(due) == 0 {
+			return retryTick, nil
+		}
+		for _, object := range c.cache.pods.GetStore().List() {
+			pod, ok := object.(*corev1.Pod)
+			if ok && (pod.DeletionTimestamp != nil || due[pod.Spec.NodeName] && len(claimNames(pod)) > 0) {
+				l.queue.Add(pod.Namespace + "/" + pod.Name)
 			}
 		}
 		return retryTick, nil
@@ -59,26 +70,28 @@ func (c *standIn) readyManagers() ([]types.UID, error) {
 	if err != nil || !running {
 		return nil, err
 	}
-	pods, err := c.cache.podLister.Pods(namespace).List(labels.SelectorFromSet(labels.Set{"app": managerName}))
+	pods, err := c.readyPods(namespace, managerName)
 	if err != nil {
-		return nil, fmt.Errorf("list pods of %s: %w", managerName, err)
+		return nil, err
 	}
-	var uids []types.UID
+	uids := make([]types.UID, 0, len(pods))
 	for _, pod := range pods {
-		if podReady(pod) {
-			uids = append(uids, pod.UID)
-		}
+		uids = append(uids, pod.UID)
 	}
 	return uids, nil
 }
 
 // resyncBetween says whether the manager's resync falls after one moment and not after the other.
 func resyncBetween(manager types.UID, after, until time.Time) bool {
+	return !nextResync(string(manager), after).After(until)
+}
+
+// nextResync is when the timer of that name ends the next time after a moment.
+func nextResync(timer string, after time.Time) time.Time {
 	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(manager)) // a hash never fails to write
+	_, _ = hash.Write([]byte(timer)) // a hash never fails to write
 	phase := time.Duration(hash.Sum32()) * time.Millisecond % podResync
-	next := after.Add(-phase).Truncate(podResync).Add(podResync + phase)
-	return !next.After(until)
+	return after.Add(-phase).Truncate(podResync).Add(podResync + phase)
 }
 
 // syncFailover frees a pod that is stuck on a dead node, if Longhorn's policy says so: first the pod's attachments, and
@@ -90,8 +103,11 @@ func (c *standIn) syncFailover(ctx context.Context, key string) (time.Duration, 
 		return 0, err
 	}
 	pod, err := c.stuck(ctx, namespace, key)
-	if err != nil || pod == nil {
+	if err != nil {
 		return 0, err
+	}
+	if pod == nil {
+		return c.syncRemount(ctx, namespace, key)
 	}
 	volumes, err := c.podVolumes(pod)
 	if err != nil || len(volumes) == 0 {
@@ -186,17 +202,22 @@ func (c *standIn) podAttachments(pod *corev1.Pod, volumes []*corev1.PersistentVo
 	return found, nil
 }
 
+// deleteAttachments deletes the first of the attachments. The next one's turn comes when it is gone.
 func (c *standIn) deleteAttachments(ctx context.Context, pod *corev1.Pod, attachments []*storagev1.VolumeAttachment) error {
 	for _, attachment := range attachments {
 		if attachment.DeletionTimestamp != nil {
-			continue // being detached
+			return nil // being detached
 		}
 		c.log.Info("deleting attachment of pod on dead node", "attachment", attachment.Name,
 			"pod", pod.Namespace+"/"+pod.Name, "node", pod.Spec.NodeName)
 		err := c.client.StorageV1().VolumeAttachments().Delete(ctx, attachment.Name, metav1.DeleteOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("delete attachment %s: %w", attachment.Name, err)
 		}
+		return nil
 	}
 	return nil
 }

@@ -270,6 +270,7 @@ func (h *harness) silence(name string) {
 func systemPod(app, node string) *corev1.Pod {
 	pod := runningPod(app+"-"+node, node)
 	pod.Namespace = longhornNamespace
+	pod.UID = types.UID("uid-of-" + pod.Name)
 	pod.Labels = map[string]string{"app": app}
 	return pod
 }

@@ -104,12 +104,15 @@ func (c *standIn) settleDetached(ctx context.Context, s *state, volume, engine *
 		put(replica, stopped, "spec", "desireState")
 		put(replica, stopped, "status", "currentState")
 	}
-	robustness := unknown
+	was, robustness := textAt(volume, "status", "robustness"), unknown
 	if lost := count(s.replicas[name], failed); lost > 0 && count(s.replicas[name], good) == 0 && (hasData || lost == len(s.replicas[name])) {
 		robustness = faulted
 		if c.salvage(s, volume) {
 			robustness = unknown
 		}
+	}
+	if was == faulted && robustness == unknown {
+		put(volume, c.now(), "status", "remountRequestedAt")
 	}
 	put(volume, robustness, "status", "robustness")
 	put(volume, "", "status", "lastDegradedAt")
@@ -160,6 +163,9 @@ func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.U
 		return nil
 	}
 	if node != "" {
+		if !c.instanceRuns(s, node) {
+			return nil
+		}
 		return c.launch(ctx, s, volume, node)
 	}
 	if count(replicas, evicting) == 0 {
@@ -211,9 +217,13 @@ func (c *standIn) settleAttached(ctx context.Context, s *state, volume, engine *
 	if err != nil {
 		return err
 	}
-	if down { // the engine may still run there, for all Longhorn knows
-		put(volume, unknown, "status", "robustness")
+	if down {
+		put(volume, c.robustnessOnDeadNode(s, node), "status", "robustness")
 		return nil
+	}
+	if textAt(volume, "status", "robustness") == faulted { // the node is back, and the engine has ended meanwhile
+		putDetached(volume)
+		return c.stopEngine(ctx, engine)
 	}
 	replicas := copies(s.replicas[name])
 	if err := c.examine(ctx, s, volume); err != nil {
@@ -235,6 +245,19 @@ func (c *standIn) settleAttached(ctx context.Context, s *state, volume, engine *
 		return err
 	}
 	return errors.Join(c.cleanUp(ctx, s, volume), c.runEngine(ctx, s, volume, engine))
+}
+
+// robustnessOnDeadNode: an engine on a dead node may still run, for all Longhorn knows, until its instance manager's pod
+// is gone or going. That is what the out-of-service taint brings about (longhorn-manager instance_manager_controller.go,
+// syncStatusWithPod; volume_controller.go, "dead unexpectedly").
+func (c *standIn) robustnessOnDeadNode(s *state, node string) string {
+	if _, err := c.cache.nodes.Get(node); err != nil {
+		return unknown // Longhorn drops its instance manager too, and asks nobody
+	}
+	if pod := c.instancePod(s, node); pod == nil || terminal(pod) || pod.DeletionTimestamp != nil {
+		return faulted
+	}
+	return unknown
 }
 
 // rate writes how the volume is.

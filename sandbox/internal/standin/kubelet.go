@@ -117,6 +117,12 @@ func (c *standIn) prepare(ctx context.Context, node *corev1.Node, pod *corev1.Po
 		podCondition(pod, corev1.PodReadyToStartContainers) {
 		return true, nil
 	}
+	if pod.Status.StartTime == nil { // a kubelet has seen the pod then, long before its volumes are mounted
+		err := c.patchPod(ctx, pod, corev1.PodStatus{StartTime: ptr(metav1.NewTime(c.clock.Now()))})
+		if ignoreGone(err) != nil {
+			return false, err
+		}
+	}
 	missing, err := c.missing(node, pod)
 	if err != nil {
 		return false, err

@@ -66,8 +66,19 @@ const (
 	attachTick = 2 * time.Second
 	// attachPatience is when the driver gives up on one attempt (same file); the attacher then tries again.
 	attachPatience = 90 * time.Second
+	// requestTimeout is that of the driver's requests to longhorn-backend (longhorn-manager client/common.go).
+	requestTimeout = 10 * time.Second
+	// instanceTime is how long a volume's replicas and its engine take to start: about 3 s with the real one, and less
+	// than that where an attachment took 4 or 8 s, of ticks of 2 s (longhorn-real.md).
+	instanceTime = 2800 * time.Millisecond
+	// enginePoll is how often the engine's monitor asks the engine, first after this time. Only then the volume has a
+	// device in the driver's eyes (longhorn-manager engine_controller.go, EnginePollInterval).
+	enginePoll = 5 * time.Second
 	// podResync is how often longhorn-manager looks at every pod again (its informers' resync period).
 	podResync = 30 * time.Second
+	// remountDelay is how long Longhorn waits after a volume has asked for a remount (longhorn-manager
+	// kubernetes_pod_controller.go, remountRequestDelayDuration).
+	remountDelay = 5 * time.Second
 	// notReadyGrace is how long Longhorn lets a kubelet that still answers be not ready. It waits for nothing if the
 	// kubelet has fallen silent (longhorn-manager datastore, IsNodeDownOrDeleted).
 	notReadyGrace = 15 * time.Second

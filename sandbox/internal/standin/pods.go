@@ -167,12 +167,15 @@ func (c *standIn) startPod(ctx context.Context, pod *corev1.Pod) error {
 	}
 	status := corev1.PodStatus{
 		Phase:      corev1.PodRunning,
-		StartTime:  &now,
+		StartTime:  pod.Status.StartTime,
 		HostIP:     host,
 		HostIPs:    []corev1.HostIP{{IP: host}},
 		PodIP:      address,
 		PodIPs:     []corev1.PodIP{{IP: address}},
 		Conditions: c.conditions(pod, corev1.ConditionTrue, ""),
+	}
+	if status.StartTime == nil {
+		status.StartTime = &now
 	}
 	status.Conditions = append(status.Conditions, corev1.PodCondition{
 		Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: now,

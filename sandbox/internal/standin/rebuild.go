@@ -219,6 +219,7 @@ func (c *standIn) runEngine(ctx context.Context, s *state, volume, engine *unstr
 			"isRebuilding": true, "progress": int64(max(progress, 1)), "state": "in_progress", "error": "", "fromReplicaAddress": from,
 		}
 	}
+	c.monitor(engine, node)
 	put(engine, node, "spec", "nodeID")
 	put(engine, running, "spec", "desireState")
 	put(engine, textAt(volume, "spec", "size"), "spec", "volumeSize")
@@ -233,6 +234,9 @@ func (c *standIn) runEngine(ctx context.Context, s *state, volume, engine *unstr
 
 func (c *standIn) stopEngine(ctx context.Context, engine *unstructured.Unstructured) error {
 	before := engine.DeepCopy()
+	if err := c.stopMonitor(engine); err != nil {
+		return err
+	}
 	put(engine, "", "spec", "nodeID")
 	put(engine, stopped, "spec", "desireState")
 	put(engine, map[string]any{}, "spec", "replicaAddressMap")

@@ -202,7 +202,30 @@ func TestDelete_RemovesTheVolumeOnceItIsDetached(t *testing.T) {
 	}
 }
 
-func TestAttach_TakesALonghornTickAndMarksBothObjectsFirst(t *testing.T) {
+// follow calls the attacher whenever it asks for it, until the time is over. It returns how long the attachment took; the
+// whole time if it is not attached.
+func (h *harness) follow(name string, d time.Duration) time.Duration {
+	h.t.Helper()
+	began := h.clock.Now()
+	for {
+		again := h.call(h.syncAttachment, name)
+		passed := h.clock.Now().Sub(began)
+		if h.attachment(name).Status.Attached || again == 0 || passed+again > d {
+			return passed
+		}
+		h.clock.Step(again)
+	}
+}
+
+func (h *harness) attachError(name string) string {
+	h.t.Helper()
+	if failure := h.attachment(name).Status.AttachError; failure != nil {
+		return failure.Message
+	}
+	return ""
+}
+
+func TestAttach_TakesInstancesAMonitorAndATickAndMarksBothObjectsFirst(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, world(installed(nil), boundClaim(""), attachmentTo("a", false))...)
 	if again := h.call(h.syncAttachment, "to-a"); again != attachTick {
@@ -217,21 +240,99 @@ func TestAttach_TakesALonghornTickAndMarksBothObjectsFirst(t *testing.T) {
 	}
 	h.clock.Step(attachTick)
 	h.call(h.syncAttachment, "to-a")
-	if !h.attachment("to-a").Status.Attached || h.volumeField("status", "currentNodeID") != "a" {
-		t.Errorf("after a tick: got %+v, Longhorn says %q", h.attachment("to-a").Status, h.volumeField("status", "currentNodeID"))
+	if got := h.volumeField("status", "currentNodeID"); got != "" {
+		t.Errorf("before its instances have started: attached to %q", got)
+	}
+	h.clock.Step(instanceTime - attachTick)
+	h.call(h.syncAttachment, "to-a")
+	if got := h.volumeField("status", "currentNodeID"); got != "a" || h.attachment("to-a").Status.Attached {
+		t.Errorf("once they have: attached to %q, in Kubernetes %t", got, h.attachment("to-a").Status.Attached)
+	}
+	if took := instanceTime + h.follow("to-a", time.Minute); took != 8*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if got := textAt(h.longhornObject(engineKind, engineName(handle)), "status", "endpoint"); got != "/dev/longhorn/"+handle {
+		t.Errorf("engine's device is %q", got)
 	}
 }
 
-func TestAttach_WaitsForWhatPassesAndReportsWhatDoesNot(t *testing.T) {
+func TestAttach_ADeviceThatNobodyClearedCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, world(installed(nil), boundClaim(""), attachmentTo("b", false))...)
+	h.call(h.syncData, "")
+	engine := h.longhornObject(engineKind, engineName(handle))
+	put(engine, "/dev/longhorn/"+handle, "status", "endpoint")
+	if err := h.longhorn.updateStatus(t.Context(), engineKind, engine); err != nil {
+		t.Fatalf("leave a device: %v", err)
+	}
+	if took := h.follow("to-b", time.Minute); took != 4*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
+func TestDevice_OfADeadNodesEngineStaysUnlessAnotherManagerMonitors(t *testing.T) {
+	t.Parallel()
+	lose := func(r *rig, moment time.Duration) (monitored bool) {
+		t.Helper()
+		r.silence("a")
+		r.node("a", func(node *corev1.Node) {
+			node.Status.Conditions[0].LastTransitionTime = metav1.NewTime(r.clock.Now().Add(moment))
+		})
+		monitored, err := r.monitored("a")
+		if err != nil {
+			t.Fatalf("lose node: %v", err)
+		}
+		return monitored
+	}
+	device := func(r *rig) string {
+		return textAt(r.longhornObject(engineKind, engineName(handle)), "status", "endpoint")
+	}
+	moments, probe := map[bool]time.Duration{}, newRig(t, "a", nil)
+	lose(probe, 0)
+	for moment := range podResync / time.Second {
+		probe.node("a", func(node *corev1.Node) {
+			node.Status.Conditions[0].LastTransitionTime = metav1.NewTime(probe.clock.Now().Add(moment * time.Second))
+		})
+		monitored, err := probe.monitored("a")
+		if err != nil {
+			t.Fatalf("look: %v", err)
+		}
+		moments[monitored] = moment * time.Second
+	}
+	if len(moments) != 2 {
+		t.Fatalf("the moment of the loss does not matter: %v", moments)
+	}
+	for monitored, moment := range moments {
+		r := newRig(t, "a", nil)
+		r.pass(6 * time.Second)
+		if lose(r, moment-6*time.Second) != monitored || device(r) == "" {
+			t.Fatalf("lost after %s: not as before, or no device: %q", moment, device(r))
+		}
+		r.attach("")
+		if got := device(r); monitored != (got == "") {
+			t.Errorf("monitored %t: device %q", monitored, got)
+		}
+	}
+	r := newRig(t, "a", nil)
+	r.pass(6 * time.Second)
+	r.attach("")
+	if got := device(r); got != "" {
+		t.Errorf("after a detachment from a living node the device is %q", got)
+	}
+}
+
+func TestAttach_RefusesAtOnceWhatLonghornRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		objects []runtime.Object
 		prepare func(h *harness)
-		waits   bool
 		want    string
 	}{
-		"attached elsewhere":   {objects: boundClaim("b"), waits: true, want: "it is attached to node b"},
-		"node dead":            {objects: boundClaim(""), prepare: func(h *harness) { h.silence("a") }, waits: true, want: "failed to attach to node a"},
+		"node dead": {
+			objects: boundClaim(""), prepare: func(h *harness) { h.silence("a") },
+			want: "statusCode [500]. Status [500 Internal Server Error]. Body: [code=Internal Server Error, detail=, " +
+				"message=unable to attach volume pvc-1 to a: node a is not ready, couldn't attach volume pvc-1 to it]",
+		},
 		"driver not on node":   {objects: boundClaim(""), prepare: func(h *harness) { h.unregister("a") }, want: "CSINode a does not contain driver"},
 		"no such volume":       {objects: boundClaim("")[:2], want: "volume pvc-1 not found"},
 		"no persistent volume": {want: "look up persistent volume"},
@@ -243,26 +344,62 @@ func TestAttach_WaitsForWhatPassesAndReportsWhatDoesNot(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(h)
 			}
-			message := func() string {
-				h.call(h.syncAttachment, "to-a")
-				if failure := h.attachment("to-a").Status.AttachError; failure != nil {
-					return failure.Message
-				}
-				return ""
-			}
-			first := message()
-			h.clock.Step(attachPatience + time.Second)
-			second := message()
-			if test.waits != (first == "") {
-				t.Errorf("waits %t, reported at once: %q", test.waits, first)
-			}
-			if !strings.Contains(second, test.want) {
-				t.Errorf("got %q, want %q", second, test.want)
-			}
-			if h.attachment("to-a").Status.Attached {
-				t.Error("attached nevertheless")
+			h.call(h.syncAttachment, "to-a")
+			if got := h.attachError("to-a"); !strings.Contains(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestAttach_WaitsForTheOldNodeAndGivesUpAfterThePatience(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, world(installed(nil), boundClaim("b"), attachmentTo("a", false))...)
+	h.follow("to-a", attachPatience-time.Second)
+	if got := h.attachError("to-a"); got != "" {
+		t.Errorf("within the patience: %q", got)
+	}
+	h.clock.Step(2 * time.Second)
+	h.call(h.syncAttachment, "to-a")
+	if got := h.attachError("to-a"); !strings.Contains(got, "currently attached to different node b") {
+		t.Errorf("after it: %q", got)
+	}
+	if h.attachment("to-a").Status.Attached {
+		t.Error("attached nevertheless")
+	}
+}
+
+func TestAttacher_PausesGrowWithEachRefusalAndEndWithANewAttachment(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, world(installed(nil), boundClaim(""), attachmentTo("a", false))...)
+	h.silence("a")
+	for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		if got := h.call(h.syncAttachment, "to-a"); got != want*time.Second {
+			t.Fatalf("pause is %s, want %d s", got, want)
+		}
+		failure := h.attachment("to-a").Status.AttachError.Time
+		h.clock.Step(time.Second / 2)
+		if again := h.call(h.syncAttachment, "to-a"); again != want*time.Second-time.Second/2 {
+			t.Fatalf("a change of the attachment makes the pause %s", again)
+		}
+		if now := h.attachment("to-a").Status.AttachError.Time; !now.Equal(&failure) {
+			t.Fatal("called again within the pause")
+		}
+		h.clock.Step(want*time.Second - time.Second/2)
+	}
+	h.call(h.syncAttachment, "to-a")
+	anew := attachmentTo("a", false)
+	anew.UID = "anew"
+	attachments := h.client.StorageV1().VolumeAttachments()
+	err1 := attachments.Delete(t.Context(), "to-a", metav1.DeleteOptions{})
+	_, err2 := attachments.Create(t.Context(), anew, metav1.CreateOptions{})
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatalf("make the attachment anew: %v", err)
+	}
+	h.refresh()
+	h.call(h.syncAttachment, "to-a")
+	if h.attachError("to-a") == "" {
+		t.Error("a new attachment has to sit out the old one's pause")
 	}
 }
 
@@ -299,9 +436,7 @@ func TestAttach_RefusesAVolumeWhoseReplicasFoundNoNodeUntilTheyDo(t *testing.T) 
 		t.Fatalf("uncordon: %v", err)
 	}
 	h.refresh()
-	h.call(h.syncAttachment, "to-a")
-	h.clock.Step(attachTick)
-	h.call(h.syncAttachment, "to-a")
+	h.follow("to-a", 20*time.Second)
 	if !h.attachment("to-a").Status.Attached {
 		t.Errorf("got %+v", h.attachment("to-a").Status)
 	}
