@@ -1,5 +1,6 @@
 # Common uses:
 #   make up      a 3-node cluster on this machine (simulated nodes) with Longhorn's stand-in and IRIS on it
+#   make lab-up  the same on three real nodes, on Linux with root
 #   make test    every check that continuous integration runs
 #   make down    destroys the stack and stops the cluster
 # Needs Go, git and make. Everything is written below .local/, which git ignores; only Go's own caches lie elsewhere.
@@ -12,6 +13,12 @@
 STACK ?= dev
 # The stack that ci-preview works on.
 ENV ?= dev
+# The lab is a sandbox whose nodes are real, with a stack of its own.
+NODES :=
+ifneq ($(filter lab-%,$(MAKECMDGOALS)),)
+override STACK := lab
+override NODES := --nodes real
+endif
 ifneq ($(filter ci-preview,$(MAKECMDGOALS)),)
 override STACK := $(ENV)
 endif
@@ -131,6 +138,15 @@ down: sandbox-up stack ## Destroys the dev stack and stops and deletes the sandb
 	$(SANDBOX) down --name $(STACK) --purge
 	@rm -rf "$(LOCAL)/tmp/$(STACK)"
 
+.PHONY: lab-up
+lab-up: up ## As up, on three real nodes: containers, volumes, probes and node loss are real (Linux, root)
+
+.PHONY: lab-down
+lab-down: down ## As down, for the lab; nothing of it stays on the machine
+
+.PHONY: lab-status
+lab-status: sandbox-status ## Says what of the lab runs
+
 .PHONY: pulumi
 pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="stack output"
 	@pulumi $(ARGS)
@@ -141,7 +157,7 @@ tools: $(SANDBOX) ## Finds, downloads or builds the tools that up needs
 
 .PHONY: sandbox-up
 sandbox-up: tools ## Starts the 3-node cluster on this machine
-	@$(SANDBOX) up --name $(STACK)
+	@$(SANDBOX) up --name $(STACK) $(NODES)
 
 .PHONY: sandbox-down
 sandbox-down: $(SANDBOX) ## Stops the cluster and keeps its data

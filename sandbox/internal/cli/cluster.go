@@ -199,7 +199,7 @@ func (a *app) printStatus(status cluster.Status) error {
 		line("kubeconfig\t%s (context %s)", status.Kubeconfig, status.Context)
 	}
 	if status.Health != cluster.Stopped {
-		line("simulated\t%s: no database runs here and no data is stored", strings.Join(status.Simulated, ", "))
+		line("simulated\t%s", strings.Join(status.Simulated, ", "))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("lay out status: %w", err)

@@ -164,6 +164,8 @@ func (c *Cluster) addressing(s state) []string {
 		"--service-cluster-ip-range=" + s.Lab.Services().String(),
 		// It is outside of the nodes, where kube-proxy does not reach: webhooks are called at their pods' addresses.
 		"--enable-aggregator-routing",
+		// The nodes' names are known to nobody here.
+		"--kubelet-preferred-address-types=InternalIP",
 		"--kubelet-client-certificate=" + c.path("pki", kubeletClient+".crt"),
 		"--kubelet-client-key=" + c.path("pki", kubeletClient+".key"),
 		"--enable-admission-plugins=NodeRestriction",

@@ -39,6 +39,9 @@ func (c *Cluster) Down(ctx context.Context, purge bool) (wasRunning bool, err er
 
 // stopAll stops the components in the reverse of their starting order: a server goes after its clients.
 func (c *Cluster) stopAll(ctx context.Context) error {
+	if err := c.stopMachines(ctx); err != nil {
+		return err
+	}
 	for _, name := range slices.Backward(allComponentNames()) {
 		if err := c.stop(ctx, name); err != nil {
 			return err

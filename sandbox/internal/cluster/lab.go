@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"ha-iris/sandbox/internal/lab"
 )
@@ -162,6 +163,18 @@ func (c *Cluster) startMachines(ctx context.Context, machines []component) error
 		}
 	}
 	return nil
+}
+
+// stopMachines stops all nodes at once: each may take the time that a database needs to stop.
+func (c *Cluster) stopMachines(ctx context.Context) error {
+	names := nodeNames()
+	errs := make([]error, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() { errs[i] = c.stop(ctx, name) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // machineReady waits for the node's own kubelet to say that it is ready.

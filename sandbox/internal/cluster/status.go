@@ -78,7 +78,7 @@ func simulated(s state) []string {
 	if s.real() {
 		return []string{"Longhorn", "load balancers", "IRIS unless its image is the vendor's"}
 	}
-	return []string{"nodes", "containers", "disks", "load balancers", "Longhorn"}
+	return []string{"nodes", "containers", "disks", "load balancers", "Longhorn: no database runs here and no data is stored"}
 }
 
 // processes fills in the processes and returns the names of the missing ones and how many run.

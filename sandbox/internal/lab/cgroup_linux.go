@@ -116,6 +116,8 @@ func RemoveCgroups(name string) error {
 	if err != nil {
 		return err
 	}
+	// Where both versions are mounted, runc makes a group in this one, too.
+	trees = append(trees, filepath.Join(cgroupMount, "unified"))
 	var errs []error
 	for _, tree := range trees {
 		errs = append(errs, removeGroup(filepath.Join(tree, name)))

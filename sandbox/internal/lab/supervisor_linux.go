@@ -16,8 +16,8 @@ const (
 	restartPause = time.Second
 	// socketPatience is how long a service may take until it listens. containerd needs 1 s, on a busy machine several times that.
 	socketPatience = time.Minute
-	// endPatience is how long the node's processes get to end in order.
-	endPatience = 15 * time.Second
+	// endPatience is how long the node's processes get to end in order: less than the cluster waits for the node.
+	endPatience = 8 * time.Second
 )
 
 // Signals by which the cluster talks to a node's first process.
