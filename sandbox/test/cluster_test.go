@@ -72,13 +72,13 @@ func (s *sandbox) purge(ctx context.Context) {
 	}
 }
 
-func prepareTools(t *testing.T) (program string) {
+func prepareTools(t *testing.T, kind cluster.NodeKind) (program string) {
 	t.Helper()
 	l, err := layout.Find(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatalf("find checkout: %v", err)
 	}
-	needed := append(cluster.Programs(), "kubectl")
+	needed := append(cluster.Programs(kind), "kubectl")
 	err = tools.Ensure(t.Context(), l, needed, logWriter{t}, func(result tools.Result) { t.Log(result) })
 	if err != nil {
 		t.Fatalf("tools: %v", err)
@@ -202,7 +202,7 @@ func pids(status cluster.Status) map[string]int {
 
 func TestCluster_RunsADatabaseAndSurvivesCrashesAndStops(t *testing.T) {
 	t.Parallel()
-	program := prepareTools(t)
+	program := prepareTools(t, cluster.SimulatedNodes)
 	s := newSandbox(t, "selftest", program, cluster.LoadBalancerIP)
 
 	first := s.up()
@@ -246,7 +246,7 @@ const kubeAPIServer = "kube-apiserver"
 
 func TestCluster_SeveralRunSideBySideWithTheirOwnCloud(t *testing.T) {
 	t.Parallel()
-	program := prepareTools(t)
+	program := prepareTools(t, cluster.SimulatedNodes)
 	hostname := newSandbox(t, "selftest-hostname", program, cluster.LoadBalancerHostname)
 	pending := newSandbox(t, "selftest-pending", program, cluster.LoadBalancerPending)
 	if a, b := hostname.up(), pending.up(); a.Server == b.Server {
@@ -352,7 +352,7 @@ func (s *sandbox) keepsDeletedPods(dead, living string) {
 
 func TestCluster_AKilledNodeIsNoticedStaysDeadAcrossAStopAndComesBack(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "selftest-node", prepareTools(t), cluster.LoadBalancerIP)
+	s := newSandbox(t, "selftest-node", prepareTools(t, cluster.SimulatedNodes), cluster.LoadBalancerIP)
 	s.up()
 	s.apply("longhorn.yaml")
 	s.available("longhorn-system", "csi-attacher")

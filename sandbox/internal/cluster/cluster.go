@@ -49,6 +49,3 @@ func (c *Cluster) say(format string, args ...any) {
 	// Progress is a courtesy: a closed terminal must not stop the cluster from starting.
 	_, _ = fmt.Fprintf(c.progress, format+"\n", args...)
 }
-
-// self is this program's own file, which also is the stand-in and the first process of nodes.
-func (c *Cluster) self() string { return c.layout.Tool("sandbox") }

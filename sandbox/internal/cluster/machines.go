@@ -41,7 +41,7 @@ func (c *Cluster) injectReal(ctx context.Context, s state, fault Fault, name str
 	if err := c.refuseMixed(name, before, fault); err != nil {
 		return FaultResult{}, err
 	}
-	if err := c.act(ctx, node, before, fault); err != nil {
+	if err := c.act(ctx, s, node, before, fault); err != nil {
 		return FaultResult{}, err
 	}
 	return result, c.saveFault(name, fault)
@@ -59,7 +59,7 @@ func (c *Cluster) refuseMixed(name string, before, fault Fault) error {
 	return nil
 }
 
-func (c *Cluster) act(ctx context.Context, node lab.Node, before, fault Fault) error {
+func (c *Cluster) act(ctx context.Context, s state, node lab.Node, before, fault Fault) error {
 	found, err := c.process(node.Name)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (c *Cluster) act(ctx context.Context, node lab.Node, before, fault Fault) e
 	case before == KubeletStop:
 		return node.StartKubelet(found.pids[0])
 	}
-	_, err = c.replace(ctx, c.machine(node, c.self()), found)
+	_, err = c.replace(ctx, c.machine(node, s.Self), found)
 	return err
 }
 

@@ -38,6 +38,8 @@ type state struct {
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
 	// Nodes is empty in what older versions wrote, whose nodes were simulated.
 	Nodes NodeKind `json:"nodes,omitempty"`
+	// Self is the program of the last start, which the commands for single nodes start again.
+	Self string `json:"self,omitempty"`
 	// Lab is the addresses of real nodes.
 	Lab lab.Plan `json:"lab,omitzero"`
 }

@@ -104,8 +104,11 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 			return state{}, err
 		}
 	}
-	if wanted == before {
+	if wanted.Self = options.Self; wanted == before {
 		return wanted, nil
+	}
+	if changed := (state{wanted.Ports, wanted.LoadBalancer, wanted.Nodes, before.Self, wanted.Lab}); changed == before {
+		return wanted, c.saveState(wanted)
 	}
 	// The kubeconfigs name the server; they are written once the keys are there.
 	for _, path := range c.kubeconfigs(wanted) {

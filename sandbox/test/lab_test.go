@@ -1,0 +1,246 @@
+//go:build sandbox && linux
+
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"ha-iris/sandbox/internal/cluster"
+	"ha-iris/sandbox/internal/images"
+	"ha-iris/sandbox/internal/lab"
+	"ha-iris/sandbox/internal/layout"
+)
+
+// required is set where a lab must be possible, such as continuous integration: then nothing is skipped.
+const required = "SANDBOX_LAB_REQUIRED"
+
+// newLab prepares a lab that does not exist yet.
+func newLab(t *testing.T, name string) *sandbox {
+	t.Helper()
+	if err := lab.Check(); err != nil {
+		if os.Getenv(required) != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("NOT TESTED, real nodes: %v", err)
+	}
+	program := prepareTools(t, cluster.RealNodes)
+	l, err := layout.Find(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatalf("find checkout: %v", err)
+	}
+	if _, err := images.Ensure(t.Context(), l, logWriter{t}); err != nil {
+		t.Fatalf("images: %v", err)
+	}
+	s := newSandbox(t, name, program, "")
+	s.options.Nodes = cluster.RealNodes
+	return s
+}
+
+// traces are what a lab could leave on the machine: processes, links, mounts, control groups, loop devices, namespaces.
+func traces(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	add := func(kind string, lines []string) {
+		for _, line := range lines {
+			found = append(found, kind+" "+line)
+		}
+	}
+	links, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		add("link", []string{link.Name})
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("mount", strings.Split(strings.TrimSpace(string(mounts)), "\n"))
+	for _, pattern := range []string{"/sys/fs/cgroup/*", "/sys/fs/cgroup/*/*", "/sys/block/loop*/loop/backing_file"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add("path", slices.DeleteFunc(paths, func(path string) bool {
+			info, err := os.Stat(path)
+			return err == nil && !info.IsDir() && strings.HasPrefix(path, "/sys/fs")
+		}))
+	}
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range commands {
+		if content, err := os.ReadFile(path); err == nil && (strings.Contains(string(content), "/.local/") || strings.Contains(string(content), "shim-runc")) {
+			add("process", []string{strings.ReplaceAll(string(content), "\x00", " ")})
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestLab_ContainersRunAndNothingStays(t *testing.T) {
+	before := traces(t)
+	s := newLab(t, "lab-test")
+	status := s.up()
+	if len(status.Nodes) != 3 || slices.ContainsFunc(status.Nodes, func(node cluster.Node) bool { return node.Simulated || !node.Ready }) {
+		t.Fatalf("got nodes %v, want three real ones, ready", status.Nodes)
+	}
+	s.apply("lab.yaml")
+	s.serves("the load balancer's address", func() string { return s.balancer() })
+	s.resolves()
+	s.down()
+	if left := slices.DeleteFunc(traces(t), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
+		t.Errorf("left on the machine: %v", left)
+	}
+	again := s.up() // with the objects of before
+	s.serves("after a restart", func() string { return s.balancer() })
+	s.loses(again.Nodes[1].Name)
+	s.purge(t.Context())
+	if left := slices.DeleteFunc(traces(t), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
+		t.Errorf("left on the machine: %v", left)
+	}
+}
+
+func (s *sandbox) down() {
+	s.t.Helper()
+	if _, err := s.Down(s.t.Context(), false); err != nil {
+		s.t.Fatalf("down: %v", err)
+	}
+}
+
+// balancer is the address of the test's Service; empty while it has none.
+func (s *sandbox) balancer() string {
+	service, err := s.client().CoreV1().Services("default").Get(s.t.Context(), "web", metav1.GetOptions{})
+	if err != nil || len(service.Status.LoadBalancer.Ingress) == 0 {
+		return ""
+	}
+	return service.Status.LoadBalancer.Ingress[0].IP
+}
+
+// serves wants answers of pods on all three nodes, from this machine.
+func (s *sandbox) serves(what string, address func() string) {
+	s.t.Helper()
+	seen := map[string]bool{}
+	s.eventually(what+" answers", func(ctx context.Context) error {
+		ip := address()
+		if ip == "" {
+			return errors.New("no address")
+		}
+		name, err := fetch(ctx, "http://"+ip)
+		if err != nil {
+			return err
+		}
+		if seen[name] = true; len(seen) < 3 {
+			return fmt.Errorf("only %v answered", seen)
+		}
+		return nil
+	})
+}
+
+func fetch(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return strings.TrimSpace(string(body)), err
+}
+
+// resolves asks for a Service's name in a pod, through kubectl exec.
+func (s *sandbox) resolves() {
+	s.t.Helper()
+	s.eventually("a pod resolves the Service's name", func(ctx context.Context) error {
+		output, err := exec.CommandContext(ctx, s.kubectl, "--kubeconfig", s.Kubeconfig(), "exec", "deploy/web", "--",
+			"nslookup", "web.default.svc.cluster.local").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, output)
+		}
+		service, err := s.client().CoreV1().Services("default").Get(ctx, "web", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(output), service.Spec.ClusterIP) {
+			return fmt.Errorf("got %s, want %s", output, service.Spec.ClusterIP)
+		}
+		return nil
+	})
+}
+
+// loses kills a node, and cuts one off, and has both back.
+func (s *sandbox) loses(node string) {
+	s.t.Helper()
+	for _, faults := range [][2]cluster.Fault{{cluster.Kill, cluster.Start}, {cluster.Cut, cluster.Join}, {cluster.KubeletStop, cluster.Start}} {
+		result, err := s.Inject(s.t.Context(), faults[0], node)
+		if err != nil || !result.Changed {
+			s.t.Fatalf("%s: got %v, %v", faults[0], result, err)
+		}
+		s.nodeBecomes(node, corev1.ConditionUnknown)
+		if result, err = s.Inject(s.t.Context(), faults[1], node); err != nil || !result.Changed {
+			s.t.Fatalf("%s: got %v, %v", faults[1], result, err)
+		}
+		s.nodeBecomes(node, corev1.ConditionTrue)
+	}
+}
+
+func (s *sandbox) nodeBecomes(name string, want corev1.ConditionStatus) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("node %s is ready: %s", name, want), func(ctx context.Context) error {
+		node, err := s.client().CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status == want {
+				return nil
+			}
+		}
+		return errors.New("not yet")
+	})
+}
+
+// A starter that is killed half-way leaves a lab that the next start completes, or that down removes.
+func TestLab_AKilledStarterLeavesNothingThatDownDoesNotRemove(t *testing.T) {
+	before := traces(t)
+	s := newLab(t, "lab-killed")
+	for _, after := range []time.Duration{1500 * time.Millisecond, 4 * time.Second, 6 * time.Second} {
+		starter := exec.CommandContext(t.Context(), s.options.Self, "--root", filepath.Join("..", ".."), "up", "--name", s.Name, "--nodes", "real")
+		if err := starter.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after)
+		if err := starter.Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = starter.Wait() // killed
+		s.purge(t.Context())
+		if left := slices.DeleteFunc(traces(t), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
+			t.Errorf("killed after %s, then down; left on the machine: %v", after, left)
+		}
+	}
+}
