@@ -4,7 +4,6 @@ package blockdev
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,26 +14,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CleanUp removes what a killed process of the same owner has left: loop devices, FUSE mounts and device nodes. Options need no
-// Volume. What others own stays, whatever state it is in. DeviceDir may be empty if its nodes are gone with their node.
-func CleanUp(ctx context.Context, options Options) error {
-	mine := Prefix + options.Owner + "."
+// CleanUp removes what a killed process of the same owner has left: loop devices, FUSE mounts and device nodes. What others own
+// stays, whatever state it is in. deviceDir is empty if the nodes are gone with their node. No device of the calling process may
+// exist.
+func CleanUp(owner, deviceDir string) error {
+	mine := Prefix + owner + "."
 	// The mounts first: a connection that still lives would be waited for.
 	errs := []error{unmountOwn(mine)}
 	loops, err := ownLoops(mine)
 	errs = append(errs, err)
-	dir := options.DeviceDir
+	dir := deviceDir
 	if dir == "" {
 		dir = os.TempDir()
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
 	for number, name := range loops {
-		_, err := options.help(ctx, "detach", dir, strconv.Itoa(number), name)
-		errs = append(errs, err)
+		errs = append(errs, detach(dir, number, name))
 	}
-	if options.DeviceDir != "" {
-		errs = append(errs, removeNodes(options.DeviceDir))
+	if deviceDir != "" {
+		errs = append(errs, removeNodes(deviceDir))
 	}
 	return errors.Join(errs...)
 }

@@ -249,9 +249,7 @@ func allocated(t *testing.T, path string) int64 {
 
 func TestCleanUp_LeavesDevicesOfOthers(t *testing.T) {
 	l, o := attached(t)
-	stranger := o
-	stranger.Owner, stranger.DeviceDir = o.Owner+"x", t.TempDir()
-	if err := blockdev.CleanUp(t.Context(), stranger); err != nil {
+	if err := blockdev.CleanUp(o.Owner+"x", t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	device, err := os.Open(l.path)
