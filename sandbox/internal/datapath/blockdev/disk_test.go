@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,6 +129,56 @@ func TestDisk_SyncedDataIsInEveryReplica(t *testing.T) {
 	}
 	if len(sums) != 1 {
 		t.Error("the replicas differ")
+	}
+}
+
+// counting counts what the device makes durable.
+type counting struct {
+	*engine.Engine
+	flushes atomic.Int64
+}
+
+func (c *counting) Flush() error {
+	c.flushes.Add(1)
+	return c.Engine.Flush()
+}
+
+func TestDisk_SyncFlushesTheReplicas(t *testing.T) {
+	o := options(t)
+	r := testkit.StartReplica(t, filepath.Join(t.TempDir(), "r0"), size)
+	e, err := engine.Start(t.Context(), engine.Config{
+		Name: "e", Size: size, Replicas: testkit.Addresses(r), Timeout: time.Second, Log: testkit.Log(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	backend := &counting{Engine: e}
+	disk, err := blockdev.Attach(t.Context(), o, backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Detach(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	device, err := os.OpenFile(o.Path(), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = device.Close() }()
+	for range 3 {
+		before := backend.flushes.Load()
+		if _, err := device.WriteAt([]byte("x"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := device.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if backend.flushes.Load() == before {
+			t.Error("a sync flushed nothing")
+		}
 	}
 }
 

@@ -38,6 +38,9 @@ func source(t *testing.T) *replica.Files {
 			t.Fatal(err)
 		}
 	}
+	if err := f.WriteAt("", bucket.BlockSize, make([]byte, bucket.BlockSize)); err != nil { // Written, and empty all the same.
+		t.Fatal(err)
+	}
 	if err := f.Snapshot("s1", time.Now()); err != nil {
 		t.Fatal(err)
 	}

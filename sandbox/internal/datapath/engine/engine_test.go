@@ -352,6 +352,16 @@ func TestEngine_GrowthCountsOnEveryReplicaAndNeverShrinks(t *testing.T) {
 	}
 }
 
+func TestEngine_StartGrowsASmallerReplicaAndRefusesALargerOne(t *testing.T) {
+	smaller := testkit.StartReplica(t, filepath.Join(t.TempDir(), "smaller"), size/2)
+	larger := testkit.StartReplica(t, filepath.Join(t.TempDir(), "larger"), size*2)
+	e := start(t, testkit.Addresses(smaller, larger), patience)
+	if got := modes(e); got["smaller"] != engine.ReadWrite || got["larger"] != engine.Failed {
+		t.Error(got)
+	}
+	write(t, e, size-4, []byte("last"))
+}
+
 func TestEngine_SnapshotsCanBeRemoved(t *testing.T) {
 	all := replicas(t, 2)
 	e := start(t, testkit.Addresses(all...), patience)

@@ -267,6 +267,10 @@ func (n *node) backUpAndRestore(t *testing.T, replica string) {
 	e := n.startEngine(t, "pvc-2", map[string]string{"pvc-2-r-0": address})
 	dir := mountAt(t, filepath.Join(n.root, e.Endpoint))
 	defer unmount(t, dir)
+	_, err = n.client.Restore(t.Context(), "pvc-2-r-0", imclient.Restore{Name: "again", Volume: "pvc-1", Bucket: "/bucket"})
+	if err == nil {
+		t.Error("restored under an engine")
+	}
 	content, err := os.ReadFile(filepath.Join(dir, "file"))
 	if err != nil || string(content) != "first" {
 		t.Errorf("restored %q, %v", content, err)
