@@ -177,7 +177,7 @@ func (s *sandbox) resolves() {
 	s.t.Helper()
 	s.eventually("a pod resolves the Service's name", func(ctx context.Context) error {
 		output, err := exec.CommandContext(ctx, s.kubectl, "--kubeconfig", s.Kubeconfig(), "exec", "deploy/web", "--",
-			"nslookup", "web.default.svc.cluster.local").CombinedOutput()
+			"sh", "-c", "nslookup web.default.svc.cluster.local").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, output)
 		}
