@@ -26,6 +26,8 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+
+	"ha-iris/sandbox/internal/datapath/imclient"
 )
 
 // Options say which cluster to act in.
@@ -105,6 +107,9 @@ type standIn struct {
 	backend connection
 	// podAddresses remembers who got which address last; only the pod loop uses it.
 	podAddresses map[string]types.UID
+	// dial is the way to an instance manager of a real node, and disks are those nodes' disks as last heard of.
+	dial  func(podIP string) *imclient.Client
+	disks sync.Map
 	// settingsApplied is the version of the settings' ConfigMap that the longhorn loop applied last.
 	settingsApplied string
 }
@@ -122,6 +127,7 @@ func newStandIn(
 		clock:      clk,
 		log:        log,
 		kwokPrefix: kwokPrefix,
+		dial:       imclient.New,
 		ticks:      newTicks(clk),
 		calls:      map[string]*call{},
 

@@ -177,9 +177,17 @@ func (c *standIn) reportDisks(ctx context.Context, s *state, node *corev1.Node, 
 }
 
 func (c *standIn) reportDisk(ctx context.Context, s *state, node *corev1.Node, name, path string, disk map[string]any) (map[string]any, error) {
-	actual := machineDisk(node, path)
+	c.measure(ctx, s, node, path)
+	actual, total, available := c.diskUUID(node, path), diskSize, diskSize
+	if real, known := c.diskOf(node.Name, path); known {
+		total, available = real.Total, real.Available
+	}
 	recorded, _ := disk["diskUUID"].(string)
 	conditions, scheduled, used := conditionList(disk), map[string]any{}, int64(0)
+	if actual == "" { // a real node's instance manager has not told yet
+		disk["diskName"], disk["diskPath"], disk["diskType"] = name, path, "filesystem"
+		return disk, nil
+	}
 	if recorded != "" && recorded != actual {
 		conditions = withCondition(conditions, c.now(), "Ready", conditionStatus(false), diskChanged,
 			fmt.Sprintf("Disk %s(%s) on node %s is not ready: record diskUUID doesn't match the one on the disk ", name, path, node.Name))
@@ -203,7 +211,7 @@ func (c *standIn) reportDisk(ctx context.Context, s *state, node *corev1.Node, n
 	return map[string]any{
 		"conditions": sorted(conditions), "diskUUID": recorded, "diskName": name, "diskPath": path, "diskType": "filesystem",
 		"filesystemType": defaultFSType, "scheduledReplica": scheduled, "storageScheduled": used,
-		"storageMaximum": diskSize, "storageAvailable": diskSize, "instanceManagerName": instanceName(node.Name),
+		"storageMaximum": total, "storageAvailable": available, "instanceManagerName": instanceName(node.Name),
 	}, nil
 }
 

@@ -14,6 +14,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"ha-iris/sandbox/internal/datapath/podparts"
 )
 
 func ptr[T any](value T) *T { return &value }
@@ -89,6 +91,7 @@ func (c *standIn) createSidecar(ctx context.Context, deployer *appsv1.Deployment
 			Template: managedPod(deployer, selector, name, environment[variables[name]+"_IMAGE"]),
 		},
 	}
+	podparts.Idle(&deployment.Spec.Template.Spec.Containers[0])
 	_, err = c.client.AppsV1().Deployments(deployer.Namespace).Create(ctx, deployment, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create %s: %w", name, err)
@@ -109,27 +112,13 @@ func (c *standIn) createPlugin(ctx context.Context, deployer *appsv1.Deployment,
 			Template: managedPod(deployer, selector, pluginName, environment["CSI_PLUGIN_IMAGE"]),
 		},
 	}
-	mountsForOthers(&set.Spec.Template.Spec, environment["KUBELET_ROOT_DIR"])
+	// With the rights that the real one needs to mount volumes for other pods, so that the namespace has to allow them.
+	podparts.Plugin(&set.Spec.Template.Spec, environment["KUBELET_ROOT_DIR"])
 	_, err = c.client.AppsV1().DaemonSets(deployer.Namespace).Create(ctx, set, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create %s: %w", pluginName, err)
 	}
 	return nil
-}
-
-// mountsForOthers gives the driver's container the rights that the real one needs to mount volumes for other pods, so
-// that the namespace has to allow them.
-func mountsForOthers(pod *corev1.PodSpec, kubeletRoot string) {
-	if kubeletRoot == "" {
-		kubeletRoot = "/var/lib/kubelet" // what the deployer falls back to
-	}
-	pod.Volumes = []corev1.Volume{{
-		Name: "kubelet", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: kubeletRoot}},
-	}}
-	pod.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: ptr(true)}
-	pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{
-		Name: "kubelet", MountPath: kubeletRoot, MountPropagation: ptr(corev1.MountPropagationBidirectional),
-	}}
 }
 
 func managedMeta(namespace, name string, selector map[string]string) metav1.ObjectMeta {
@@ -175,7 +164,7 @@ func (c *standIn) addCSINodeLoop() error {
 func (c *standIn) syncCSINode(ctx context.Context, name string) (time.Duration, error) {
 	node, err := c.livingNode(name)
 	if err != nil || node == nil {
-		return 0, err
+		return 0, err // a real node's kubelet does it
 	}
 	ready, err := c.pluginReady(name)
 	if err != nil {

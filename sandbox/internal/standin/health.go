@@ -12,12 +12,13 @@ import (
 
 // Longhorn's words for how a volume is, and for whether a node uses it.
 const (
-	healthy  = "healthy"
-	degraded = "degraded"
-	faulted  = "faulted"
-	unknown  = "unknown"
-	attached = "attached"
-	detached = "detached"
+	healthy   = "healthy"
+	degraded  = "degraded"
+	faulted   = "faulted"
+	unknown   = "unknown"
+	attached  = "attached"
+	attaching = "attaching"
+	detached  = "detached"
 )
 
 // settle brings a volume's replicas and its engine in order and writes how it is. It takes the volume as it was read
@@ -116,6 +117,10 @@ func (c *standIn) settleDetached(ctx context.Context, s *state, volume, engine *
 	}
 	put(volume, robustness, "status", "robustness")
 	put(volume, "", "status", "lastDegradedAt")
+	// The processes first: what still runs on a node that answers must not be called stopped.
+	if err := c.stopProcesses(ctx, s, volume, engine); err != nil {
+		return err
+	}
 	return errors.Join(c.saveReplicas(ctx, s, name, replicas), c.stopEngine(ctx, engine), c.cleanUp(ctx, s, volume))
 }
 
@@ -223,10 +228,27 @@ func (c *standIn) settleAttached(ctx context.Context, s *state, volume, engine *
 	}
 	if textAt(volume, "status", "robustness") == faulted { // the node is back, and the engine has ended meanwhile
 		putDetached(volume)
-		return c.stopEngine(ctx, engine)
+		return errors.Join(c.stopProcesses(ctx, s, volume, engine), c.stopEngine(ctx, engine))
 	}
 	replicas := copies(s.replicas[name])
-	if err := c.examine(ctx, s, volume); err != nil {
+	if c.realNode(node) {
+		alive, err := c.examineReal(ctx, s, volume)
+		switch {
+		case errors.Is(err, errSilent):
+			return nil // nothing is known, so nothing changes
+		case errors.Is(err, errStarting):
+			put(volume, attaching, "status", "state")
+			return errors.Join(c.saveReplicas(ctx, s, name, replicas), c.runEngine(ctx, s, volume, engine))
+		}
+		if err == nil && !alive {
+			put(volume, faulted, "status", "robustness")
+			putDetached(volume)
+			err = c.stopEngine(ctx, engine)
+		}
+		if err != nil || !alive {
+			return errors.Join(err, c.saveReplicas(ctx, s, name, replicas))
+		}
+	} else if err := c.examine(ctx, s, volume); err != nil {
 		return err
 	}
 	sound := int64(count(s.replicas[name], good))
@@ -234,7 +256,7 @@ func (c *standIn) settleAttached(ctx context.Context, s *state, volume, engine *
 	if sound == 0 {
 		// The original's engine ends, and with it the attachment.
 		putDetached(volume)
-		return errors.Join(c.saveReplicas(ctx, s, name, replicas), c.stopEngine(ctx, engine))
+		return errors.Join(c.saveReplicas(ctx, s, name, replicas), c.stopProcesses(ctx, s, volume, engine), c.stopEngine(ctx, engine))
 	}
 	put(volume, attached, "status", "state")
 	c.reuse(s, volume)
@@ -329,7 +351,7 @@ func (c *standIn) reachable(name string) (bool, error) {
 	if err != nil {
 		return false, nil //nolint:nilerr // a node that is not in the cache is not there
 	}
-	if node.Annotations[fakeNodeAnnotation] == fakeNodeValue {
+	if simulated(node) {
 		return c.lives(node)
 	}
 	down, err := c.down(name)
@@ -345,13 +367,16 @@ func (c *standIn) launchable(s *state, replica *unstructured.Unstructured) bool 
 		return false
 	}
 	down, err := c.down(name)
-	return err == nil && !down && machineDisk(node, textAt(replica, "spec", "diskPath")) == textAt(replica, "spec", "diskID")
+	return err == nil && !down && c.diskUUID(node, textAt(replica, "spec", "diskPath")) == textAt(replica, "spec", "diskID")
 }
 
 func (c *standIn) start(s *state, replica *unstructured.Unstructured) {
 	put(replica, running, "spec", "desireState")
 	put(replica, running, "status", "currentState")
 	put(replica, instanceName(textAt(replica, "spec", "nodeID")), "status", "instanceManagerName")
+	if c.realNode(textAt(replica, "spec", "nodeID")) {
+		return // where it is was noted when its process started
+	}
 	address, port := c.address(s, replica)
 	put(replica, address, "status", "ip")
 	put(replica, port, "status", "port")

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"ha-iris/sandbox/internal/datapath/podparts"
 )
 
 const (
@@ -49,11 +51,11 @@ func (c *standIn) instanceRuns(s *state, node string) bool {
 // syncInstances keeps one instance manager with its pod on each node whose longhorn-manager can make one.
 func (c *standIn) syncInstances(ctx context.Context, s *state) error {
 	for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
-		node, err := c.livingNode(name)
+		works, err := c.works(name)
 		if err != nil {
 			return err
 		}
-		if node == nil {
+		if !works {
 			continue
 		}
 		managed, err := c.managerOn(s.namespace, name)
@@ -124,6 +126,7 @@ func (c *standIn) createInstancePod(ctx context.Context, s *state, owner *unstru
 			}},
 		},
 	}
+	podparts.InstanceManager(&pod.Spec)
 	_, err := c.client.CoreV1().Pods(s.namespace).Create(ctx, pod, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create instance manager's pod on node %s: %w", node, err)

@@ -19,7 +19,7 @@ const diskLabel = "node.longhorn.io/create-default-disk"
 // lives says whether the node's kubelet is played at the moment: kwok holds its Lease and renews it. Whoever takes the
 // Lease away kills the node, and both kwok and this program fall silent there at once, long before Kubernetes notices.
 func (c *standIn) lives(node *corev1.Node) (bool, error) {
-	if node.Annotations[fakeNodeAnnotation] != fakeNodeValue {
+	if !simulated(node) {
 		return false, nil // a real kubelet does its own work
 	}
 	lease, err := c.cache.leases.Leases(corev1.NamespaceNodeLease).Get(node.Name)
@@ -60,6 +60,22 @@ func (c *standIn) livingNode(name string) (*corev1.Node, error) {
 	}
 	return node, nil
 }
+
+// works says whether longhorn-manager can do anything on the node: a simulated one is played, a real one is not down.
+func (c *standIn) works(name string) (bool, error) {
+	node, err := c.cache.nodes.Get(name)
+	if err != nil {
+		return false, nil //nolint:nilerr // a node that is not in the cache is not there
+	}
+	if simulated(node) {
+		return c.lives(node)
+	}
+	down, err := c.down(name)
+	return !down, err
+}
+
+// simulated says whether nothing runs on the node.
+func simulated(node *corev1.Node) bool { return node.Annotations[fakeNodeAnnotation] == fakeNodeValue }
 
 func readyCondition(node *corev1.Node) corev1.NodeCondition {
 	for _, condition := range node.Status.Conditions {

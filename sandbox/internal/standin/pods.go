@@ -270,6 +270,9 @@ func (c *standIn) endWith(code int32) func(context.Context, *corev1.Pod) error {
 
 // endPod lets the pod's containers end with the exit code.
 func (c *standIn) endPod(ctx context.Context, pod *corev1.Pod, code int32) error {
+	if c.realNode(pod.Spec.NodeName) {
+		return endReal(ctx, pod, code)
+	}
 	phase, reason, condition := corev1.PodSucceeded, "Completed", "PodCompleted"
 	if code != 0 {
 		phase, reason, condition = corev1.PodFailed, "Error", "PodFailed"

@@ -14,6 +14,9 @@ import (
 
 // progress says how much of a fresh replica is filled, in percent.
 func (c *standIn) progress(ctx context.Context, s *state, volume, replica *unstructured.Unstructured) (int, error) {
+	if c.realNode(textAt(replica, "spec", "nodeID")) {
+		return c.rebuilt(ctx, s, volume, replica), nil
+	}
 	takes, err := c.rebuildTakes(ctx, s, volume)
 	if err != nil {
 		return 0, err
@@ -220,6 +223,12 @@ func (c *standIn) runEngine(ctx context.Context, s *state, volume, engine *unstr
 		}
 	}
 	c.monitor(engine, node)
+	if c.realNode(node) {
+		process, err := c.runs(ctx, s, volume.GetName(), node)
+		if err != nil || process == nil || process.Endpoint == "" {
+			put(engine, "", "status", "endpoint")
+		}
+	}
 	put(engine, node, "spec", "nodeID")
 	put(engine, running, "spec", "desireState")
 	put(engine, textAt(volume, "spec", "size"), "spec", "volumeSize")

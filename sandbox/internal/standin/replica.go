@@ -51,6 +51,7 @@ func (c *standIn) removeReplica(ctx context.Context, s *state, replica *unstruct
 		return other.GetName() == replica.GetName()
 	})
 	c.ticks.forget("replica/" + replica.GetName())
+	c.deleteFiles(ctx, s, replica)
 	return c.longhorn.remove(ctx, replicaKind, replica)
 }
 
@@ -59,6 +60,11 @@ func (c *standIn) removeCopies(ctx context.Context, namespace, volume string) er
 	s, err := c.readState(ctx, namespace)
 	if err != nil {
 		return err
+	}
+	if engine := s.engines[volume]; engine != nil && textAt(engine, "spec", "nodeID") != "" && c.realNode(textAt(engine, "spec", "nodeID")) {
+		if err := c.endEngine(ctx, s, volume, textAt(engine, "spec", "nodeID")); err != nil {
+			return err
+		}
 	}
 	for _, replica := range slices.Clone(s.replicas[volume]) {
 		if err := c.removeReplica(ctx, s, replica); err != nil {

@@ -28,6 +28,8 @@ type state struct {
 	// instances are the instance managers, by their names, and budgets what protects their pods.
 	instances map[string]*unstructured.Unstructured
 	budgets   map[string]*policyv1.PodDisruptionBudget
+	// seen is what instance managers of real nodes have told in this round, by node.
+	seen map[string]seen
 }
 
 // readState reads the state anew: nothing of Longhorn's is watched.
@@ -47,6 +49,7 @@ func (c *standIn) readState(ctx context.Context, namespace string) (*state, erro
 		engines:   map[string]*unstructured.Unstructured{},
 		instances: byName(lists[instanceKind]),
 		budgets:   map[string]*policyv1.PodDisruptionBudget{},
+		seen:      map[string]seen{},
 	}
 	for i := range lists[settings] {
 		s.settings[lists[settings][i].GetName()] = textAt(&lists[settings][i], "value")

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -135,7 +136,8 @@ func (c *standIn) launch(ctx context.Context, s *state, volume *unstructured.Uns
 				c.fail(replica)
 			}
 		}
-		if err := c.saveReplicas(ctx, s, handle, replicas); err != nil {
+		err := c.startProcesses(ctx, s, volume, node)
+		if err := errors.Join(err, c.saveReplicas(ctx, s, handle, replicas)); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	program       = "/longhorn-standin"
+	program       = "/usr/bin/longhorn-standin"
 	rootMount     = "/host"
 	kubeletMount  = "/var/lib/kubelet"
 	rootVolume    = "host"
