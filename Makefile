@@ -147,6 +147,12 @@ lab-down: down ## As down, for the lab; nothing of it stays on the machine
 .PHONY: lab-status
 lab-status: sandbox-status ## Says what of the lab runs
 
+# Apart from make test: it kills machines, which takes minutes each time.
+.PHONY: lab-test
+lab-test: tools ## The program on real nodes that lose pods, processes and a machine (Linux, root)
+	@$(SANDBOX) tools lab
+	go test -tags e2e,lab -count=1 -timeout 30m -v -run 'TestLab' ./test/e2e
+
 .PHONY: pulumi
 pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="stack output"
 	@pulumi $(ARGS)

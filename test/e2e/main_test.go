@@ -128,10 +128,15 @@ func ownSandbox(t *testing.T, name string, args ...string) sandbox {
 
 // stopSandbox stops a cluster. Without purge its objects stay: sandbox up brings a failed test's cluster back.
 func stopSandbox(name string, purge bool) error {
-	command := exec.Command("sandbox", "down", "--name", name, fmt.Sprintf("--purge=%t", purge))
-	command.Dir = repository
-	if output, err := command.CombinedOutput(); err != nil {
+	if output, err := runSandbox("down", "--name", name, fmt.Sprintf("--purge=%t", purge)); err != nil {
 		return fmt.Errorf("stop sandbox %s: %w\n%s", name, err, output)
 	}
 	return nil
+}
+
+// runSandbox runs a command of the sandbox in the checkout and returns all that it says.
+func runSandbox(args ...string) ([]byte, error) {
+	command := exec.Command("sandbox", args...)
+	command.Dir = repository
+	return command.CombinedOutput()
 }
