@@ -127,6 +127,18 @@ func TestNode_SaysWhatHappenedAndWhatIsNotSimulated(t *testing.T) {
 			result:  cluster.FaultResult{Node: "a", State: cluster.Dead, Changed: true, NotSimulated: "the network"},
 			wantOut: "node a is dead; Kubernetes notices after 40 to 55 s\n", wantRemark: "not simulated: the network\n",
 		},
+		"really cut off": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.CutOff, Changed: true},
+			wantOut: "node a is cut off and runs on; Kubernetes notices after 40 to 55 s\n",
+		},
+		"without its kubelet": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.KubeletStopped, Changed: true},
+			wantOut: "node a runs on without its kubelet; Kubernetes notices after 40 to 55 s\n",
+		},
+		"cut off already": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.CutOff},
+			wantOut: "node a is cut off and runs on already: nothing changed\n",
+		},
 		"dead already":  {result: cluster.FaultResult{Node: "a", State: cluster.Dead}, wantOut: "node a is dead already: nothing changed\n"},
 		"started":       {result: cluster.FaultResult{Node: "a", State: cluster.Alive, Changed: true}, wantOut: "node a is alive; it is Ready within 10 s\n"},
 		"alive already": {result: cluster.FaultResult{Node: "a", State: cluster.Alive}, wantOut: "node a is alive already: nothing changed\n"},

@@ -186,7 +186,7 @@ func (a *app) printStatus(status cluster.Status) error {
 	}
 	for _, process := range status.Processes {
 		if process.PID != 0 {
-			line("process\t%s\tpid %d", process.Name, process.PID)
+			line("process\t%s\tpid %d%s", process.Name, process.PID, strings.TrimPrefix(process.State, "running"))
 		} else {
 			line("process\t%s\t%s", process.Name, process.State)
 		}
