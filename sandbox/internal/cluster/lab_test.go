@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ha-iris/sandbox/internal/lab"
+	"ha-iris/sandbox/internal/tools"
 )
 
 // realState is that of a cluster with real nodes on the lab's network with the number.
@@ -76,6 +77,11 @@ func TestPrograms_AreOnlyThoseOfTheKind(t *testing.T) {
 	simulated, real := Programs(SimulatedNodes), Programs(RealNodes)
 	if !slices.Contains(simulated, kwok) || slices.Contains(simulated, "kubelet") {
 		t.Errorf("simulated nodes need %v", simulated)
+	}
+	for _, program := range slices.Concat(simulated, real) {
+		if !slices.Contains(tools.Names(), program) {
+			t.Errorf("%s is no tool", program)
+		}
 	}
 	if slices.Contains(real, kwok) || !slices.Contains(real, "kubelet") || !slices.Contains(real, etcd) {
 		t.Errorf("real nodes need %v", real)
