@@ -313,6 +313,15 @@ func TestRepeatFault_ForgetsAStoppedKubeletAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestFault_SaysWhatARealNodeIsAfterwards(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[Fault]NodeState{Kill: Dead, Cut: CutOff, KubeletStop: KubeletStopped, Start: Alive, Join: Alive} {
+		if got := fault.state(); got != want {
+			t.Errorf("%s: got %s, want %s", fault, got, want)
+		}
+	}
+}
+
 func TestStatus_SaysWhatWasDoneToANode(t *testing.T) {
 	t.Parallel()
 	for fault, want := range map[Fault]string{Cut: "running, cut off", KubeletStop: "running, kubelet stopped", Kill: "running", "": "running"} {

@@ -50,7 +50,7 @@ func (c *Cluster) refuseMixed(name string, before, fault Fault) error {
 	switch {
 	case before == "" || fault == Kill:
 		return nil
-	case fault.ends(), before.undo() != fault:
+	case before.undo() != fault:
 		return fmt.Errorf("node %s has another fault (%s): undo it first with: sandbox node %s %s --name %s",
 			name, before, before.undo(), name, c.Name)
 	}
