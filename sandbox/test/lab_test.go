@@ -121,6 +121,9 @@ func TestLab_ContainersRunAndNothingStays(t *testing.T) {
 	if len(status.Nodes) != 3 || slices.ContainsFunc(status.Nodes, func(node cluster.Node) bool { return node.Simulated || !node.Ready }) {
 		t.Fatalf("got nodes %v, want three real ones, ready", status.Nodes)
 	}
+	if running := s.traces(); len(running) < len(before)+len(status.Nodes) {
+		t.Fatalf("got traces %v of a running lab; the check below proves nothing", running)
+	}
 	s.apply("lab.yaml")
 	s.serves("the load balancer's address", func() string { return s.balancer() })
 	s.resolves()
