@@ -63,10 +63,10 @@ export PATH := $(LOCAL)/bin:$(PATH)
 export PULUMI_HOME := $(LOCAL)/pulumi
 export PULUMI_BACKEND_URL := file://$(LOCAL)/state
 export PULUMI_SKIP_UPDATE_CHECK := true
-# Protects nothing: the dev stack's only secret is the password of a database that lives on this machine. Pulumi.dev.yaml is
+# Protects nothing: the only secret of the stacks dev and lab is the password of a database on this machine. Their files are
 # encrypted with it, whatever is exported for others; a stack of yours keeps yours.
 passphrase := PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE
-theirs := $(if $(filter dev,$(STACK)),,$(filter $(passphrase),$(.VARIABLES)))
+theirs := $(if $(filter dev lab,$(STACK)),,$(filter $(passphrase),$(.VARIABLES)))
 ifeq ($(theirs),)
 export PULUMI_CONFIG_PASSPHRASE := ha-iris-dev
 else
@@ -147,9 +147,20 @@ lab-down: down ## As down, for the lab; nothing of it stays on the machine
 .PHONY: lab-status
 lab-status: sandbox-status ## Says what of the lab runs
 
-# Apart from make test: it kills machines, which takes minutes each time.
+# Most developers' machines cannot run real nodes; what then is not tested is said, with what is missing.
 .PHONY: lab-test
-lab-test: tools ## The program on real nodes that lose pods, processes and a machine (Linux, root)
+lab-test: tools ## The lab's own tests, where real nodes can run
+	@if $(SANDBOX) up --check --nodes real; then \
+		$(SANDBOX) tools lab && cd sandbox && go test -tags sandbox -count=1 -timeout 10m -run '^TestLab' -v ./test; \
+	elif test -n "$$SANDBOX_LAB_REQUIRED"; then \
+		echo "SANDBOX_LAB_REQUIRED is set: the lab's tests must run here"; exit 1; \
+	else \
+		echo "NOT TESTED: real nodes (TestLab in sandbox/test), for what is said above"; \
+	fi
+
+# Apart from make test: it loses machines, which takes minutes each time.
+.PHONY: lab-e2e
+lab-e2e: tools ## The program on real nodes that lose pods, processes and a machine (Linux, root)
 	@$(SANDBOX) tools lab
 	go test -tags e2e,lab -count=1 -timeout 30m -v -run 'TestLab' ./test/e2e
 
@@ -202,7 +213,8 @@ unit: ## Tests that need no tools
 
 .PHONY: e2e
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server
-	cd sandbox && go test -tags sandbox -count=1 -timeout 10m ./test/...
+	cd sandbox && go test -tags sandbox -count=1 -timeout 10m -skip '^TestLab' ./test/...
+	@$(MAKE) --no-print-directory lab-test
 	go test -tags e2e -count=1 -timeout 55m -parallel 4 -v ./test/e2e
 
 # The dev stack is unprotected on purpose, hence its allowance.

@@ -4,10 +4,11 @@ package test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -52,69 +54,88 @@ func newLab(t *testing.T, name string) *sandbox {
 	return s
 }
 
-// traces are what a lab could leave on the machine: processes, links, mounts, control groups, loop devices, namespaces.
-func traces(t *testing.T) []string {
-	t.Helper()
-	var found []string
-	add := func(kind string, lines []string) {
-		for _, line := range lines {
-			found = append(found, kind+" "+line)
-		}
-	}
-	links, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, link := range links {
-		add("link", []string{link.Name})
-	}
+// traces are what this lab could leave on the machine: processes, links, mounts, control groups, loop devices. Other labs may run at
+// the same time, of other checkouts and of this one.
+func (s *sandbox) traces() []string {
+	s.t.Helper()
+	found := s.links()
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	add("mount", strings.Split(strings.TrimSpace(string(mounts)), "\n"))
-	for _, pattern := range []string{"/sys/fs/cgroup/*", "/sys/fs/cgroup/*/*", "/sys/block/loop*/loop/backing_file"} {
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, s.Dir) {
+			found = append(found, "mount "+line)
+		}
+	}
+	// As the cluster names it.
+	sum := sha256.Sum256([]byte(s.Dir))
+	group := "ha-iris-" + hex.EncodeToString(sum[:4])
+	for _, pattern := range []string{"/sys/fs/cgroup/" + group, "/sys/fs/cgroup/*/" + group} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
-		add("path", slices.DeleteFunc(paths, func(path string) bool {
-			info, err := os.Stat(path)
-			return err == nil && !info.IsDir() && strings.HasPrefix(path, "/sys/fs")
-		}))
+		found = append(found, paths...)
 	}
-	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range commands {
-		if content, err := os.ReadFile(path); err == nil && (strings.Contains(string(content), "/.local/") || strings.Contains(string(content), "shim-runc")) {
-			add("process", []string{strings.ReplaceAll(string(content), "\x00", " ")})
+	// The first process of a node names it; whatever else runs there ends with that.
+	for pattern, kind := range map[string]string{"/proc/[0-9]*/cmdline": "process", "/sys/block/loop*/loop/backing_file": "loop device"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, path := range paths {
+			if content, err := os.ReadFile(path); err == nil && strings.Contains(string(content), s.Dir+"/") {
+				found = append(found, kind+" "+strings.ReplaceAll(string(content), "\x00", " "))
+			}
 		}
 	}
 	slices.Sort(found)
 	return found
 }
 
+// links are the machine's but those of other labs: the alias of a lab's bridge is its directory, and its cables begin as it does.
+func (s *sandbox) links() []string {
+	s.t.Helper()
+	all, err := netlink.LinkList()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var found []string
+	for _, link := range all {
+		ours := !strings.HasPrefix(link.Attrs().Name, "hairis")
+		for _, bridge := range all {
+			ours = ours || bridge.Attrs().Alias == s.Dir && strings.HasPrefix(link.Attrs().Name, bridge.Attrs().Name)
+		}
+		if ours {
+			found = append(found, "link "+link.Attrs().Name)
+		}
+	}
+	return found
+}
+
 func TestLab_ContainersRunAndNothingStays(t *testing.T) {
-	before := traces(t)
 	s := newLab(t, "lab-test")
+	before := s.traces()
 	status := s.up()
 	if len(status.Nodes) != 3 || slices.ContainsFunc(status.Nodes, func(node cluster.Node) bool { return node.Simulated || !node.Ready }) {
 		t.Fatalf("got nodes %v, want three real ones, ready", status.Nodes)
+	}
+	if running := s.traces(); len(running) < len(before)+len(status.Nodes) {
+		t.Fatalf("got traces %v of a running lab; the check below proves nothing", running)
 	}
 	s.apply("lab.yaml")
 	s.serves("the load balancer's address", func() string { return s.balancer() })
 	s.resolves()
 	s.down()
-	if left := slices.DeleteFunc(traces(t), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
+	if left := slices.DeleteFunc(s.traces(), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
 		t.Errorf("left on the machine: %v", left)
 	}
 	again := s.up() // with the objects of before
 	s.serves("after a restart", func() string { return s.balancer() })
 	s.loses(again.Nodes[1].Name)
 	s.purge(t.Context())
-	if left := slices.DeleteFunc(traces(t), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
+	if left := slices.DeleteFunc(s.traces(), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
 		t.Errorf("left on the machine: %v", left)
 	}
 }
@@ -226,8 +247,8 @@ func (s *sandbox) nodeBecomes(name string, want corev1.ConditionStatus) {
 
 // A starter that is killed half-way leaves a lab that the next start completes, or that down removes.
 func TestLab_AKilledStarterLeavesNothingThatDownDoesNotRemove(t *testing.T) {
-	before := traces(t)
 	s := newLab(t, "lab-killed")
+	before := s.traces()
 	for _, after := range []time.Duration{1500 * time.Millisecond, 4 * time.Second, 6 * time.Second} {
 		starter := exec.CommandContext(t.Context(), s.options.Self, "--root", filepath.Join("..", ".."), "up", "--name", s.Name, "--nodes", "real")
 		if err := starter.Start(); err != nil {
@@ -239,7 +260,7 @@ func TestLab_AKilledStarterLeavesNothingThatDownDoesNotRemove(t *testing.T) {
 		}
 		_ = starter.Wait() // killed
 		s.purge(t.Context())
-		if left := slices.DeleteFunc(traces(t), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
+		if left := slices.DeleteFunc(s.traces(), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
 			t.Errorf("killed after %s, then down; left on the machine: %v", after, left)
 		}
 	}

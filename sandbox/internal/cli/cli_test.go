@@ -55,7 +55,7 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 		"unknown command": {[]string{"start"}, `unknown command "start"`},
 		"bad name":        {[]string{"up", "--name", "A/B"}, `cluster name "A/B": want`},
 		"bad mode":        {[]string{"up", "--load-balancer", "none"}, "[ip hostname pending]"},
-		"unknown tool":    {[]string{"tools", "helm"}, "no such tool: helm; want run, lint or any of"},
+		"unknown tool":    {[]string{"tools", "helm"}, "no such tool: helm; want run, lab, lint or any of"},
 		"unknown fault":   {[]string{"node", "burn", "ha-iris-node-a"}, `unknown command "burn" for "sandbox node"`},
 		"no node":         {[]string{"node", "kill"}, "want the name of one node; sandbox status shows them"},
 		"two nodes":       {[]string{"node", "cut", "a", "b"}, "want the name of one node; sandbox status shows them"},
@@ -126,6 +126,18 @@ func TestNode_SaysWhatHappenedAndWhatIsNotSimulated(t *testing.T) {
 		"cut off": {
 			result:  cluster.FaultResult{Node: "a", State: cluster.Dead, Changed: true, NotSimulated: "the network"},
 			wantOut: "node a is dead; Kubernetes notices after 40 to 55 s\n", wantRemark: "not simulated: the network\n",
+		},
+		"really cut off": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.CutOff, Changed: true},
+			wantOut: "node a is cut off and runs on; Kubernetes notices after 40 to 55 s\n",
+		},
+		"without its kubelet": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.KubeletStopped, Changed: true},
+			wantOut: "node a runs on without its kubelet; Kubernetes notices after 40 to 55 s\n",
+		},
+		"cut off already": {
+			result:  cluster.FaultResult{Node: "a", State: cluster.CutOff},
+			wantOut: "node a is cut off and runs on already: nothing changed\n",
 		},
 		"dead already":  {result: cluster.FaultResult{Node: "a", State: cluster.Dead}, wantOut: "node a is dead already: nothing changed\n"},
 		"started":       {result: cluster.FaultResult{Node: "a", State: cluster.Alive, Changed: true}, wantOut: "node a is alive; it is Ready within 10 s\n"},

@@ -16,6 +16,7 @@ import (
 
 func (a *app) upCommand() *cobra.Command {
 	var mode, nodes string
+	var check bool
 	command := &cobra.Command{
 		Use:   "up",
 		Short: "Start the cluster, or repair it; fine if it runs",
@@ -24,17 +25,41 @@ does nothing if it runs. Objects survive "sandbox down", so that a Pulumi stack 
 		Example: `  sandbox up
   sandbox up --name test --load-balancer hostname
   sandbox up --name lab --nodes real
+  sandbox up --nodes real --check
   kubectl --kubeconfig .local/sandbox/dev/kubeconfig get nodes`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return a.up(command, mode, nodes) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			if check {
+				return a.check(mode, nodes)
+			}
+			return a.up(command, mode, nodes)
+		},
 	}
 	a.clusterFlags(command)
 	a.jsonFlag(command)
 	command.Flags().StringVar(&nodes, "nodes", "",
 		"what the nodes are: simulated, or real (containers run; Linux and root) (default: as before, simulated at first)")
+	command.Flags().BoolVar(&check, "check", false, "only say whether this machine can run such nodes, and what it lacks; nothing is started")
 	command.Flags().StringVar(&mode, "load-balancer", "",
 		"how the simulated cloud answers LoadBalancer Services: ip, hostname or pending (default: as before, ip at first)")
 	return command
+}
+
+// check fails with everything that the machine lacks.
+func (a *app) check(mode, nodes string) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	options, err := upOptions(mode, nodes)
+	if err != nil {
+		return err
+	}
+	kind, err := c.Preflight(options)
+	if err != nil {
+		return err
+	}
+	return a.printf("this machine can run %s nodes\n", kind)
 }
 
 func (a *app) up(command *cobra.Command, mode, nodes string) error {
@@ -186,7 +211,7 @@ func (a *app) printStatus(status cluster.Status) error {
 	}
 	for _, process := range status.Processes {
 		if process.PID != 0 {
-			line("process\t%s\tpid %d", process.Name, process.PID)
+			line("process\t%s\tpid %d%s", process.Name, process.PID, strings.TrimPrefix(process.State, "running"))
 		} else {
 			line("process\t%s\t%s", process.Name, process.State)
 		}

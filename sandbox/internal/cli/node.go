@@ -19,12 +19,12 @@ func nodeFaults() []nodeFault {
 	return []nodeFault{
 		{
 			cluster.Kill, "Kill a node at once; it stays dead until node start",
-			`Ends the node as a machine that loses its power: its kubelet is silent from now on. Kubernetes notices after 40 to 55 s, as
-with real nodes. The node stays dead across "sandbox down" and "up", for a day at most, until "sandbox node start".`,
+			`Ends the node as a machine that loses its power: its kubelet is silent from now on. Kubernetes notices after 40 to 55 s, with
+real nodes too. The node stays dead across "sandbox down" and "up" until "sandbox node start"; a simulated one for a day at most.`,
 		},
 		{
 			cluster.Start, "Start a dead node again",
-			`Gives the node back to whoever plays its kubelet. It is Ready within 10 s, whatever made it dead.`,
+			`Starts a node that was killed, or its kubelet. It is Ready within 10 s. A real node that was cut off wants "sandbox node join".`,
 		},
 		{
 			cluster.KubeletStop, "Stop a node's kubelet only; on simulated nodes as node kill",
@@ -48,8 +48,8 @@ func (a *app) nodeCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "node",
 		Short: "Kill a node, start it, cut it off",
-		Long: `Does to a simulated node of the running cluster what happens to machines, or undoes it. Doing it twice is fine: the second
-time changes nothing and says so.`,
+		Long: `Does to a node of the running cluster what happens to machines, or undoes it. Doing it twice is fine: the second time changes
+nothing and says so. A node with one fault gets no other, except that it can be killed.`,
 		Example: `  sandbox node kill ha-iris-node-a
   sandbox node start ha-iris-node-a`,
 		Args: cobra.NoArgs,
@@ -102,10 +102,22 @@ func (a *app) printFault(result cluster.FaultResult) error {
 	}
 	switch {
 	case !result.Changed:
-		return a.printf("node %s is %s already: nothing changed\n", result.Node, result.State)
-	case result.State == cluster.Dead:
-		return a.printf("node %s is dead; Kubernetes notices after 40 to 55 s\n", result.Node)
-	default:
+		return a.printf("node %s %s already: nothing changed\n", result.Node, nodeIs(result.State))
+	case result.State == cluster.Alive:
 		return a.printf("node %s is alive; it is Ready within 10 s\n", result.Node)
+	default:
+		return a.printf("node %s %s; Kubernetes notices after 40 to 55 s\n", result.Node, nodeIs(result.State))
 	}
+}
+
+// nodeIs completes a sentence about a node.
+func nodeIs(state cluster.NodeState) string {
+	switch state {
+	case cluster.CutOff:
+		return "is cut off and runs on"
+	case cluster.KubeletStopped:
+		return "runs on without its kubelet"
+	case cluster.Alive, cluster.Dead:
+	}
+	return "is " + string(state)
 }

@@ -167,21 +167,25 @@ func TestKubeconfig_NamesItsContextAfterTheClusterAndNeedsNoOtherFile(t *testing
 	}
 }
 
-func TestSettle_WritesAKubeconfigAgainThatIsGone(t *testing.T) {
+func TestEnsureKubeconfigs_WritesOneAgainThatIsGone(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "dev")
 	if err := c.ensurePKI(t.Context(), state{}); err != nil {
 		t.Fatalf("keys: %v", err)
 	}
-	for client, path := range c.kubeconfigs(state{}) {
-		if _, err := c.settle(t.Context(), UpOptions{}); err != nil {
-			t.Fatalf("settle: %v", err)
+	s, err := c.settle(t.Context(), UpOptions{})
+	if err != nil {
+		t.Fatalf("settle: %v", err)
+	}
+	for client, path := range c.kubeconfigs(s) {
+		if err := c.ensureKubeconfigs(s); err != nil {
+			t.Fatalf("ensure: %v", err)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatalf("%s: remove: %v", client, err)
 		}
-		if _, err := c.settle(t.Context(), UpOptions{}); err != nil {
-			t.Fatalf("settle again: %v", err)
+		if err := c.ensureKubeconfigs(s); err != nil {
+			t.Fatalf("ensure again: %v", err)
 		}
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("%s: %v", client, err)

@@ -58,9 +58,9 @@ func (c *Cluster) components(s state, self string) []component {
 		c.scheduler(),
 	}
 	if !s.real() {
-		return append(all, c.kwok(), c.standIn(s, self))
+		return append(all, c.kwok(), c.standIn(self))
 	}
-	all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(s, self))
+	all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(self))
 	for _, node := range c.machines(s) {
 		all = append(all, c.machine(node, self))
 	}
@@ -227,7 +227,7 @@ func (c *Cluster) kwok() component {
 	}
 }
 
-func (c *Cluster) standIn(s state, self string) component {
+func (c *Cluster) standIn(self string) component {
 	return component{
 		name:    standIn,
 		program: self,

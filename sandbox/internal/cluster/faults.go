@@ -34,6 +34,20 @@ const (
 // ends says whether the node is dead afterwards.
 func (f Fault) ends() bool { return f != Start && f != Join }
 
+// state is what a real node is afterwards. A simulated one is dead or alive, because nothing of it runs on.
+func (f Fault) state() NodeState {
+	switch f {
+	case Kill:
+		return Dead
+	case Cut:
+		return CutOff
+	case KubeletStop:
+		return KubeletStopped
+	case Start, Join:
+	}
+	return Alive
+}
+
 // undo is the word that undoes the fault.
 func (f Fault) undo() Fault {
 	if f == Cut {
@@ -83,10 +97,12 @@ func (f Fault) notSimulated() string {
 // NodeState is what a node is, whatever Kubernetes has noticed of it.
 type NodeState string
 
-// The states of a node.
+// The states of a node. Only real ones can be cut off or without their kubelet, and run on.
 const (
-	Alive NodeState = "alive"
-	Dead  NodeState = "dead"
+	Alive          NodeState = "alive"
+	Dead           NodeState = "dead"
+	CutOff         NodeState = "cut-off"
+	KubeletStopped NodeState = "kubelet-stopped"
 )
 
 // FaultResult is what became of a node.

@@ -38,6 +38,14 @@ func (c *Cluster) kubeconfigsThere(s state) bool {
 	return true
 }
 
+// ensureKubeconfigs writes them unless all of them are there.
+func (c *Cluster) ensureKubeconfigs(s state) error {
+	if c.kubeconfigsThere(s) {
+		return nil
+	}
+	return c.writeKubeconfigs(s)
+}
+
 // writeKubeconfigs writes them all with the current port.
 func (c *Cluster) writeKubeconfigs(s state) error {
 	for client, path := range c.kubeconfigs(s) {

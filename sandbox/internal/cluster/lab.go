@@ -152,6 +152,12 @@ func (c *Cluster) startMachines(ctx context.Context, machines []component) error
 			return err
 		}
 		ended[one.name] = started
+		if started == nil {
+			continue
+		}
+		if err := c.repeatFault(one); err != nil {
+			return err
+		}
 	}
 	for _, one := range machines {
 		if fault := c.faultOf(one.name); fault != "" {
@@ -161,6 +167,20 @@ func (c *Cluster) startMachines(ctx context.Context, machines []component) error
 		if err := c.awaitReady(ctx, one, ended[one.name]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// repeatFault does to a node that has just started what outlives a restart of a machine: a pulled cable does, while a stopped kubelet
+// is started with everything else.
+func (c *Cluster) repeatFault(k component) error {
+	switch c.faultOf(k.name) {
+	case Cut:
+		return lab.Connect(k.machine.Plan, k.machine.Number, false)
+	case KubeletStop:
+		c.say("node %s: its kubelet runs again, because the node was started anew", k.name)
+		return c.saveFault(k.name, Start)
+	case Kill, Start, Join:
 	}
 	return nil
 }

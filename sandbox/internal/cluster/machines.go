@@ -29,10 +29,8 @@ func (c *Cluster) injectReal(ctx context.Context, s state, fault Fault, name str
 		return FaultResult{}, fmt.Errorf("there is no node %q: want one of %s", name, strings.Join(nodeNames(), ", "))
 	}
 	node, before := c.machines(s)[number], c.faultOf(name)
-	result := FaultResult{Cluster: c.Name, Node: name, Fault: fault, State: Alive, Changed: before != fault}
-	if fault.ends() {
-		result.State = Dead
-	} else {
+	result := FaultResult{Cluster: c.Name, Node: name, Fault: fault, State: fault.state(), Changed: before != fault}
+	if !fault.ends() {
 		result.Changed = before != ""
 	}
 	if !result.Changed {
@@ -52,7 +50,7 @@ func (c *Cluster) refuseMixed(name string, before, fault Fault) error {
 	switch {
 	case before == "" || fault == Kill:
 		return nil
-	case fault.ends(), before.undo() != fault:
+	case before.undo() != fault:
 		return fmt.Errorf("node %s has another fault (%s): undo it first with: sandbox node %s %s --name %s",
 			name, before, before.undo(), name, c.Name)
 	}
@@ -64,7 +62,7 @@ func (c *Cluster) act(ctx context.Context, s state, node lab.Node, before, fault
 	if err != nil {
 		return err
 	}
-	if found.live != alive && !(fault == Start && before == Kill) && fault != Kill {
+	if mayBeDead := fault == Kill || before == Kill; found.live != alive && !mayBeDead {
 		return fmt.Errorf("node %s does not run: repair it with: sandbox up --name %s", node.Name, c.Name)
 	}
 	switch {
@@ -90,8 +88,12 @@ func (c *Cluster) kill(ctx context.Context, node lab.Node, found process) error 
 			return err
 		}
 	}
-	if ended, err := c.awaitEnd(ctx, node.Name); err != nil || !ended {
-		return fmt.Errorf("kill node %s: it is still there after %s: %w", node.Name, stopPatience, err)
+	ended, err := c.awaitEnd(ctx, node.Name)
+	if err != nil {
+		return fmt.Errorf("kill node %s: %w", node.Name, err)
+	}
+	if !ended {
+		return fmt.Errorf("kill node %s: it is still there after %s", node.Name, stopPatience)
 	}
 	return c.forget(node.Name)
 }

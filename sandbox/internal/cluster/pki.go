@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -153,12 +154,8 @@ func fitsAddresses(path string, addresses []net.IP) (bool, error) {
 	if err != nil {
 		return false, nil //nolint:nilerr // a damaged one does not fit
 	}
-	for _, address := range addresses {
-		if certificate.VerifyHostname(address.String()) != nil {
-			return false, nil
-		}
-	}
-	return true, nil
+	lacks := func(address net.IP) bool { return certificate.VerifyHostname(address.String()) != nil }
+	return !slices.ContainsFunc(addresses, lacks), nil
 }
 
 func issueAll(dir string, s state) error {

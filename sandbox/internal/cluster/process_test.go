@@ -12,9 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ha-iris/sandbox/internal/lock"
-	"time"
 )
 
 func readFile(t *testing.T, path string) string {

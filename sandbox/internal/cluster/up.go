@@ -68,10 +68,8 @@ func (c *Cluster) converge(ctx context.Context, options UpOptions) error {
 	if err := c.ensurePKI(ctx, wanted); err != nil {
 		return err
 	}
-	if !c.kubeconfigsThere(wanted) {
-		if err := c.writeKubeconfigs(wanted); err != nil {
-			return err
-		}
+	if err := c.ensureKubeconfigs(wanted); err != nil {
+		return err
 	}
 	if err := c.writeStages(wanted.LoadBalancer); err != nil {
 		return err

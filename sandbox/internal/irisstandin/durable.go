@@ -125,7 +125,7 @@ func (s Settings) copyInstallation(ctx context.Context, log *logger) error {
 		return fmt.Errorf("ERROR #5001: Cannot create target: %s", s.DataDir)
 	}
 	var stat syscall.Statfs_t
-	if err := syscall.Statfs(s.DataDir, &stat); err == nil && int64(stat.Bavail)*stat.Bsize < s.MinFree { //nolint:gosec // Blocks fit.
+	if err := syscall.Statfs(s.DataDir, &stat); err == nil && int64(stat.Bavail*uint64(stat.Bsize)) < s.MinFree {
 		return fmt.Errorf("not enough space in %s: %d MB are needed", s.DataDir, s.MinFree>>20)
 	}
 	mark := filepath.Join(s.DataDir, incompleteFile)

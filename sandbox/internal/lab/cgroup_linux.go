@@ -19,7 +19,12 @@ func hierarchies() (paths []string, unified bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("read the mount table: %w", err)
 	}
-	for line := range strings.Lines(string(content)) {
+	return treesOf(string(content))
+}
+
+// treesOf reads a mount table in the format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+func treesOf(mountinfo string) (paths []string, unified bool, err error) {
+	for line := range strings.Lines(mountinfo) {
 		before, after, _ := strings.Cut(line, " - ")
 		fields, kind := strings.Fields(before), strings.Fields(after)
 		if len(fields) < 5 || len(kind) == 0 {
@@ -46,28 +51,33 @@ func makeCgroups(name string) error {
 		return err
 	}
 	for _, tree := range trees {
-		dir := tree
-		for _, part := range strings.Split(strings.Trim(name, "/"), "/") {
-			if unified {
-				if err := delegate(dir); err != nil {
-					return err
-				}
-			}
-			dir = filepath.Join(dir, part)
-			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("make control group: %w", err)
-			}
-			if err := inheritCPUs(dir); err != nil {
-				return err
-			}
-		}
-		if unified {
-			if err := delegate(dir); err != nil {
-				return err
-			}
+		if err := makeGroup(tree, name, unified); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// makeGroup makes the group in one tree, and those above it.
+func makeGroup(tree, name string, unified bool) error {
+	hand := func(string) error { return nil } // Version 1's controllers are in every group.
+	if unified {
+		hand = delegate
+	}
+	dir := tree
+	for _, part := range strings.Split(strings.Trim(name, "/"), "/") {
+		if err := hand(dir); err != nil {
+			return err
+		}
+		dir = filepath.Join(dir, part)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make control group: %w", err)
+		}
+		if err := inheritCPUs(dir); err != nil {
+			return err
+		}
+	}
+	return hand(dir)
 }
 
 // delegate lets groups below the directory use all of its controllers; version 2 wants to be asked.

@@ -21,28 +21,50 @@ func machineTools() []tool {
 	}
 }
 
+// machine is what Check asks of this one.
+type machine struct {
+	root bool
+	// find returns a program's path, empty if it is not there.
+	find   func(program string) string
+	exists func(path string) bool
+	// cgroups is why there are no control groups.
+	cgroups error
+}
+
 // Check says what this machine lacks to run real nodes, all of it at once, and nil if nothing.
 func Check() error {
+	_, _, err := hierarchies()
+	return machine{
+		root: os.Geteuid() == 0, find: lookUp, cgroups: err,
+		exists: func(path string) bool {
+			_, err := os.Stat(path)
+			return err == nil
+		},
+	}.check()
+}
+
+func (m machine) check() error {
 	var missing []string
-	if os.Geteuid() != 0 {
+	if !m.root {
 		missing = append(missing, "root: namespaces, mounts and network links need it; run the same command as root")
 	}
 	var packages []string
 	for _, one := range machineTools() {
-		if lookUp(one.program) == "" {
+		if m.find(one.program) == "" {
 			missing = append(missing, fmt.Sprintf("%s: %s (Debian package %s)", one.program, one.why, one.pkg))
 			packages = append(packages, one.pkg)
 		}
 	}
-	for path, why := range map[string]string{
-		"/dev/fuse": "the data path of volumes is a FUSE file", "/dev/loop-control": "volumes become block devices through it",
+	for _, device := range []struct{ path, why string }{
+		{"/dev/fuse", "the data path of volumes is a FUSE file"},
+		{"/dev/loop-control", "volumes become block devices through it"},
 	} {
-		if _, err := os.Stat(path); err != nil {
-			missing = append(missing, fmt.Sprintf("%s: %s", path, why))
+		if !m.exists(device.path) {
+			missing = append(missing, fmt.Sprintf("%s: %s", device.path, device.why))
 		}
 	}
-	if _, _, err := hierarchies(); err != nil {
-		missing = append(missing, err.Error())
+	if m.cgroups != nil {
+		missing = append(missing, m.cgroups.Error())
 	}
 	if len(missing) == 0 {
 		return nil

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
+	"syscall"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,8 +20,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/vishvananda/netlink"
 )
 
 // cloudPlay plays what a cloud does around the nodes: the cluster's name server and the load balancers.
@@ -81,9 +80,15 @@ func Cloud(ctx context.Context, options CloudOptions) error {
 
 // balance gives every Service that asks for one an address, and sends each address to a node.
 func (p *cloudPlay) balance(ctx context.Context) error {
+	wanted, err := p.assignAll(ctx)
+	return errors.Join(err, p.direct(wanted))
+}
+
+// assignAll returns the node that takes each address; one without a node is left out.
+func (p *cloudPlay) assignAll(ctx context.Context) (map[netip.Addr]netip.Addr, error) {
 	services, err := p.services.List(labels.Everything())
 	if err != nil {
-		return fmt.Errorf("list services: %w", err)
+		return nil, fmt.Errorf("list services: %w", err)
 	}
 	slices.SortFunc(services, func(a, b *corev1.Service) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	used := map[netip.Addr]bool{}
@@ -102,7 +107,7 @@ func (p *cloudPlay) balance(ctx context.Context) error {
 			}
 		}
 	}
-	return errors.Join(append(errs, p.direct(wanted))...)
+	return wanted, errors.Join(errs...)
 }
 
 func balancerAddress(service *corev1.Service) (netip.Addr, bool) {
@@ -235,7 +240,7 @@ func (p *cloudPlay) send(link netlink.Link, to netip.Prefix, via netip.Addr) err
 
 func (p *cloudPlay) withdraw(link netlink.Link, address netip.Addr) error {
 	err := netlink.RouteDel(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(netip.PrefixFrom(address, address.BitLen()))})
-	if err != nil && !strings.Contains(err.Error(), "no such process") {
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("withdraw the route to %s: %w", address, err)
 	}
 	delete(p.routes, address)

@@ -78,7 +78,11 @@ func (p *cloudPlay) lookUp(labels []string) (addresses []string, known bool) {
 	if err != nil {
 		return nil, false
 	}
-	if service.Spec.ClusterIP != corev1.ClusterIPNone {
+	switch service.Spec.ClusterIP {
+	case "": // of type ExternalName, whose other name nobody here looks up
+		return nil, len(labels) == 3
+	case corev1.ClusterIPNone:
+	default:
 		return []string{service.Spec.ClusterIP}, len(labels) == 3
 	}
 	slices, err := p.slicesOf(namespace, name)

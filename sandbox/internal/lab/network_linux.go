@@ -184,12 +184,6 @@ func unplug(plan Plan, number int) error {
 	return nil
 }
 
-// Connected says whether the node's cable is there and in.
-func Connected(plan Plan, number int) bool {
-	link, err := netlink.LinkByName(plan.Cable(number))
-	return err == nil && link.Attrs().Flags&net.FlagUp != 0
-}
-
 // Connect puts the cable of a node in, or pulls it. Nobody on the other side is told: no FIN and no RST, as with a real cable.
 func Connect(plan Plan, number int, in bool) error {
 	link, err := netlink.LinkByName(plan.Cable(number))

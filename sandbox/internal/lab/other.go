@@ -52,9 +52,6 @@ func Release(string) error { return nil }
 // Connect fails.
 func Connect(Plan, int, bool) error { return errLinux }
 
-// Connected says no.
-func Connected(Plan, int) bool { return false }
-
 // Isolate does nothing: Check has refused before.
 func Isolate(*exec.Cmd) {}
 

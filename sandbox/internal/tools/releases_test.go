@@ -58,7 +58,7 @@ func TestOfficial_IsWhereTheProjectsReleaseIt(t *testing.T) {
 	}
 }
 
-// The Kubernetes project releases its control plane for Linux only.
+// The Kubernetes project releases its control plane and what runs on nodes for Linux only.
 func TestOfficial_IsThereForEachPlatformButTheControlPlaneOnMacOS(t *testing.T) {
 	t.Parallel()
 	e := &ensurer{layout: repository(t)}
@@ -73,8 +73,9 @@ func TestOfficial_IsThereForEachPlatformButTheControlPlaneOnMacOS(t *testing.T) 
 				if err != nil {
 					t.Fatalf("%s: %v", tool.name, err)
 				}
-				controlPlane := strings.HasPrefix(tool.name, "kube-") && tool.group == Run
-				want := tool.group == Run && (os == "linux" || !controlPlane)
+				kubernetes := tool.module == "kubernetes"
+				onlyLinux := kubernetes && tool.name != "kubectl"
+				want := (tool.group == Run || kubernetes) && (os == "linux" || !onlyLinux)
 				if (got != nil) != want {
 					t.Errorf("%s for %s/%s: got %+v", tool.name, os, arch, got)
 				}
