@@ -133,7 +133,7 @@ func TestLab_ContainersRunAndNothingStays(t *testing.T) {
 	}
 	again := s.up() // with the objects of before
 	s.serves("after a restart", func() string { return s.balancer() })
-	s.loses(again.Nodes[1].Name)
+	s.loses(again.Nodes)
 	s.purge(t.Context())
 	if left := slices.DeleteFunc(s.traces(), func(one string) bool { return slices.Contains(before, one) }); len(left) > 0 {
 		t.Errorf("left on the machine: %v", left)
@@ -213,19 +213,21 @@ func (s *sandbox) resolves() {
 	})
 }
 
-// loses kills a node, and cuts one off, and has both back.
-func (s *sandbox) loses(node string) {
+// loses kills one node, cuts another one off and stops the kubelet of the third, all at once because Kubernetes takes a minute to
+// see it, and has them back.
+func (s *sandbox) loses(nodes []cluster.Node) {
 	s.t.Helper()
-	for _, faults := range [][2]cluster.Fault{{cluster.Kill, cluster.Start}, {cluster.Cut, cluster.Join}, {cluster.KubeletStop, cluster.Start}} {
-		result, err := s.Inject(s.t.Context(), faults[0], node)
-		if err != nil || !result.Changed {
-			s.t.Fatalf("%s: got %v, %v", faults[0], result, err)
-		}
-		s.nodeBecomes(node, corev1.ConditionUnknown)
-		if result, err = s.Inject(s.t.Context(), faults[1], node); err != nil || !result.Changed {
-			s.t.Fatalf("%s: got %v, %v", faults[1], result, err)
-		}
-		s.nodeBecomes(node, corev1.ConditionTrue)
+	s.inject(cluster.Kill, nodes[0].Name, cluster.Dead)
+	s.inject(cluster.Cut, nodes[1].Name, cluster.CutOff)
+	s.inject(cluster.KubeletStop, nodes[2].Name, cluster.KubeletStopped)
+	for _, node := range nodes {
+		s.nodeBecomes(node.Name, corev1.ConditionUnknown)
+	}
+	s.inject(cluster.Start, nodes[0].Name, cluster.Alive)
+	s.inject(cluster.Join, nodes[1].Name, cluster.Alive)
+	s.inject(cluster.Start, nodes[2].Name, cluster.Alive)
+	for _, node := range nodes {
+		s.nodeBecomes(node.Name, corev1.ConditionTrue)
 	}
 }
 
