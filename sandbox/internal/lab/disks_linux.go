@@ -3,44 +3,33 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
-	"golang.org/x/sys/unix"
+	"ha-iris/sandbox/internal/datapath/blockdev"
+	"ha-iris/sandbox/internal/datapath/instances"
 )
 
-// DetachDisks detaches the loop devices whose files lie in the directory: they are the machine's, and stay when the node that
-// made them is killed.
+// longhornDisk is where a node's own directory has what Longhorn keeps on it.
+const longhornDisk = "disk/var/lib/longhorn"
+
+// DetachDisks detaches the loop devices of volumes that a killed node has left: they are the machine's. The directory is a node's,
+// or that of a cluster with its nodes.
 func DetachDisks(dir string) error {
-	entries, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	nodes, err := filepath.Glob(filepath.Join(dir, "nodes", "*", longhornDisk))
 	if err != nil {
-		return fmt.Errorf("list loop devices: %w", err)
+		return fmt.Errorf("list the nodes' disks: %w", err)
 	}
 	var errs []error
-	for _, entry := range entries {
-		content, err := os.ReadFile(entry)
+	for _, disk := range slices.Concat(nodes, []string{filepath.Join(dir, longhornDisk)}) {
+		owner, err := instances.ReadOwner(disk)
 		if err != nil {
-			continue // detached meanwhile
+			errs = append(errs, err)
+			continue
 		}
-		if file := strings.TrimSpace(string(content)); strings.HasPrefix(file, dir+"/") {
-			errs = append(errs, detach(filepath.Base(filepath.Dir(filepath.Dir(entry)))))
+		if owner != "" {
+			errs = append(errs, blockdev.CleanUp(owner, ""))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func detach(device string) error {
-	file, err := os.OpenFile("/dev/"+device, os.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", device, err)
-	}
-	err = unix.IoctlSetInt(int(file.Fd()), unix.LOOP_CLR_FD, 0)
-	if errors.Is(err, unix.ENXIO) {
-		err = nil // nothing is attached any more
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("detach %s: %w", device, err)
-	}
-	return nil
 }

@@ -243,7 +243,8 @@ func (c *standIn) settleAttached(ctx context.Context, s *state, volume, engine *
 		if err == nil && !alive {
 			put(volume, faulted, "status", "robustness")
 			putDetached(volume)
-			err = c.stopEngine(ctx, engine)
+			put(engine, node, "spec", "nodeID") // also an engine that was found there, and never written down as this one
+			err = errors.Join(c.stopProcesses(ctx, s, volume, engine), c.stopEngine(ctx, engine))
 		}
 		if err != nil || !alive {
 			return errors.Join(err, c.saveReplicas(ctx, s, name, replicas))
