@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"ha-iris/sandbox/internal/lab"
 )
@@ -191,10 +192,22 @@ func (c *Cluster) stopMachines(ctx context.Context) error {
 	errs := make([]error, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
-		group.Go(func() { errs[i] = c.stop(ctx, name) })
+		group.Go(func() { errs[i] = c.stopMachine(ctx, name) })
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// stopMachine stops a node. What its processes have not let go of when their time is over would keep it for ever.
+func (c *Cluster) stopMachine(ctx context.Context, name string) error {
+	volumes := lab.Volumes(c.cgroup() + "/" + name)
+	late := time.AfterFunc(stopPatience-time.Second, func() {
+		if err := volumes.Cut(); err != nil {
+			c.say("node %s: %v", name, err)
+		}
+	})
+	defer late.Stop()
+	return c.stop(ctx, name)
 }
 
 // machineReady waits for the node's own kubelet to say that it is ready.

@@ -55,6 +55,15 @@ func Connect(Plan, int, bool) error { return errLinux }
 // Isolate does nothing: Check has refused before.
 func Isolate(*exec.Cmd) {}
 
+// Connections are none.
+type Connections []string
+
+// Volumes has none to find.
+func Volumes(string) Connections { return nil }
+
+// Cut has nothing to end.
+func (Connections) Cut() error { return nil }
+
 // DetachDisks has nothing to detach.
 func DetachDisks(string) error { return nil }
 

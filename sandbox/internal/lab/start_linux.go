@@ -45,10 +45,11 @@ func (n Node) Kill(pid int) error {
 	if err := Connect(n.Plan, n.Number, false); err != nil && !gone(err) {
 		return err
 	}
+	volumes := Volumes(n.Cgroup)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("kill node %s: %w", n.Name, err)
 	}
-	return nil
+	return volumes.Cut()
 }
 
 // StopKubelet ends the node's kubelet; StartKubelet has it started again. Containers and network run on.
