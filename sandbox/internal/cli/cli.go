@@ -60,13 +60,15 @@ func Run(args []string, out, progress io.Writer) int {
 func newCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sandbox",
-		Short: "A Kubernetes cluster on this machine: real control plane, simulated nodes, containers and disks",
+		Short: "A Kubernetes cluster on this machine: real control plane, simulated or real nodes",
 		Long: `A Kubernetes cluster on this machine, for running ha-iris without a cloud.
 
 The API server, scheduler, controllers, admission, taints and evictions are real. Nodes, containers and disks are
-simulated, and so is Longhorn: no database runs here and no data is stored.
+simulated, and so is Longhorn: no database runs here and no data is stored. With "up --nodes real" the nodes are real,
+too: three machines in namespaces of this one, with containers and volumes (the lab; Linux and root).
 
-Everything lies below .local in the checkout. Needs no root and no Docker, and listens on loopback only.`,
+Everything lies below .local in the checkout. Needs no Docker, and with simulated nodes no root; it listens on loopback,
+and with real nodes on a network of its own.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -71,6 +71,7 @@ func (a *app) registryCommand() *cobra.Command {
 			return images.Serve(command.Context(), dir, listener, a.out)
 		},
 	}
+	command.Flags().String("cluster", "", "directory of the cluster that it serves, by which its process is recognised")
 	command.Flags().StringVar(&dir, "dir", "", "directory of the images, as sandbox images writes it")
 	command.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address and port; port 0 takes any, which the first line says")
 	return command

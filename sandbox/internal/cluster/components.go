@@ -89,8 +89,8 @@ func (c *Cluster) identity(name string) string {
 		return "--data-dir=" + c.path("etcd")
 	case kubeAPIServer:
 		return "--etcd-certfile=" + c.path("pki", "etcd-client.crt")
-	case images:
-		return "--dir=" + c.layout.Images()
+	case images: // Its directory is the checkout's, which may have several clusters.
+		return "--cluster=" + c.Dir
 	default:
 		if slices.Contains(nodeNames(), name) {
 			return "--machine=" + c.machineDir(name)

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -44,6 +46,16 @@ func (c *Cluster) ensureKubeconfigs(s state) error {
 		return nil
 	}
 	return c.writeKubeconfigs(s)
+}
+
+// forgetKubeconfigs removes them: they name a server that is somewhere else now. They are written once the keys are there.
+func (c *Cluster) forgetKubeconfigs(s state) error {
+	for _, path := range c.kubeconfigs(s) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove outdated kubeconfig: %w", err)
+		}
+	}
+	return nil
 }
 
 // writeKubeconfigs writes them all with the current port.

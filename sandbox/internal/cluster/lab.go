@@ -68,7 +68,7 @@ func (c *Cluster) machine(node lab.Node, self string) component {
 func (c *Cluster) images(s state, self string) component {
 	return component{
 		name: images, program: self, rebuilt: true,
-		args: []string{"registry", c.identity(images), "--listen=" + imagesAddress(s)},
+		args: []string{"registry", c.identity(images), "--dir=" + c.layout.Images(), "--listen=" + imagesAddress(s)},
 	}
 }
 
@@ -99,8 +99,15 @@ func (c *Cluster) settleNodes(ctx context.Context, wanted state, options UpOptio
 	if !wanted.real() {
 		return wanted, nil
 	}
+	if wanted.LoadBalancer != LoadBalancerIP {
+		return state{}, fmt.Errorf("load balancer mode %s: real nodes have %s only; simulated ones have all", wanted.LoadBalancer, LoadBalancerIP)
+	}
 	if err := lab.Check(); err != nil {
 		return state{}, err
+	}
+	// It tells down that there may be something to remove, also when this start is killed before it has written its state.
+	if err := os.MkdirAll(c.path("nodes"), 0o700); err != nil {
+		return state{}, fmt.Errorf("make the directory of nodes: %w", err)
 	}
 	plan, err := lab.Claim(c.Dir, wanted.Lab)
 	if err != nil {
@@ -130,7 +137,7 @@ func (c *Cluster) Preflight(options UpOptions) (NodeKind, error) {
 }
 
 // split parts the machines from the rest.
-func (c *Cluster) split(components []component) (control, machines []component) {
+func split(components []component) (control, machines []component) {
 	for _, one := range components {
 		if one.machine != nil {
 			machines = append(machines, one)

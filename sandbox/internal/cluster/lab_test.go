@@ -47,6 +47,30 @@ func TestComponents_OfRealNodesCarryTheIdentityTheyAreFoundBy(t *testing.T) {
 	}
 }
 
+// Two clusters of one checkout share its programs and images, and neither may stop a process of the other.
+func TestComponents_OfTwoClustersAreToldApart(t *testing.T) {
+	t.Parallel()
+	one, _ := newCluster(t, "lab")
+	other, err := New(one.layout, "dev", io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range allComponentNames() {
+		if one.identity(name) == other.identity(name) {
+			t.Errorf("%s of both clusters is found by %s", name, one.identity(name))
+		}
+	}
+}
+
+func TestSettleNodes_RefusesWhatRealNodesDoNotHave(t *testing.T) {
+	t.Parallel()
+	c, _ := newCluster(t, "lab")
+	_, err := c.settleNodes(t.Context(), state{LoadBalancer: LoadBalancerHostname}, UpOptions{Nodes: RealNodes})
+	if err == nil || !strings.Contains(err.Error(), "load balancer mode hostname") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestComponents_OfRealNodesAreOnTheLabsNetwork(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "lab")

@@ -102,17 +102,13 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 			return state{}, err
 		}
 	}
+	if wanted != before {
+		if err := c.forgetKubeconfigs(wanted); err != nil {
+			return state{}, err
+		}
+	}
 	if wanted.Self = options.Self; wanted == before {
 		return wanted, nil
-	}
-	if changed := (state{wanted.Ports, wanted.LoadBalancer, wanted.Nodes, before.Self, wanted.Lab}); changed == before {
-		return wanted, c.saveState(wanted)
-	}
-	// The kubeconfigs name the server; they are written once the keys are there.
-	for _, path := range c.kubeconfigs(wanted) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return state{}, fmt.Errorf("remove outdated kubeconfig: %w", err)
-		}
 	}
 	return wanted, c.saveState(wanted)
 }
@@ -162,10 +158,7 @@ func (c *Cluster) startAll(ctx context.Context, s state, self string) error {
 	if len(broken) > 0 {
 		c.say("repairing: %s ended without being stopped", strings.Join(broken, ", "))
 	}
-	if !s.real() {
-		return c.startInOrder(ctx, c.components(s, self))
-	}
-	control, machines := c.split(c.components(s, self))
+	control, machines := split(c.components(s, self))
 	if err := c.startInOrder(ctx, control); err != nil {
 		return err
 	}

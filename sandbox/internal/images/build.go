@@ -20,6 +20,7 @@ import (
 
 	"ha-iris/sandbox/internal/layout"
 	"ha-iris/sandbox/internal/lock"
+	"ha-iris/sandbox/internal/progress"
 	"ha-iris/sandbox/internal/tools"
 )
 
@@ -78,7 +79,7 @@ func ensure(ctx context.Context, o options) ([]Image, error) {
 		return found, nil
 	}
 	began := time.Now()
-	defer o.announce("building the lab's images")()
+	defer progress.Every(progressEvery, func(soFar time.Duration) { o.say("building the lab's images, %s so far", soFar) })()
 	b := &builder{options: o, busybox: busybox, layers: map[string]v1.Layer{}}
 	if err := b.build(ctx, s, inputs); err != nil {
 		return nil, err
@@ -89,28 +90,6 @@ func ensure(ctx context.Context, o options) ([]Image, error) {
 
 func (o options) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(o.progress, format+"\n", args...) // The images count, not the remark.
-}
-
-// announce says every now and then that the build still runs, until it is called back.
-func (o options) announce(what string) (stop func()) {
-	began, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(progressEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				o.say("%s, %s so far", what, time.Since(began).Round(time.Second))
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
 }
 
 // builder builds images that share layers.

@@ -41,7 +41,7 @@ func (n Node) Hosts() string { return filepath.Join(n.Dir, "etc", "hosts") }
 // CNI is the directory of the network's configuration.
 func (n Node) CNI() string { return filepath.Join(n.Dir, "etc", "cni") }
 
-// Pods is the range of the node's pods, AllPods that of all nodes', DNS the address of the cluster's name server.
+// Pods is the range of the node's pods.
 func (n Node) Pods() string { return n.Plan.NodePods(n.Number).String() }
 
 // AllPods is the range of all nodes' pods.

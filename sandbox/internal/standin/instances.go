@@ -51,11 +51,11 @@ func (c *standIn) instanceRuns(s *state, node string) bool {
 // syncInstances keeps one instance manager with its pod on each node whose longhorn-manager can make one.
 func (c *standIn) syncInstances(ctx context.Context, s *state) error {
 	for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
-		works, err := c.works(name)
+		reachable, err := c.reachable(name)
 		if err != nil {
 			return err
 		}
-		if !works {
+		if !reachable {
 			continue
 		}
 		managed, err := c.managerOn(s.namespace, name)

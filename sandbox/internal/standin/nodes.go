@@ -61,19 +61,6 @@ func (c *standIn) livingNode(name string) (*corev1.Node, error) {
 	return node, nil
 }
 
-// works says whether longhorn-manager can do anything on the node: a simulated one is played, a real one is not down.
-func (c *standIn) works(name string) (bool, error) {
-	node, err := c.cache.nodes.Get(name)
-	if err != nil {
-		return false, nil //nolint:nilerr // a node that is not in the cache is not there
-	}
-	if simulated(node) {
-		return c.lives(node)
-	}
-	down, err := c.down(name)
-	return !down, err
-}
-
 // simulated says whether nothing runs on the node.
 func simulated(node *corev1.Node) bool { return node.Annotations[fakeNodeAnnotation] == fakeNodeValue }
 

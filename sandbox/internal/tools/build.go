@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"ha-iris/sandbox/internal/progress"
 )
 
 // progressEvery is how often a running build says that it still runs.
@@ -76,24 +78,7 @@ func (e *ensurer) goCommand(ctx context.Context, t tool, args ...string) (string
 
 // during calls step and says every now and then that it still runs.
 func (e *ensurer) during(what string, step func() error) error {
-	began := time.Now()
-	done := make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ticker := time.NewTicker(progressEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				e.say("  still %s, %s so far", what, time.Since(began).Round(time.Second))
-			}
-		}
-	}()
-	err := step()
-	close(done)
-	<-stopped
-	return err
+	stop := progress.Every(progressEvery, func(soFar time.Duration) { e.say("  still %s, %s so far", what, soFar) })
+	defer stop()
+	return step()
 }
