@@ -2,7 +2,6 @@ package images
 
 import (
 	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +19,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"ha-iris/sandbox/internal/testkit"
 )
 
 // container runs an image's file system in namespaces of its own, as the vendor's user.
@@ -32,25 +32,8 @@ type container struct {
 
 	main  *exec.Cmd
 	pid   int // The first process', as this machine sees it.
-	out   output
+	out   testkit.Buffer
 	ended chan int
-}
-
-type output struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.content.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.content.String()
 }
 
 func needs(t *testing.T, programs ...string) {

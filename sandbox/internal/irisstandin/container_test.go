@@ -9,10 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"ha-iris/sandbox/internal/testkit"
 )
 
 // TestMain makes the test's own binary the program: what it is called decides.
@@ -37,25 +38,8 @@ type box struct {
 // run is one run of iris-main.
 type run struct {
 	command *exec.Cmd
-	out     *safeBuffer
+	out     *testkit.Buffer
 	ended   chan int
-}
-
-type safeBuffer struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.content.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.content.String()
 }
 
 func freePort(t *testing.T) int {
@@ -131,7 +115,7 @@ func (b *box) main(arguments ...string) *run {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r := &run{out: &safeBuffer{}, ended: make(chan int, 1)}
+	r := &run{out: &testkit.Buffer{}, ended: make(chan int, 1)}
 	r.command = &exec.Cmd{
 		Path: program, Args: append([]string{"iris-main", "--check-caps", "false", "--ISCAgent", "false"}, arguments...),
 		Env: b.env, Stdout: r.out, Stderr: r.out, WaitDelay: time.Second,

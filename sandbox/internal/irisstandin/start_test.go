@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ha-iris/sandbox/internal/testkit"
 )
 
 func TestStart_FirstCopiesAndWarmDoesNot(t *testing.T) {
@@ -89,7 +91,7 @@ func TestDurable_NotWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Settings{DataDir: filepath.Join(dir, "file", "iris")}
-	err := s.prepareDurable(t.Context(), &logger{out: &safeBuffer{}})
+	err := s.prepareDurable(t.Context(), &logger{out: &testkit.Buffer{}})
 	if err == nil || !strings.Contains(err.Error(), "ERROR #5001: Cannot create target: "+s.DataDir) {
 		t.Errorf("got %v", err)
 	}
@@ -102,7 +104,7 @@ func TestDurable_NotWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = os.Chmod(s.DataDir, 0o700) }()
-	if err := s.prepareDurable(t.Context(), &logger{out: &safeBuffer{}}); err == nil {
+	if err := s.prepareDurable(t.Context(), &logger{out: &testkit.Buffer{}}); err == nil {
 		t.Error("a directory of somebody else was taken")
 	}
 }
@@ -316,13 +318,13 @@ func TestKey_CopiedWatchedAndIgnoredByCommunity(t *testing.T) {
 
 func TestInstall_Command(t *testing.T) {
 	dir := t.TempDir()
-	if code := Run("iris-standin", []string{"install", dir, "2025.1.0.1", "licensed"}, Streams{Out: &safeBuffer{}, Err: &safeBuffer{}}); code != 0 {
+	if code := Run("iris-standin", []string{"install", dir, "2025.1.0.1", "licensed"}, Streams{Out: &testkit.Buffer{}, Err: &testkit.Buffer{}}); code != 0 {
 		t.Fatal(code)
 	}
 	if found, err := readInstallation(dir); err != nil || found.Version != "2025.1.0.1" || found.Edition != Licensed {
 		t.Errorf("%+v, %v", found, err)
 	}
-	if code := Run("iris-standin", nil, Streams{Out: &safeBuffer{}, Err: &safeBuffer{}}); code == 0 {
+	if code := Run("iris-standin", nil, Streams{Out: &testkit.Buffer{}, Err: &testkit.Buffer{}}); code == 0 {
 		t.Error("no arguments were taken")
 	}
 }

@@ -32,6 +32,21 @@ func newRig(t *testing.T, attachedTo string, values map[string]string) *rig {
 	return r
 }
 
+// newLostRig is a rig whose volume is in use and has lost all of its replicas.
+func newLostRig(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t, "a", nil)
+	r.add(attachmentTo("a", true))
+	r.refresh()
+	for _, name := range []string{"b", "c"} {
+		r.silence(name)
+	}
+	r.pass(10 * time.Second)
+	r.deletePod(instanceName("a"))
+	r.look()
+	return r
+}
+
 func with(values map[string]string, name, value string) map[string]string {
 	changed := map[string]string{name: value}
 	for name, value := range values {
@@ -380,15 +395,7 @@ func TestHealth_ADetachmentInterruptsARebuild(t *testing.T) {
 
 func TestHealth_AVolumeWithoutReplicasIsFaultedUntilOneIsBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "a", nil)
-	r.add(attachmentTo("a", true))
-	r.refresh()
-	for _, name := range []string{"b", "c"} {
-		r.silence(name)
-	}
-	r.pass(10 * time.Second)
-	r.deletePod(instanceName("a"))
-	r.look()
+	r := newLostRig(t)
 	r.want("all lost", faulted, "a failed, b failed, c failed")
 	if got := r.volumeField("status", "state"); got != detached {
 		t.Errorf("volume is %s", got)

@@ -104,15 +104,7 @@ func TestRemount_LeavesAloneWhatLonghornDoes(t *testing.T) {
 
 func TestRemount_IsAskedForAfterASalvage(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "a", nil)
-	r.add(attachmentTo("a", true))
-	r.refresh()
-	for _, name := range []string{"b", "c"} {
-		r.silence(name)
-	}
-	r.pass(10 * time.Second)
-	r.deletePod(instanceName("a"))
-	r.look()
+	r := newLostRig(t)
 	if got := r.volumeField("status", "remountRequestedAt"); got != "" {
 		t.Errorf("while all is lost: %q", got)
 	}

@@ -144,12 +144,15 @@ func (f fixture) wantClean(t *testing.T) {
 	}
 }
 
-func TestDownload_TakesWhatIsReleased(t *testing.T) {
-	t.Parallel()
-	cases := map[string]struct {
-		official *official
-		publish  func(p *pages)
-	}{
+// published is a form in which projects release a program.
+type published struct {
+	official *official
+	publish  func(p *pages)
+}
+
+func releases(t *testing.T) map[string]published {
+	t.Helper()
+	return map[string]published{
 		"archive": {
 			helloRelease("hello.tar.gz", "SHA256SUMS", "hello/hello"),
 			func(p *pages) {
@@ -188,7 +191,11 @@ func TestDownload_TakesWhatIsReleased(t *testing.T) {
 			},
 		},
 	}
-	for name, test := range cases {
+}
+
+func TestDownload_TakesWhatIsReleased(t *testing.T) {
+	t.Parallel()
+	for name, test := range releases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPages(t)
@@ -212,14 +219,16 @@ func TestDownload_TakesWhatIsReleased(t *testing.T) {
 	}
 }
 
-func TestDownload_BuildsWhatCannotBeTrustedOrHad(t *testing.T) {
-	t.Parallel()
+// trouble is a change of the pages after which nothing is taken from them, and what the note says.
+type trouble struct {
+	change func(p *pages)
+	want   string
+}
+
+func troubles(t *testing.T, whole []byte) map[string]trouble {
+	t.Helper()
 	const archive = helloPage + "hello.tar.gz"
-	whole := tarball(t, helloProgram, "hello/hello")
-	cases := map[string]struct {
-		change func(p *pages)
-		want   string
-	}{
+	return map[string]trouble{
 		"wrong checksum": {
 			func(p *pages) { p.at[archive] = answer(tarball(t, "#!/bin/sh\necho 1.2.3 too\n", "hello/hello")) },
 			"and its release publishes " + sumOf(whole),
@@ -268,7 +277,12 @@ func TestDownload_BuildsWhatCannotBeTrustedOrHad(t *testing.T) {
 		}, "less than 500 kB in 1s after 10 bytes"},
 		"no network": {func(p *pages) { p.Close() }, "connection refused"},
 	}
-	for name, test := range cases {
+}
+
+func TestDownload_BuildsWhatCannotBeTrustedOrHad(t *testing.T) {
+	t.Parallel()
+	whole := tarball(t, helloProgram, "hello/hello")
+	for name, test := range troubles(t, whole) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPages(t)
