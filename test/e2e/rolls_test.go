@@ -95,7 +95,8 @@ func (c cloud) startRolling(t *testing.T, name, tools string) *rolling {
 	}
 	api, err := standin.Start(t.Context(), standin.Options{
 		Kubeconfig: kubeconfig, CLIDir: tools, LoadBalancersLeft: on.loadBalancers,
-		Machines: &standin.Machines{Minute: 2 * time.Second},
+		// A volume is attached after 8 to 14 s (sandbox/README.md).
+		Machines: &standin.Machines{Minute: 2 * time.Second, Settle: 15 * time.Second},
 	})
 	if err != nil {
 		t.Fatalf("start the clouds: %v", err)
@@ -252,7 +253,8 @@ func buildWith(t *testing.T, edits ...edit) string {
 
 // TestRolls_FailWithOnePoolForAllZones proves the stand-in: with one node group over three zones, as this program once had it, EKS
 // cordons all old nodes before it drains the first. No replica is then on a node that may stay, so Longhorn's budgets hold the drain
-// back until EKS gives up.
+// back until EKS gives up; unless the database ran on the first of them. Then it has moved, the replica that follows it is on a node
+// that may stay, all old nodes go, and that one replica is all that is left.
 func TestRolls_FailWithOnePoolForAllZones(t *testing.T) {
 	t.Parallel()
 	tools := t.TempDir()
@@ -273,8 +275,12 @@ func TestRolls_FailWithOnePoolForAllZones(t *testing.T) {
 	r.up()
 	r.mustHaveNodes(3)
 	r.apply(eks.rolls()[0])
-	if output, err := r.cli("up", "--yes", "--skip-preview"); err == nil || !strings.Contains(output, "PodEvictionFailure") {
-		t.Errorf("one pool for three zones went through, want PodEvictionFailure: %v\n%s", err, output)
+	seen := r.watch()
+	output, err := r.cli("up", "--yes", "--skip-preview")
+	fewest := seen()
+	gaveUp := err != nil && strings.Contains(output, "PodEvictionFailure")
+	if t.Logf("%d zones had a healthy replica at any time; EKS gave up: %t", fewest, gaveUp); !gaveUp && fewest > 1 {
+		t.Errorf("one pool for three zones went through, want PodEvictionFailure or a single replica: %v\n%s", err, output)
 	}
 }
 

@@ -177,7 +177,7 @@ func (f *fleet) replaceEKS(ctx context.Context, p pool, m *machine, force bool) 
 	if err != nil {
 		return err
 	}
-	if err := f.pause(ctx, f.minutes(1)); err != nil {
+	if err := f.pause(ctx, max(f.minutes(1), f.options.Settle)); err != nil {
 		return err
 	}
 	return f.end(ctx, p, m)

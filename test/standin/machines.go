@@ -20,6 +20,9 @@ type Machines struct {
 	// Minute is how long one minute of the vendors' time limits takes: EKS drains a node for 15 of them, GKE for 60, AKS
 	// for its pool's drainTimeoutInMinutes. Default: a second.
 	Minute time.Duration
+	// Settle is how long a vendor that has emptied a node waits at least, in real time, before it ends the node: EKS a minute,
+	// in which Longhorn attaches what has moved, and Longhorn's time is not scaled. Default: none.
+	Settle time.Duration
 	// Step is the pause before each step with a machine, such as its boot and its end. Default: none.
 	Step time.Duration
 	// Retry is how long an eviction that a disruption budget refused waits, and how often the API server is asked whether

@@ -225,7 +225,7 @@ func (c *container) eventually(what string, is func() bool) {
 	}
 }
 
-// running waits for the instance.
+// running waits for the instance, and until it admits users: it shows as running before.
 func (c *container) running() {
 	c.t.Helper()
 	c.eventually("the instance runs", func() bool {
@@ -233,7 +233,11 @@ func (c *container) running() {
 			c.t.Fatalf("the container ended:\n%s", &c.out)
 		}
 		out, err := c.exec("iris", "qlist", "IRIS")
-		return err == nil && strings.Contains(out, "^running, since")
+		if err != nil || !strings.Contains(out, "^running, since") {
+			return false
+		}
+		_, err = c.exec("/bin/sh", "-c", "echo halt | iris session iris")
+		return err == nil
 	})
 }
 

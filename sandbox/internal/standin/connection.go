@@ -14,7 +14,8 @@ import (
 
 // connection is the one that the CSI plugin beside the attacher keeps to the manager that answered it first. When that
 // manager's node dies nobody closes it, and the next request runs into its time limit: 10 s more in 2 of 8 kills
-// (longhorn-real.md, where the cause is inferred). Go would close one that is idle for 90 s; this one is not.
+// (longhorn-real.md, where the cause is inferred). Go would close one that is idle for 90 s; this one is not. A node that
+// the cloud has taken away was shut down in order, and a machine that shuts down closes its connections.
 type connection struct {
 	attacher, manager types.UID
 	// node of the manager; empty if there is no connection.
@@ -49,7 +50,7 @@ func (c *standIn) connect(namespace string) (silent bool, err error) {
 	if err != nil || leader == nil {
 		return false, err
 	}
-	if c.backend.attacher == leader.UID && c.backend.node != "" {
+	if c.backend.attacher == leader.UID && c.backend.node != "" && c.known(c.backend.node) {
 		reachable, err := c.reachable(c.backend.node)
 		if err != nil || !reachable {
 			return !reachable, err
@@ -59,8 +60,13 @@ func (c *standIn) connect(namespace string) (silent bool, err error) {
 		}
 	}
 	managers, err := c.readyPods(namespace, managerName)
-	if err != nil || len(managers) == 0 {
+	if err != nil {
 		return false, err
+	}
+	// The endpoint slice controller skips pods whose node is gone, however ready they still seem to be.
+	managers = slices.DeleteFunc(managers, func(manager *corev1.Pod) bool { return !c.known(manager.Spec.NodeName) })
+	if len(managers) == 0 {
+		return false, nil
 	}
 	// The original's choice is kube-proxy's, at random; this one is the same in the same cluster.
 	hash := fnv.New32a()
@@ -69,6 +75,12 @@ func (c *standIn) connect(namespace string) (silent bool, err error) {
 	c.backend = connection{attacher: leader.UID, manager: chosen.UID, node: chosen.Spec.NodeName, made: c.backend.made + 1}
 	reachable, err := c.reachable(chosen.Spec.NodeName)
 	return !reachable, err
+}
+
+// known says whether Kubernetes has the node.
+func (c *standIn) known(node string) bool {
+	_, err := c.cache.nodes.Get(node)
+	return err == nil
 }
 
 // leader returns the attacher's pod that leads: the last one while it lives, else the first by name. It returns nil if

@@ -82,6 +82,25 @@ func TestConnection_ToALivingManagerCostsNothing(t *testing.T) {
 	}
 }
 
+// A drained node's machine shuts down in order. What its pods still say in the API server for a while changes nothing.
+func TestConnection_ToARemovedNodeIsClosed(t *testing.T) {
+	t.Parallel()
+	h := detaching(t)
+	for range 2 { // The manager that it leads to, and the one that it leads to next.
+		removed := h.connected()
+		if err := h.client.CoreV1().Nodes().Delete(t.Context(), removed, metav1.DeleteOptions{}); err != nil {
+			t.Fatalf("delete node: %v", err)
+		}
+		h.refresh()
+		if silent, err := h.connect(longhornNamespace); err != nil || silent || h.backend.node == removed {
+			t.Fatalf("after %s is gone the connection leads to %q, silent %t, %v", removed, h.backend.node, silent, err)
+		}
+	}
+	if took := h.detached(); took != attachTick {
+		t.Errorf("took %s", took)
+	}
+}
+
 func TestConnection_OfAnAttacherOnTheDeadNodeDiesWithIt(t *testing.T) {
 	t.Parallel()
 	h := detaching(t)
