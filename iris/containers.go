@@ -21,6 +21,10 @@ const (
 // instance's own logs are on the data volume (ADOCK 5.4.2).
 const irisEphemeral = "1Gi"
 
+// logsOnError makes the last lines of a failed container's log part of its status, which Pulumi prints when the pod does not come up:
+// IRIS says there which setting or file it cannot use.
+const logsOnError = "FallbackToLogsOnError"
+
 func (c Config) irisContainer() *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
 		Name:  pulumi.String("iris"),
@@ -28,15 +32,16 @@ func (c Config) irisContainer() *corev1.ContainerArgs {
 		// The digest says which image it is; asking the registry again would make each restart depend on it.
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		// Arguments, never a command: the image's entry point (tini and iris-main) stops IRIS in order and reaps zombies.
-		Args:            pulumi.ToStringArray(c.irisArguments()),
-		Env:             c.irisEnvironment(),
-		Ports:           c.irisPorts(),
-		Resources:       resources(c.CPU, c.CPULimit, c.Memory, irisEphemeral),
-		StartupProbe:    startupProbe(c.RecoveryBudgetSeconds),
-		ReadinessProbe:  readinessProbe(),
-		LivenessProbe:   livenessProbe(),
-		SecurityContext: containerSecurity(false), // IRIS writes below its installation directory (ADOCK 5.4).
-		VolumeMounts:    c.irisMounts(),
+		Args:                     pulumi.ToStringArray(c.irisArguments()),
+		Env:                      c.irisEnvironment(),
+		Ports:                    c.irisPorts(),
+		Resources:                resources(c.CPU, c.CPULimit, c.Memory, irisEphemeral),
+		StartupProbe:             startupProbe(c.RecoveryBudgetSeconds),
+		ReadinessProbe:           readinessProbe(),
+		LivenessProbe:            livenessProbe(),
+		TerminationMessagePolicy: pulumi.String(logsOnError),
+		SecurityContext:          containerSecurity(false), // IRIS writes below its installation directory (ADOCK 5.4).
+		VolumeMounts:             c.irisMounts(),
 	}
 }
 
@@ -93,12 +98,13 @@ func (c Config) irisMounts() corev1.VolumeMountArray {
 // mergeContainer joins the two halves of the CPF merge file (cpf.go) in memory, before IRIS starts.
 func (c Config) mergeContainer() *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
-		Name:            pulumi.String("cpf-merge"),
-		Image:           pulumi.String(c.Image), // Already there; any other image would be one more to pull.
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Command:         pulumi.ToStringArray([]string{"/bin/sh", "-c", joinCommand(settingsDir, credentialDir, mergeDir)}),
-		Resources:       resources("100m", "500m", "64Mi", "16Mi"),
-		SecurityContext: containerSecurity(true),
+		Name:                     pulumi.String("cpf-merge"),
+		Image:                    pulumi.String(c.Image), // Already there; any other image would be one more to pull.
+		ImagePullPolicy:          pulumi.String("IfNotPresent"),
+		Command:                  pulumi.ToStringArray([]string{"/bin/sh", "-c", joinCommand(settingsDir, credentialDir, mergeDir)}),
+		Resources:                resources("100m", "500m", "64Mi", "16Mi"),
+		TerminationMessagePolicy: pulumi.String(logsOnError),
+		SecurityContext:          containerSecurity(true),
 		VolumeMounts: corev1.VolumeMountArray{
 			readOnly(volumeSettings, settingsDir),
 			readOnly(volumeCredentials, credentialDir),
@@ -139,8 +145,9 @@ func (c Config) gatewayContainer() *corev1.ContainerArgs {
 			PeriodSeconds:    pulumi.Int(readyPeriod),
 			FailureThreshold: pulumi.Int(readyFailures),
 		},
-		SecurityContext: containerSecurity(false), // It copies its configuration into its own directory (ADOCK 5.6.4).
-		VolumeMounts:    mounts,
+		TerminationMessagePolicy: pulumi.String(logsOnError),
+		SecurityContext:          containerSecurity(false), // It copies its configuration into its own directory (ADOCK 5.6.4).
+		VolumeMounts:             mounts,
 	}
 }
 

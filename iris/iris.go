@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/owner"
+	"ha-iris/internal/pods"
 	"ha-iris/internal/rules"
 	"ha-iris/internal/traits"
 )
@@ -22,6 +23,8 @@ const componentType = "ha-iris:iris:IRIS"
 type Args struct {
 	Config   Config
 	Provider pulumi.ProviderResource
+	// API is the API server of the cluster, which is asked whether the database is ready. Nil: an update does not wait for it.
+	API pods.Cluster
 	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
 	Owner *owner.Stack
 	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
@@ -137,7 +140,9 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err := s.prePull(data.namespace, configuration, policies); err != nil {
 		return err
 	}
-	if err := s.workload(data, configuration, policies); err != nil {
+	rollout := s.newRollout(args.API)
+	deployment, err := s.workload(data, configuration, policies, rollout)
+	if err != nil {
 		return err
 	}
 	service, err := s.service(data.namespace, args.Service)
@@ -148,6 +153,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 		return err
 	}
 	i.Namespace, i.ServiceName = data.namespace.name(), service.name
-	i.Host, i.PortalURL, i.SuperserverPort = service.host, service.portalURL, service.superserverPort
+	ready := rollout.after(s.ctx, deployment)
+	i.Host, i.PortalURL, i.SuperserverPort = rollout.text(service.host, ready), rollout.text(service.portalURL, ready), service.superserverPort
 	return nil
 }

@@ -61,11 +61,12 @@ func (c Config) prePullPod() *corev1.PodSpecArgs {
 
 func sleeper(name, image string) *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
-		Name:            pulumi.String(name),
-		Image:           pulumi.String(image),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Command:         pulumi.ToStringArray([]string{"/bin/sleep", "infinity"}),
-		Resources:       resources("5m", "50m", "16Mi", "16Mi"),
-		SecurityContext: containerSecurity(true),
+		Name:                     pulumi.String(name),
+		Image:                    pulumi.String(image),
+		ImagePullPolicy:          pulumi.String("IfNotPresent"),
+		Command:                  pulumi.ToStringArray([]string{"/bin/sleep", "infinity"}),
+		Resources:                resources("5m", "50m", "16Mi", "16Mi"),
+		TerminationMessagePolicy: pulumi.String(logsOnError),
+		SecurityContext:          containerSecurity(true),
 	}
 }

@@ -3,6 +3,8 @@ package iris
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -276,4 +278,19 @@ func admitted(policy networkingv1.NetworkPolicy) []string {
 		}
 	}
 	return sources
+}
+
+// TestContainers_SayWhyTheyFailed: what a failed container has logged is what a failed up shows.
+func TestContainers_SayWhyTheyFailed(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"manifests-community.yaml", "manifests-community-tls.yaml", "manifests-licensed.yaml"} {
+		content, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		containers, saying := strings.Count(string(content), "  image: "), strings.Count(string(content), "terminationMessagePolicy: FallbackToLogsOnError")
+		if containers == 0 || containers != saying {
+			t.Errorf("%s: %d of %d containers say why they failed", file, saying, containers)
+		}
+	}
 }

@@ -32,10 +32,10 @@ const (
 )
 
 // workload runs the database.
-func (s *scope) workload(data *data, configuration *configuration, policies *policies) error {
+func (s *scope) workload(data *data, configuration *configuration, policies *policies, rollout *rollout) (*appsv1.Deployment, error) {
 	class, err := s.priorityClass(data.namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	own := s.cfg.database()
 	pod := own.pod
@@ -44,9 +44,13 @@ func (s *scope) workload(data *data, configuration *configuration, policies *pol
 	pod.Volumes = append(dataVolumes(data.claim), configuration.volumes...)
 	template, err := policies.template(own, configuration.annotations, pod)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.deployment(data.namespace, template, policies.of(own))
+	written, err := rollout.option(s.ctx, s.name)
+	if err != nil {
+		return nil, err
+	}
+	return s.deployment(data.namespace, template, policies.of(own), written)
 }
 
 func (s *scope) priorityClass(namespace *namespace) (*schedulingv1.PriorityClass, error) {
@@ -68,9 +72,11 @@ func (c Config) priorityClassName() string { return "ha-iris-" + c.Namespace }
 // deployment creates the article's Deployment. One pod, and never two: a second one on the same directory damages
 // the data (ADOCK 5.4). Recreate only orders roll-outs; what keeps a replacement for a *lost* pod from starting beside it
 // is the claim's ReadWriteOncePod.
-func (s *scope) deployment(in *namespace, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource) error {
+func (s *scope) deployment(
+	in *namespace, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource, written pulumi.ResourceOption,
+) (*appsv1.Deployment, error) {
 	timeout := fmt.Sprintf("%ds", s.cfg.RecoveryBudgetSeconds+awaitMargin)
-	_, err := appsv1.NewDeployment(s.ctx, deploymentName, &appsv1.DeploymentArgs{
+	deployment, err := appsv1.NewDeployment(s.ctx, deploymentName, &appsv1.DeploymentArgs{
 		Metadata: in.metadata(s.cfg.database(), deploymentName, deploymentAnnotations()),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1),
@@ -83,8 +89,9 @@ func (s *scope) deployment(in *namespace, template *corev1.PodTemplateSpecArgs, 
 	}, s.options(
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}),
 		pulumi.DependsOn(after), // The policies: nothing in the pod refers to them, and it must not run without them.
+		written,
 	)...)
-	return creating("Deployment "+deploymentName, err)
+	return deployment, creating("Deployment "+deploymentName, err)
 }
 
 // pod is the database's pod without what refers to other objects.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ha-iris/internal/live"
+	"ha-iris/internal/pods"
 )
 
 const (
@@ -18,56 +19,9 @@ const (
 	driverTick = 2 * time.Second
 	// driverReport is how often waiting is reported.
 	driverReport = 15 * time.Second
-	// hopelessRestarts ends the waiting early: the kubelet's pauses before the fourth restart add up to more than a minute,
-	// and a deployer that fails so often is not expected to recover.
-	hopelessRestarts = 4
 
 	deployerApp, pluginApp, managerApp = "longhorn-driver-deployer", "longhorn-csi-plugin", "longhorn-manager"
 )
-
-// meta is the part of an object's metadata that is used here.
-type meta struct {
-	Name   string            `json:"name"`
-	Labels map[string]string `json:"labels"`
-}
-
-// pod is the part of a pod that is used here.
-type pod struct {
-	Metadata meta `json:"metadata"`
-	Spec     struct {
-		NodeName string `json:"nodeName"`
-	} `json:"spec"`
-	Status struct {
-		Phase      string          `json:"phase"`
-		Conditions live.Conditions `json:"conditions"`
-		Init       []container     `json:"initContainerStatuses"`
-		Containers []container     `json:"containerStatuses"`
-	} `json:"status"`
-}
-
-type container struct {
-	Name         string `json:"name"`
-	Ready        bool   `json:"ready"`
-	RestartCount int    `json:"restartCount"`
-	State        state  `json:"state"`
-	LastState    state  `json:"lastState"`
-}
-
-type state struct {
-	Waiting    *ended `json:"waiting"`
-	Terminated *ended `json:"terminated"`
-}
-
-// ended is why a container does not run.
-type ended struct {
-	Reason   string `json:"reason"`
-	Message  string `json:"message"`
-	ExitCode int    `json:"exitCode"`
-}
-
-func (p pod) app() string { return p.Metadata.Labels["app"] }
-
-func (p pod) ready() bool { return p.Status.Conditions.Ready() }
 
 // csiDriver is the progress of Longhorn's CSI driver.
 type csiDriver struct {
@@ -123,7 +77,7 @@ func (k *keeper) awaitDriver(ctx context.Context) error {
 // not Ready or are cordoned are ignored.
 func (k *keeper) findDriver(ctx context.Context) (csiDriver, error) {
 	var found csiDriver
-	pods, err := k.pods(ctx)
+	all, err := k.pods(ctx)
 	if err != nil {
 		return found, err
 	}
@@ -136,9 +90,9 @@ func (k *keeper) findDriver(ctx context.Context) (csiDriver, error) {
 	}
 	var csiNodes struct {
 		Items []struct {
-			Metadata meta `json:"metadata"`
+			Metadata pods.Meta `json:"metadata"`
 			Spec     struct {
-				Drivers []meta `json:"drivers"`
+				Drivers []pods.Meta `json:"drivers"`
 			} `json:"spec"`
 		} `json:"items"`
 	}
@@ -147,15 +101,13 @@ func (k *keeper) findDriver(ctx context.Context) (csiDriver, error) {
 	}
 	has := map[string]bool{}
 	for _, node := range csiNodes.Items {
-		has[node.Metadata.Name] = slices.ContainsFunc(node.Spec.Drivers, func(d meta) bool { return d.Name == provisioner })
+		has[node.Metadata.Name] = slices.ContainsFunc(node.Spec.Drivers, func(d pods.Meta) bool { return d.Name == provisioner })
 	}
-	for _, p := range pods {
+	for _, p := range all {
 		switch {
-		case p.app() == deployerApp:
-			found.hopeless = found.hopeless || slices.ContainsFunc(p.Status.Containers, func(c container) bool {
-				return !c.Ready && c.RestartCount >= hopelessRestarts
-			})
-		case p.app() == managerApp && usable[p.Spec.NodeName]:
+		case app(p) == deployerApp:
+			found.hopeless = found.hopeless || p.Hopeless()
+		case app(p) == managerApp && usable[p.Spec.NodeName]:
 			found.nodes = append(found.nodes, p.Spec.NodeName)
 			if !has[p.Spec.NodeName] {
 				found.missing = append(found.missing, p.Spec.NodeName)
@@ -166,22 +118,19 @@ func (k *keeper) findDriver(ctx context.Context) (csiDriver, error) {
 	return found, nil
 }
 
-func (k *keeper) pods(ctx context.Context) ([]pod, error) {
-	var list struct {
-		Items []pod `json:"items"`
-	}
-	selector := "?labelSelector=app+in+%28" + strings.Join([]string{deployerApp, pluginApp, managerApp}, "%2C") + "%29"
-	if _, err := k.live.Get(ctx, podsPath+selector, &list); err != nil {
-		return nil, fmt.Errorf("list Longhorn's pods: %w", err)
-	}
-	return list.Items, nil
+func (k *keeper) namespace() pods.Namespace { return pods.Namespace{API: k.live, Name: namespaceName} }
+
+func (k *keeper) pods(ctx context.Context) ([]pods.Pod, error) {
+	return k.namespace().List(ctx, "app in ("+strings.Join([]string{deployerApp, pluginApp, managerApp}, ",")+")")
 }
+
+func app(p pods.Pod) string { return p.Metadata.Labels["app"] }
 
 // usableNodes returns the nodes that are Ready and not cordoned.
 func (k *keeper) usableNodes(ctx context.Context) (map[string]bool, error) {
 	var list struct {
 		Items []struct {
-			Metadata meta `json:"metadata"`
+			Metadata pods.Meta `json:"metadata"`
 			Spec     struct {
 				Unschedulable bool `json:"unschedulable"`
 			} `json:"spec"`

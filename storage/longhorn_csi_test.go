@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/pods"
 )
+
+const podsPath = "/api/v1/namespaces/" + namespaceName + "/pods"
 
 // driverWorld is a cluster of three nodes with Longhorn's manager on each; the driver is on the given ones.
 func driverWorld(registered ...string) map[string]any {
@@ -116,7 +119,7 @@ func TestDriver_ThatDoesNotComeIsExplainedByLonghornsPods(t *testing.T) {
 		"exit code 1", "no kubelet on this node", "event BackOff: again", "there is no pod of longhorn-csi-plugin",
 		"storage.values.csi.kubeletRootDir",
 	}
-	for _, restarts := range []int{1, hopelessRestarts} {
+	for _, restarts := range []int{1, pods.HopelessRestarts} {
 		k, _, _ := newKeeper(t, world(restarts))
 		err := k.beforeClass(t.Context(), inputs(map[string]any{"kind": "StorageClass"}))
 		checkRefusal(t, err, words)
@@ -124,14 +127,14 @@ func TestDriver_ThatDoesNotComeIsExplainedByLonghornsPods(t *testing.T) {
 			t.Errorf("an event of another pod:\n%v", err)
 		}
 		want := driverBudget
-		if restarts >= hopelessRestarts {
+		if restarts >= pods.HopelessRestarts {
 			want = 0
 		}
 		if waited := k.now().Sub(testNow()); waited != want {
 			t.Errorf("%d restarts: waited %s, want %s", restarts, waited, want)
 		}
 	}
-	k, _, _ := newKeeper(t, world(hopelessRestarts))
+	k, _, _ := newKeeper(t, world(pods.HopelessRestarts))
 	k.kubeletRoot = "/var/lib/kubelet"
 	if err := k.beforeClass(t.Context(), inputs(map[string]any{"kind": "StorageClass"})); strings.Contains(err.Error(), "kubeletRootDir") {
 		t.Errorf("advice that was followed already:\n%v", err)

@@ -23,6 +23,10 @@ func run(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	image := settings.Get("image")
+	if image == "" {
+		image = defaultImage
+	}
 	upstream, err := readUpstream(ctx, stack)
 	if err != nil {
 		return err
@@ -31,7 +35,7 @@ func run(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := newWatch(ctx, "watch", namespace, upstream, provider); err != nil {
+	if err := newWatch(ctx, "watch", namespace, image, upstream, provider); err != nil {
 		return err
 	}
 	ctx.Export("namespace", pulumi.String(namespace))

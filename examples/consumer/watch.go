@@ -13,8 +13,8 @@ import (
 const (
 	watchType = "iris-consumer:index:Watch"
 	watchName = "iris-watch"
-	// image is pinned by the digest of the index of all architectures.
-	image = "busybox:1.37.0@sha256:9db7b59979c38555a39def84a31fb98b5296952f9e3afd4f6f11f05b07adfab0"
+	// defaultImage is pinned by the digest of the index of all architectures.
+	defaultImage = "busybox:1.37.0@sha256:9db7b59979c38555a39def84a31fb98b5296952f9e3afd4f6f11f05b07adfab0"
 	// user is nobody: the image's default is root, which Pod Security "restricted" refuses.
 	user = 65534
 	// dnsPort is where every cluster's DNS answers.
@@ -28,10 +28,11 @@ type watch struct {
 
 	namespace *corev1.Namespace
 	upstream  *upstream
+	image     string
 }
 
-func newWatch(ctx *pulumi.Context, name, namespace string, upstream *upstream, provider pulumi.ProviderResource) error {
-	w := &watch{upstream: upstream}
+func newWatch(ctx *pulumi.Context, name, namespace, image string, upstream *upstream, provider pulumi.ProviderResource) error {
+	w := &watch{upstream: upstream, image: image}
 	if err := ctx.RegisterComponentResource(watchType, name, w, pulumi.Provider(provider)); err != nil {
 		return fmt.Errorf("register %q: %w", name, err)
 	}
@@ -131,7 +132,7 @@ func (w *watch) container() *corev1.ContainerArgs {
 	}
 	return &corev1.ContainerArgs{
 		Name:            pulumi.String("watch"),
-		Image:           pulumi.String(image),
+		Image:           pulumi.String(w.image),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		// A shell, because sleep alone as process 1 ignores the signal to stop.
 		Command: pulumi.ToStringArray([]string{"/bin/sh", "-c", "trap exit TERM; while :; do sleep 3600 & wait; done"}),
@@ -141,9 +142,10 @@ func (w *watch) container() *corev1.ContainerArgs {
 		},
 		// Ready is "IRIS accepts connections". While it fails over, this says so, and pulumi up waits.
 		ReadinessProbe: &corev1.ProbeArgs{
-			Exec: &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{
-				"/bin/sh", "-c", `nc -z -w 3 "$IRIS_HOST" "$IRIS_PORT"`,
-			})},
+			Exec: &corev1.ExecActionArgs{Command: pulumi.StringArray{
+				pulumi.String("nc"), pulumi.String("-z"), pulumi.String("-w"), pulumi.String("3"),
+				w.upstream.Host, pulumi.Sprintf("%d", w.upstream.Port),
+			}},
 			PeriodSeconds:  pulumi.Int(5),
 			TimeoutSeconds: pulumi.Int(5),
 		},

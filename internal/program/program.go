@@ -60,6 +60,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		StorageClass: volumes.ClassName,
 		Service:      kubernetes.Traits.Service,
 		Provider:     kubernetes.Provider,
+		API:          kubernetes.Live,
 		Owner:        stack,
 		Lifetime:     kubernetes.Lifetime,
 		After:        volumes.Ready,

@@ -75,7 +75,10 @@ func TestClouds(t *testing.T) {
 		t.Fatalf("build the clouds' command line tools: %v", err)
 	}
 	for _, c := range clouds() {
-		t.Run(c.name, func(t *testing.T) { c.run(t, tools) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // They wait most of the time.
+			c.run(t, tools)
+		})
 	}
 }
 

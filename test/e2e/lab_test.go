@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,42 +25,81 @@ const (
 // lab is a stack on three real nodes.
 type lab struct {
 	*stack
+	t      *testing.T
 	on     sandbox
+	cfg    config
 	portal string
 }
 
-// TestLab runs the program where containers, volumes and nodes are real, and takes them away.
-func TestLab(t *testing.T) {
-	on := ownSandbox(t, "e2e-lab", "--nodes", "real")
-	c := baseConfig(on).set("iris.image", labImage).set("iris.service.sourceRanges", []any{"10.64.0.0/10"})
-	s := newStack(t, "lab")
-	s.configure(c)
+// startLab starts three real nodes and brings the stack up on them.
+func startLab(t *testing.T, name string) *lab {
+	t.Helper()
+	on := ownSandbox(t, "e2e-"+name, "--nodes", "real")
+	cfg := baseConfig(on).set("iris.image", labImage).set("iris.service.sourceRanges", []any{"10.64.0.0/10"})
+	l := &lab{stack: newStack(t, name), t: t, on: on, cfg: cfg}
+	l.configure(cfg)
 	began := time.Now()
-	outputs, _ := s.up()
+	outputs, _ := l.up()
 	t.Logf("up after %s", time.Since(began).Round(time.Second))
-	portal, _ := outputs["portalUrl"].Value.(string)
-	l := &lab{s, on, portal}
+	l.portal, _ = outputs["portalUrl"].Value.(string)
+	return l
+}
 
-	l.opens()
-	l.lists()
-	claim := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
+// TestLab_Stack takes a stack through its days where containers and volumes are real.
+func TestLab_Stack(t *testing.T) {
+	l := startLab(t, "lab")
+	claim := l.claim()
 	l.writes(1)
-	l.survives("a deleted pod", 1, func() { on.kubectl(t, "-n", "iris", "delete", "pod", "-l", "app=iris", "--wait=false") })
-	l.survives("a dead process", 1, func() {
-		on.kubectl(t, "-n", "iris", "exec", "deploy/iris", "-c", "iris", "--", "sh", "-c", "kill -9 -1")
-	})
-	l.writes(2)
+	for _, step := range []struct {
+		name string
+		run  func()
+	}{
+		{"opens", func() { l.opens(password) }},
+		{"speaks the article's commands", l.speaks},
+		{"serves another team's stack", l.serves},
+		{"takes a new password", l.rotates},
+		{"takes other settings", l.changesSettings},
+		{"says what is wrong with its settings", l.refusesSettings},
+		{"says that its files are not its own", l.refusesFiles},
+		{"grows", l.grows},
+		{"comes back after its pod is deleted", l.losesPod},
+		{"comes back after its process dies", l.losesProcess},
+		{"moves when its node is drained", l.isDrained},
+	} {
+		passed := t.Run(step.name, func(t *testing.T) {
+			whole, wholeStack := l.t, l.stack.t
+			l.t, l.stack.t = t, t // A test can only be stopped from within.
+			defer func() { l.t, l.stack.t = whole, wholeStack }()
+			step.run()
+		})
+		if !passed {
+			return // What follows builds on it, and the cluster stays for a look.
+		}
+		if l.claim() != claim {
+			t.Fatalf("after %q the claim is another one: the data is lost", step.name)
+		}
+	}
+	l.destroyEverything(l.cfg)
+}
+
+func (l *lab) losesPod() {
+	l.survives("a deleted pod", func() { l.on.kubectl(l.t, "-n", "iris", "delete", "pod", "-l", "app=iris", "--wait=false") })
+}
+
+func (l *lab) losesProcess() {
+	l.survives("a dead process", func() { _, _ = l.exec("kill -9 -1") }) // The shell ends with the others.
+}
+
+func (l *lab) isDrained() {
 	node := l.node()
-	l.survives("a dead node", 2, func() { on.fault(t, "kill", node) })
+	l.survives("a drain", func() {
+		l.on.kubectl(l.t, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m")
+	})
 	if now := l.node(); now == node {
-		t.Errorf("the database is on %s, which is dead", now)
+		l.t.Errorf("the database is still on %s", node)
 	}
-	if now := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}"); now != claim {
-		t.Error("the claim is another one")
-	}
-	on.fault(t, "start", node)
+	l.on.kubectl(l.t, "uncordon", node)
 	l.heals()
-	s.destroyEverything(c)
 }
 
 // fault does something to a node.
@@ -70,17 +110,31 @@ func (s sandbox) fault(t *testing.T, fault, node string) {
 	}
 }
 
+func (l *lab) claim() string {
+	l.t.Helper()
+	return l.on.kubectl(l.t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
+}
+
 func (l *lab) node() string {
 	l.t.Helper()
 	return l.on.kubectl(l.t, "-n", "iris", "get", "pods", "-l", "app=iris", "--field-selector=status.phase=Running", "-o",
 		"jsonpath={.items[0].spec.nodeName}")
 }
 
+// exec runs a command in the database's container.
+func (l *lab) exec(command string) (string, error) {
+	l.t.Helper()
+	return l.on.tryKubectl(l.t, "-n", "iris", "exec", "deploy/iris", "-c", "iris", "--", "/bin/sh", "-c", command)
+}
+
+// errAnswered is the web server's answer that it will not.
+var errAnswered = errors.New("refused")
+
 // ask sends a request to the database's web server from this machine. A dead node does not even refuse, hence the time limit.
-func (l *lab) ask(method, path string, form url.Values) (string, error) {
+func (l *lab) ask(method, path, body string) (string, error) {
 	ctx, cancel := context.WithTimeout(l.t.Context(), 3*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, path, strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -91,78 +145,84 @@ func (l *lab) ask(method, path string, form url.Values) (string, error) {
 		return "", err
 	}
 	defer func() { _ = response.Body.Close() }() // read to its end below
-	body, err := io.ReadAll(response.Body)
+	content, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode >= http.StatusBadRequest {
-		err = fmt.Errorf("%s: %s", response.Status, body)
+		err = fmt.Errorf("%s: %s", response.Status, content)
+		if response.StatusCode < http.StatusInternalServerError {
+			err = errors.Join(errAnswered, err)
+		}
 	}
-	return string(body), err
+	return string(content), err
 }
 
-// opens wants the login page at portalUrl, and a login with the stack's password, and with no other.
-func (l *lab) opens() {
+// opens wants the login page at portalUrl, a login with the right password, and with no other, and IRIS' own command to see it run.
+func (l *lab) opens(right string) {
 	l.t.Helper()
 	eventually(l.t, podWait, func() error {
-		page, err := l.ask(http.MethodGet, l.portal, nil)
+		page, err := l.ask(http.MethodGet, l.portal, "")
 		if err == nil && !strings.Contains(page, "Login") {
 			err = fmt.Errorf("got %q", page)
 		}
 		return err
 	})
-	for word, want := range map[string]bool{password: true, "wrong": false} {
-		page, err := l.ask(http.MethodPost, l.portal, url.Values{"IRISUsername": {"SuperUser"}, "IRISPassword": {word}})
-		if err != nil || strings.Contains(page, "User SuperUser") != want {
-			l.t.Errorf("login with the right password %t: got %q, %v", want, page, err)
+	for _, word := range []string{password, rotated, "wrong"} {
+		page, err := l.ask(http.MethodPost, l.portal, url.Values{"IRISUsername": {"SuperUser"}, "IRISPassword": {word}}.Encode())
+		if err != nil || strings.Contains(page, "User SuperUser") != (word == right) {
+			l.t.Errorf("login with the right password %t: got %q, %v", word == right, page, err)
 		}
 	}
-}
-
-func (l *lab) lists() {
-	l.t.Helper()
-	if list := l.on.kubectl(l.t, "-n", "iris", "exec", "deploy/iris", "-c", "iris", "--", "iris", "qlist", "IRIS"); !strings.Contains(list, "^running, since ") {
-		l.t.Errorf("iris qlist gave %q", list)
+	if list, err := l.exec("iris qlist IRIS"); err != nil || !strings.Contains(list, "^running, since ") {
+		l.t.Errorf("iris qlist gave %q, %v", list, err)
 	}
 }
 
+// row is the address of a row of the stand-in's own interface, which is written with a commit.
 func (l *lab) row(number int) string {
 	base, _, _ := strings.Cut(l.portal, "/csp/")
 	return base + "/iris-standin/node?transaction=1&ref=" + url.QueryEscape(fmt.Sprintf("^rows(%d)", number))
 }
 
-// writes a row with a commit, which is acknowledged when it is in the journal on the disk.
+// writes a row.
 func (l *lab) writes(number int) {
 	l.t.Helper()
 	eventually(l.t, podWait, func() error {
-		_, err := l.ask(http.MethodPost, l.row(number), url.Values{"row": {fmt.Sprint(number)}})
+		_, err := l.ask(http.MethodPost, l.row(number), fmt.Sprintf("row=%d", number))
 		return err
 	})
 }
 
-// survives wants every row back after something has happened, and says how long that took.
-func (l *lab) survives(what string, rows int, happen func()) {
+// has says whether a row is there.
+func (l *lab) has(number int) (bool, error) {
+	page, err := l.ask(http.MethodGet, l.row(number), "")
+	if errors.Is(err, errAnswered) {
+		return false, nil
+	}
+	return strings.Contains(page, fmt.Sprintf("row=%d\n", number)), err
+}
+
+// survives wants the database and its first row back after something has happened, and says how long that took.
+func (l *lab) survives(what string, happen func()) {
 	l.t.Helper()
 	began := time.Now()
-	happen()
-	gone := false
-	eventually(l.t, recovery, func() error {
-		page, err := l.ask(http.MethodGet, l.row(1), nil)
-		if err != nil {
-			gone = true
-			return err
+	answers := func() error {
+		there, err := l.has(1)
+		if err == nil && !there {
+			err = errors.New("row 1 is not there")
 		}
-		if !gone && time.Since(began) < time.Minute {
-			return fmt.Errorf("%s has not stopped it yet", what)
-		}
-		if !strings.Contains(page, "row=1") {
-			return fmt.Errorf("row 1 is %q", page)
-		}
-		return nil
-	})
-	l.t.Logf("%s: answers again after %s", what, time.Since(began).Round(time.Second))
-	for number := 1; number <= rows; number++ {
-		if page, err := l.ask(http.MethodGet, l.row(number), nil); err != nil || !strings.Contains(page, fmt.Sprintf("row=%d", number)) {
-			l.t.Errorf("%s: row %d was acknowledged and is %q now (%v)", what, number, page, err)
-		}
+		return err
 	}
+	gone := make(chan time.Time, 1)
+	go func() { // It may be back before what happens has happened: a drain waits for it.
+		for answers() == nil && time.Since(began) < time.Minute {
+			time.Sleep(100 * time.Millisecond)
+		}
+		gone <- time.Now()
+	}()
+	happen()
+	since := <-gone
+	eventually(l.t, recovery, answers)
+	l.t.Logf("%s: answers again %s after it began, %s after the last answer", what, time.Since(began).Round(time.Second),
+		time.Since(since).Round(time.Second))
 	l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=120s")
 }
 

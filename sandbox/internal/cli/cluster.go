@@ -225,6 +225,7 @@ func (a *app) printStatus(status cluster.Status) error {
 	}
 	if status.Health != cluster.Stopped {
 		line("simulated\t%s", strings.Join(status.Simulated, ", "))
+		line("not enforced\t%s", strings.Join(status.NotEnforced, ", "))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("lay out status: %w", err)

@@ -129,7 +129,7 @@ func (b *builder) build(ctx context.Context, s store, inputs string) error {
 // state of the checkout.
 func (b *builder) compile(ctx context.Context) error {
 	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", b.programs + string(filepath.Separator)}
-	arguments = append(arguments, "./cmd/pause", "./cmd/iris-standin")
+	arguments = append(arguments, "./cmd/pause", "./cmd/nc", "./cmd/iris-standin")
 	if hasLonghorn(b.module) {
 		arguments = append(arguments, "./cmd/"+longhornProgram)
 	}

@@ -24,6 +24,8 @@ const (
 	IRISNewer = irisRepository + ":" + newerVersion
 	// IRISLicensed plays an image that needs a licence key and has no web server.
 	IRISLicensed = irisRepository + "-licensed:" + irisstandin.DefaultVersion
+	// Client plays busybox' own image, for pods beside the database, such as the consumer's of examples/.
+	Client = "ha-iris.local/busybox:1.37.0"
 
 	irisRepository = "ha-iris.local/iris-standin"
 	// newerVersion is the release after the default one, of build 221 (facts, iris.md 1.4), written as a full build tag.
@@ -64,6 +66,12 @@ func table(module string) ([]recipe, error) {
 		iris("IRIS, Community Edition", irisstandin.DefaultVersion, irisstandin.Community, IRIS, irisRepository+":2026.1"),
 		iris("IRIS, Community Edition, a newer release", newerVersion, irisstandin.Community, IRISNewer, irisRepository+":2026.2"),
 		iris("IRIS, licensed", irisstandin.DefaultVersion, irisstandin.Licensed, IRISLicensed),
+		{
+			names:  []string{Client},
+			plays:  "busybox",
+			parts:  []part{shell(), {"client", clientTools}},
+			config: v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
+		},
 	}
 	if !hasLonghorn(module) {
 		return recipes, nil
@@ -135,6 +143,11 @@ func longhorn(tag string) []recipe {
 func pauseProgram(b *builder) (tree, error) {
 	t := tree{}
 	return t, t.program("pause", b.program("pause"))
+}
+
+func clientTools(b *builder) (tree, error) {
+	t := tree{}
+	return t, t.program("usr/bin/nc", b.program("nc"))
 }
 
 func longhornPrograms(b *builder) (tree, error) {
