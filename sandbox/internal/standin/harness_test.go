@@ -51,7 +51,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		}
 	}
 	kinds := map[schema.GroupVersionResource]string{}
-	for _, plural := range []string{settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind} {
+	for _, plural := range append(backupKinds(), settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind) {
 		kinds[schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: plural}] = kindOf(plural) + "List"
 	}
 	h := &harness{
