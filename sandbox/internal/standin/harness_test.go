@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -61,6 +62,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		recorder: record.NewFakeRecorder(100),
 	}
 	resources := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, longhorn...)
+	resources.PrependReactor("delete", "*", keepFinalized(resources))
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
 	h.standIn, err = newStandIn(h.client, resources, h.recorder, h.clock, log, "host_")
@@ -69,6 +71,28 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 	}
 	h.refresh()
 	return h
+}
+
+// keepFinalized marks an object that has finalizers as deleted, as an API server does; the fake one forgets it at once.
+func keepFinalized(resources *dynamicfake.FakeDynamicClient) clienttesting.ReactionFunc {
+	return func(action clienttesting.Action) (bool, runtime.Object, error) {
+		deletion, ok := action.(clienttesting.DeleteAction)
+		if !ok {
+			return false, nil, nil
+		}
+		found, err := resources.Tracker().Get(action.GetResource(), action.GetNamespace(), deletion.GetName())
+		if err != nil {
+			return true, nil, err
+		}
+		object, ok := found.(*unstructured.Unstructured)
+		if !ok || len(object.GetFinalizers()) == 0 {
+			return false, nil, nil
+		}
+		object = object.DeepCopy()
+		now := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+		object.SetDeletionTimestamp(&now)
+		return true, nil, resources.Tracker().Update(action.GetResource(), object, action.GetNamespace())
+	}
 }
 
 // refresh fills the caches with what the cluster holds now.

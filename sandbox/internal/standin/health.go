@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -39,7 +40,7 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 			return err
 		}
 	}
-	if volume.GetAnnotations()[movingAnnotation] != "" && count(s.replicas[volume.GetName()], evicting) == 0 {
+	if moved(volume) && !wanted(s, volume) {
 		putDetached(volume)
 	}
 	if textAt(volume, "status", "currentNodeID") == "" {
@@ -152,8 +153,16 @@ func (c *standIn) salvage(s *state, volume *unstructured.Unstructured) bool {
 	return len(usable) > 0
 }
 
+// wanted says whether Longhorn itself needs the volume's engine: a replica has to leave (volume_eviction_controller.go), or a
+// snapshot is to be taken or removed (snapshot_controller.go, handleAttachmentTicketCreation).
+func wanted(s *state, volume *unstructured.Unstructured) bool {
+	name := volume.GetName()
+	return count(s.replicas[name], evicting) > 0 ||
+		slices.ContainsFunc(s.snapshotsOf(name), func(object *unstructured.Unstructured) bool { return pendingSnapshot(s, object) })
+}
+
 // reattach takes up a volume whose engine ended although a node uses it, as soon as there is a replica again; and one
-// that nobody uses, for as long as a replica has to leave (longhorn-manager volume_eviction_controller.go).
+// that nobody uses, for as long as Longhorn wants it itself.
 func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.Unstructured) error {
 	node, err := c.usedBy(volume)
 	if err != nil {
@@ -173,7 +182,7 @@ func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.U
 		}
 		return c.launch(ctx, s, volume, node)
 	}
-	if count(replicas, evicting) == 0 {
+	if !wanted(s, volume) {
 		return nil
 	}
 	for _, replica := range replicas {

@@ -26,6 +26,9 @@ type fakeManager struct {
 	silent   bool
 	replicas map[string]imclient.Replica
 	engines  map[string]*imclient.Engine
+	// snapshots are those of every replica, and tasks what was asked for and takes its time.
+	snapshots []imclient.Snapshot
+	tasks     map[string]imclient.Task
 	// done is what was asked for, in order.
 	done []string
 }
@@ -53,6 +56,7 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 	case "instances":
 		all := imclient.Instances{}
 		for _, replica := range m.replicas {
+			replica.Snapshots = m.snapshots
 			all.Replicas = append(all.Replicas, replica)
 		}
 		for _, process := range m.engines {
@@ -61,6 +65,11 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 		return all, http.StatusOK
 	case "disks":
 		return imclient.Disk{UUID: "disk-of-" + m.node, Total: 100 << 30, Available: 90 << 30}, http.StatusOK
+	case "tasks":
+		if task, there := m.tasks[r.URL.Query().Get("id")]; there {
+			return task, http.StatusOK
+		}
+		return nil, http.StatusNotFound
 	case "replicas":
 		return m.actOnReplica(r, path)
 	}
@@ -105,6 +114,8 @@ func (m *fakeManager) actOnEngine(r *http.Request, path []string) (any, int) {
 	case len(path) == 2:
 		delete(m.engines, path[1])
 		return nil, http.StatusNoContent
+	case path[2] == "snapshots":
+		return m.task(r.Method + " " + path[3]), http.StatusOK
 	case path[2] == "size":
 		_, _ = fmt.Sscan(path[3], &process.Size) // a number, or the test fails on it
 		return imclient.Task{State: imclient.Complete}, http.StatusOK
@@ -120,6 +131,15 @@ func (m *fakeManager) actOnEngine(r *http.Request, path []string) (any, int) {
 		Name: asked.Name, Address: asked.Address, Mode: engine.WriteOnly, Rebuild: &engine.Rebuild{Progress: 40},
 	})
 	return imclient.Task{State: imclient.Running}, http.StatusOK
+}
+
+// task begins something that goes on until the test ends it.
+func (m *fakeManager) task(id string) imclient.Task {
+	if m.tasks == nil {
+		m.tasks = map[string]imclient.Task{}
+	}
+	m.tasks[id] = imclient.Task{ID: id, State: imclient.Running}
+	return m.tasks[id]
 }
 
 // realRig is a rig whose nodes are real, as far as the controller can see.

@@ -201,7 +201,7 @@ func (c *standIn) syncData(ctx context.Context, _ string) (time.Duration, error)
 	for _, volume := range s.volumes {
 		errs = append(errs, c.settle(ctx, s, volume, volume.DeepCopy()))
 	}
-	errs = append(errs, c.syncBudgets(ctx, s))
+	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s))
 	return retryTick, errors.Join(errs...)
 }
 

@@ -48,6 +48,8 @@ type Snapshot struct {
 	Name    string    `json:"name"`
 	Size    int64     `json:"size"`
 	Created time.Time `json:"created"`
+	// Allocated is how many bytes its file takes on the disk.
+	Allocated int64 `json:"allocated"`
 }
 
 // Engine is an engine's process.
