@@ -69,6 +69,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 	if err != nil {
 		t.Fatalf("new stand-in: %v", err)
 	}
+	h.buckets = t.TempDir()
 	h.refresh()
 	return h
 }

@@ -154,11 +154,15 @@ func (c *standIn) salvage(s *state, volume *unstructured.Unstructured) bool {
 }
 
 // wanted says whether Longhorn itself needs the volume's engine: a replica has to leave (volume_eviction_controller.go), or a
-// snapshot is to be taken or removed (snapshot_controller.go, handleAttachmentTicketCreation).
+// snapshot is to be taken or removed, or stored as a backup (handleAttachmentTicketCreation of snapshot_controller.go and
+// backup_controller.go).
 func wanted(s *state, volume *unstructured.Unstructured) bool {
 	name := volume.GetName()
 	return count(s.replicas[name], evicting) > 0 ||
-		slices.ContainsFunc(s.snapshotsOf(name), func(object *unstructured.Unstructured) bool { return pendingSnapshot(s, object) })
+		slices.ContainsFunc(s.snapshotsOf(name), func(object *unstructured.Unstructured) bool { return pendingSnapshot(s, object) }) ||
+		slices.ContainsFunc(s.others[backupKind], func(object *unstructured.Unstructured) bool {
+			return pendingBackup(object) && object.GetLabels()[backupVolumeLabel] == name
+		})
 }
 
 // reattach takes up a volume whose engine ended although a node uses it, as soon as there is a replica again; and one

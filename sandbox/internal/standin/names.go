@@ -39,7 +39,9 @@ const (
 	diskAnnotation = "sandbox.ha-iris/disk"
 	// rebuildAnnotation of Longhorn's volume, or of its namespace, is how many seconds a full rebuild takes.
 	rebuildAnnotation = "sandbox.ha-iris/rebuild-seconds"
-	// startedAnnotation of a replica is when its rebuild began.
+	// backupAnnotation of Longhorn's volume, or of its namespace, is how many seconds a backup or a restore takes.
+	backupAnnotation = "sandbox.ha-iris/backup-seconds"
+	// startedAnnotation of a replica is when its rebuild began, of a backup when it did.
 	startedAnnotation = "sandbox.ha-iris/rebuild-started"
 	// movingAnnotation of Longhorn's volume: Longhorn itself has attached it, to move a replica or
 	// for a snapshot, a backup or a restore.

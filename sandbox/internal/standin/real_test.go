@@ -84,6 +84,9 @@ func (m *fakeManager) actOnReplica(r *http.Request, path []string) (any, int) {
 		delete(m.replicas, path[1])
 		return nil, http.StatusNoContent
 	}
+	if len(path) == 3 {
+		return m.task(path[2] + " of " + path[1]), http.StatusOK
+	}
 	var asked imclient.StartReplica
 	if json.NewDecoder(r.Body).Decode(&asked) != nil {
 		return nil, http.StatusBadRequest

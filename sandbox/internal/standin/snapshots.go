@@ -102,7 +102,9 @@ func (c *standIn) serves(ctx context.Context, s *state, volume *unstructured.Uns
 }
 
 // moved says whether Longhorn itself has attached the volume.
-func moved(volume *unstructured.Unstructured) bool { return volume.GetAnnotations()[movingAnnotation] != "" }
+func moved(volume *unstructured.Unstructured) bool {
+	return volume.GetAnnotations()[movingAnnotation] != ""
+}
 
 // lookAtSnapshots returns what the engine has. On a simulated node that is what its object says.
 func (c *standIn) lookAtSnapshots(ctx context.Context, s *state, volume *unstructured.Unstructured, known chain) (chain, error) {
@@ -265,4 +267,3 @@ func pendingSnapshot(s *state, object *unstructured.Unstructured) bool {
 	_, last := mapAt(object, "status", "children")[volumeHead]
 	return taken && !(last && truthAt(object, "status", "markRemoved")) && !s.truth("disable-snapshot-purge")
 }
-

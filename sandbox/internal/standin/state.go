@@ -93,7 +93,9 @@ func (c *standIn) readBudgets(ctx context.Context, s *state) error {
 	return nil
 }
 
-func compareNames(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) }
+func compareNames(a, b *unstructured.Unstructured) int {
+	return strings.Compare(a.GetName(), b.GetName())
+}
 
 // find returns one of the others; nil if there is none of that name.
 func (s *state) find(plural, name string) *unstructured.Unstructured {
@@ -201,7 +203,7 @@ func (c *standIn) syncData(ctx context.Context, _ string) (time.Duration, error)
 	for _, volume := range s.volumes {
 		errs = append(errs, c.settle(ctx, s, volume, volume.DeepCopy()))
 	}
-	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s))
+	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s), c.syncBackups(ctx, s))
 	return retryTick, errors.Join(errs...)
 }
 

@@ -100,6 +100,8 @@ type Backup struct {
 	Snapshot string            `json:"snapshot"`
 	Bucket   string            `json:"bucket"`
 	Labels   map[string]string `json:"labels,omitempty"`
+	// Full: also blocks that the bucket has are uploaded.
+	Full bool `json:"full,omitempty"`
 }
 
 // Restore asks for a backup's content in a replica that no engine has open.
