@@ -258,7 +258,7 @@ func (c *standIn) stopEngine(ctx context.Context, engine *unstructured.Unstructu
 	put(engine, map[string]any{}, "spec", "replicaAddressMap")
 	put(engine, stopped, "status", "currentState")
 	put(engine, "", "status", "instanceManagerName")
-	for _, field := range []string{"currentReplicaAddressMap", "replicaModeMap", "rebuildStatus"} {
+	for _, field := range []string{"currentReplicaAddressMap", "replicaModeMap", "rebuildStatus", "restoreStatus"} {
 		put(engine, map[string]any{}, "status", field)
 	}
 	return c.longhorn.save(ctx, engineKind, before, engine)

@@ -15,6 +15,8 @@ type volumeState struct {
 	node string
 	// scheduled: enough replicas found a node when the volume was created, or later.
 	scheduled bool
+	// restoring: it is not filled from its backup yet.
+	restoring bool
 }
 
 // volumeStateOf returns nil if Longhorn has no such volume.
@@ -34,7 +36,7 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 	if moved(object) {
 		node = "" // Longhorn lets go of it when somebody wants to use it
 	}
-	state := &volumeState{node: node}
+	state := &volumeState{node: node, restoring: truthAt(object, "status", "restoreRequired")}
 	for _, condition := range conditions {
 		fields, ok := condition.(map[string]any)
 		if ok && fields["type"] == "Scheduled" {
