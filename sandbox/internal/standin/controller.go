@@ -120,6 +120,9 @@ type standIn struct {
 	// buckets holds the buckets, and looks are the backup targets as last looked at, by name; only the data loop uses them.
 	buckets string
 	looks   map[string]targetLook
+	// schedules are the recurring jobs', by name, and jobRuns those under way; only the data loop uses them.
+	schedules map[string]schedule
+	jobRuns   []*jobRun
 }
 
 func newStandIn(
@@ -139,6 +142,7 @@ func newStandIn(
 		ticks:      newTicks(clk),
 		calls:      map[string]*call{},
 		looks:      map[string]targetLook{},
+		schedules:  map[string]schedule{},
 
 		attacherPauses: newAttacherPauses(),
 		// One entry per address, of which a node has 254.

@@ -221,6 +221,9 @@ func newLonghornVolume(namespace string, options controller.ProvisionOptions, pa
 			put(object, value, "spec", name)
 		}
 	}
+	if err := selectJobs(object, parameters["recurringJobSelector"]); err != nil {
+		return nil, err
+	}
 	object.Object["status"] = map[string]any{"state": "detached", "robustness": "unknown", "currentNodeID": ""}
 	return object, nil
 }

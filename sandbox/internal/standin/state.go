@@ -203,7 +203,7 @@ func (c *standIn) syncData(ctx context.Context, _ string) (time.Duration, error)
 	for _, volume := range s.volumes {
 		errs = append(errs, c.settle(ctx, s, volume, volume.DeepCopy()))
 	}
-	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s), c.syncBackups(ctx, s))
+	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s), c.syncBackups(ctx, s), c.syncJobs(ctx, s))
 	return retryTick, errors.Join(errs...)
 }
 
