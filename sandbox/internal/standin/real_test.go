@@ -3,6 +3,7 @@ package standin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -29,6 +30,8 @@ type fakeManager struct {
 	// snapshots are those of every replica, and tasks what was asked for and takes its time.
 	snapshots []imclient.Snapshot
 	tasks     map[string]imclient.Task
+	// directories are those of replicas on the disk, beside the ones of processes.
+	directories []string
 	// done is what was asked for, in order.
 	done []string
 }
@@ -64,7 +67,10 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 		}
 		return all, http.StatusOK
 	case "disks":
-		return imclient.Disk{UUID: "disk-of-" + m.node, Total: 100 << 30, Available: 90 << 30}, http.StatusOK
+		return imclient.Disk{
+			UUID: "disk-of-" + m.node, Total: 100 << 30, Available: 90 << 30,
+			Replicas: slices.Concat(m.directories, slices.Collect(maps.Keys(m.replicas))),
+		}, http.StatusOK
 	case "tasks":
 		if task, there := m.tasks[r.URL.Query().Get("id")]; there {
 			return task, http.StatusOK
@@ -78,6 +84,7 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 
 func (m *fakeManager) actOnReplica(r *http.Request, path []string) (any, int) {
 	if r.Method == http.MethodDelete {
+		m.directories = slices.DeleteFunc(m.directories, func(name string) bool { return name == path[1] })
 		if _, there := m.replicas[path[1]]; !there && len(path) == 2 {
 			return nil, http.StatusNotFound
 		}

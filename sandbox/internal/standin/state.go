@@ -28,6 +28,8 @@ type state struct {
 	// instances are the instance managers, by their names, and budgets what protects their pods.
 	instances map[string]*unstructured.Unstructured
 	budgets   map[string]*policyv1.PodDisruptionBudget
+	// claimed are the replica directories that had an owner when the state was read, by disk and name: the disks were looked at then.
+	claimed map[string]bool
 	// others are the objects of backupKinds, by kind, in the order of their names.
 	others map[string][]*unstructured.Unstructured
 	// seen is what instance managers of real nodes have told in this round, by node.
@@ -51,6 +53,7 @@ func (c *standIn) readState(ctx context.Context, namespace string) (*state, erro
 		engines:   map[string]*unstructured.Unstructured{},
 		instances: byName(lists[instanceKind]),
 		budgets:   map[string]*policyv1.PodDisruptionBudget{},
+		claimed:   map[string]bool{},
 		others:    map[string][]*unstructured.Unstructured{},
 		seen:      map[string]seen{},
 	}
@@ -70,6 +73,7 @@ func (c *standIn) readState(ctx context.Context, namespace string) (*state, erro
 		replica := &lists[replicaKind][i]
 		volume := textAt(replica, "spec", "volumeName")
 		s.replicas[volume] = append(s.replicas[volume], replica)
+		s.claimed[textAt(replica, "spec", "diskID")+"/"+textAt(replica, "spec", "dataDirectoryName")] = true
 	}
 	for _, replicas := range s.replicas {
 		slices.SortFunc(replicas, compareNames)
@@ -203,7 +207,8 @@ func (c *standIn) syncData(ctx context.Context, _ string) (time.Duration, error)
 	for _, volume := range s.volumes {
 		errs = append(errs, c.settle(ctx, s, volume, volume.DeepCopy()))
 	}
-	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s), c.syncBackups(ctx, s), c.syncJobs(ctx, s))
+	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s), c.syncBackups(ctx, s), c.syncJobs(ctx, s),
+		c.syncOrphans(ctx, s))
 	return retryTick, errors.Join(errs...)
 }
 

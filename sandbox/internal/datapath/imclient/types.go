@@ -54,7 +54,9 @@ type Snapshot struct {
 
 // Engine is an engine's process.
 type Engine struct {
-	Name   string `json:"name"`
+	Name string `json:"name"`
+	// UUID is another one for each process.
+	UUID   string `json:"uuid"`
 	Volume string `json:"volume"`
 	Size   int64  `json:"size"`
 	// State is Starting, Running, Stopping or Failed. One that has lost its last replica has failed; its device gives I/O errors.
