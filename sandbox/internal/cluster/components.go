@@ -235,6 +235,7 @@ func (c *Cluster) standIn(self string) component {
 		args: []string{
 			"controller",
 			c.identity(standIn),
+			"--buckets=" + c.path("buckets"),
 			"--ready-file=" + c.readyFile(),
 		},
 	}

@@ -106,6 +106,9 @@ func (c *standIn) refusal(ctx context.Context, namespace, handle, node string) (
 	if state == nil {
 		return fmt.Sprintf("rpc error: code = NotFound desc = volume %s not found", handle), nil
 	}
+	if state.restoring { // types/volumes.go, IsVolumeReady
+		return fmt.Sprintf("rpc error: code = Aborted desc = volume %s is not ready for workloads: volume requires restoration", handle), nil
+	}
 	ready := state.scheduled
 	if !ready {
 		if ready, err = c.schedule(ctx, namespace, handle); err != nil {

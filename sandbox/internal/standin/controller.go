@@ -34,6 +34,9 @@ import (
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig with all rights.
 	Kubeconfig string
+	// Buckets is the directory that holds the buckets of backup targets. Real nodes see it under the same path. Empty: no target can
+	// be reached.
+	Buckets string
 	// ReadyFile is created once the controller has read the cluster and acts; empty for none.
 	ReadyFile string
 }
@@ -49,6 +52,7 @@ func Run(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
+	controller.buckets = options.Buckets
 	return controller.run(ctx, func() error {
 		if options.ReadyFile == "" {
 			return nil
@@ -110,8 +114,15 @@ type standIn struct {
 	// dial is the way to an instance manager of a real node, and disks are those nodes' disks as last heard of.
 	dial  func(podIP string) *imclient.Client
 	disks sync.Map
-	// settingsApplied is the version of the settings' ConfigMap that the longhorn loop applied last.
-	settingsApplied string
+	// settingsApplied is the version of the settings' ConfigMap that the longhorn loop applied last, targetApplied that of the
+	// backup target's.
+	settingsApplied, targetApplied string
+	// buckets holds the buckets, and looks are the backup targets as last looked at, by name; only the data loop uses them.
+	buckets string
+	looks   map[string]targetLook
+	// schedules are the recurring jobs', by name, and jobRuns those under way; only the data loop uses them.
+	schedules map[string]schedule
+	jobRuns   []*jobRun
 }
 
 func newStandIn(
@@ -130,6 +141,8 @@ func newStandIn(
 		dial:       imclient.New,
 		ticks:      newTicks(clk),
 		calls:      map[string]*call{},
+		looks:      map[string]targetLook{},
+		schedules:  map[string]schedule{},
 
 		attacherPauses: newAttacherPauses(),
 		// One entry per address, of which a node has 254.

@@ -88,8 +88,11 @@ func withCondition(conditions []any, now, kind, status, reason, message string) 
 	return append(changed, condition)
 }
 
+// longhornTime is how Longhorn writes a time, in UTC.
+const longhornTime = time.RFC3339
+
 // now is the time as Longhorn writes it.
-func (c *standIn) now() string { return c.clock.Now().UTC().Format(time.RFC3339) }
+func (c *standIn) now() string { return c.clock.Now().UTC().Format(longhornTime) }
 
 // since returns how long ago that was; a very long time if it is no time at all.
 func (c *standIn) since(when string) time.Duration {

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -51,7 +52,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		}
 	}
 	kinds := map[schema.GroupVersionResource]string{}
-	for _, plural := range []string{settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind} {
+	for _, plural := range append(backupKinds(), settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind) {
 		kinds[schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: plural}] = kindOf(plural) + "List"
 	}
 	h := &harness{
@@ -61,14 +62,38 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 		recorder: record.NewFakeRecorder(100),
 	}
 	resources := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, longhorn...)
+	resources.PrependReactor("delete", "*", keepFinalized(resources))
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
 	h.standIn, err = newStandIn(h.client, resources, h.recorder, h.clock, log, "host_")
 	if err != nil {
 		t.Fatalf("new stand-in: %v", err)
 	}
+	h.buckets = t.TempDir()
 	h.refresh()
 	return h
+}
+
+// keepFinalized marks an object that has finalizers as deleted, as an API server does; the fake one forgets it at once.
+func keepFinalized(resources *dynamicfake.FakeDynamicClient) clienttesting.ReactionFunc {
+	return func(action clienttesting.Action) (bool, runtime.Object, error) {
+		deletion, ok := action.(clienttesting.DeleteAction)
+		if !ok {
+			return false, nil, nil
+		}
+		found, err := resources.Tracker().Get(action.GetResource(), action.GetNamespace(), deletion.GetName())
+		if err != nil {
+			return true, nil, err
+		}
+		object, ok := found.(*unstructured.Unstructured)
+		if !ok || len(object.GetFinalizers()) == 0 {
+			return false, nil, nil
+		}
+		object = object.DeepCopy()
+		now := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+		object.SetDeletionTimestamp(&now)
+		return true, nil, resources.Tracker().Update(action.GetResource(), object, action.GetNamespace())
+	}
 }
 
 // refresh fills the caches with what the cluster holds now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,6 +31,9 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 	if err := c.nameClaim(volume); err != nil {
 		return err
 	}
+	if !c.beginRestore(s, volume) {
+		return c.longhorn.save(ctx, longhornVolumes, before, volume)
+	}
 	engine, err := c.engineOf(ctx, s, volume)
 	if err != nil {
 		return err
@@ -39,18 +43,31 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 			return err
 		}
 	}
-	if volume.GetAnnotations()[movingAnnotation] != "" && count(s.replicas[volume.GetName()], evicting) == 0 {
+	if moved(volume) && !wanted(s, volume) {
 		putDetached(volume)
 	}
-	if textAt(volume, "status", "currentNodeID") == "" {
-		if err = c.settleDetached(ctx, s, volume, engine); err == nil {
-			err = c.reattach(ctx, s, volume)
-		}
-	}
-	if err == nil && textAt(volume, "status", "currentNodeID") != "" {
-		err = c.settleAttached(ctx, s, volume, engine)
+	if truthAt(volume, "status", "restoreRequired") {
+		err = c.restore(ctx, s, volume, engine)
+	} else {
+		err = c.settleUsable(ctx, s, volume, engine)
 	}
 	return errors.Join(err, c.longhorn.save(ctx, longhornVolumes, before, volume))
+}
+
+// settleUsable does so for a volume whose data is there.
+func (c *standIn) settleUsable(ctx context.Context, s *state, volume, engine *unstructured.Unstructured) error {
+	if textAt(volume, "status", "currentNodeID") == "" {
+		if err := c.settleDetached(ctx, s, volume, engine); err != nil {
+			return err
+		}
+		if err := c.reattach(ctx, s, volume); err != nil {
+			return err
+		}
+	}
+	if textAt(volume, "status", "currentNodeID") == "" {
+		return nil
+	}
+	return c.settleAttached(ctx, s, volume, engine)
 }
 
 // nameClaim writes whose volume it is (longhorn-manager kubernetes_pv_controller.go).
@@ -152,8 +169,20 @@ func (c *standIn) salvage(s *state, volume *unstructured.Unstructured) bool {
 	return len(usable) > 0
 }
 
+// wanted says whether Longhorn itself needs the volume's engine: a replica has to leave (volume_eviction_controller.go), or a
+// snapshot is to be taken or removed, or stored as a backup (handleAttachmentTicketCreation of snapshot_controller.go and
+// backup_controller.go), or it is being restored.
+func wanted(s *state, volume *unstructured.Unstructured) bool {
+	name := volume.GetName()
+	return truthAt(volume, "status", "restoreRequired") || count(s.replicas[name], evicting) > 0 ||
+		slices.ContainsFunc(s.snapshotsOf(name), func(object *unstructured.Unstructured) bool { return pendingSnapshot(s, object) }) ||
+		slices.ContainsFunc(s.others[backupKind], func(object *unstructured.Unstructured) bool {
+			return pendingBackup(object) && object.GetLabels()[backupVolumeLabel] == name
+		})
+}
+
 // reattach takes up a volume whose engine ended although a node uses it, as soon as there is a replica again; and one
-// that nobody uses, for as long as a replica has to leave (longhorn-manager volume_eviction_controller.go).
+// that nobody uses, for as long as Longhorn wants it itself.
 func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.Unstructured) error {
 	node, err := c.usedBy(volume)
 	if err != nil {
@@ -173,7 +202,7 @@ func (c *standIn) reattach(ctx context.Context, s *state, volume *unstructured.U
 		}
 		return c.launch(ctx, s, volume, node)
 	}
-	if count(replicas, evicting) == 0 {
+	if !wanted(s, volume) {
 		return nil
 	}
 	for _, replica := range replicas {

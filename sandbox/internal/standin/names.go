@@ -39,10 +39,15 @@ const (
 	diskAnnotation = "sandbox.ha-iris/disk"
 	// rebuildAnnotation of Longhorn's volume, or of its namespace, is how many seconds a full rebuild takes.
 	rebuildAnnotation = "sandbox.ha-iris/rebuild-seconds"
-	// startedAnnotation of a replica is when its rebuild began.
+	// backupAnnotation of Longhorn's volume, or of its namespace, is how many seconds a backup or a restore takes.
+	backupAnnotation = "sandbox.ha-iris/backup-seconds"
+	// startedAnnotation of a replica is when its rebuild began, of a backup when it did.
 	startedAnnotation = "sandbox.ha-iris/rebuild-started"
-	// movingAnnotation of Longhorn's volume: Longhorn itself has attached it, to move a replica.
+	// movingAnnotation of Longhorn's volume: Longhorn itself has attached it, to move a replica or
+	// for a snapshot, a backup or a restore.
 	movingAnnotation = "sandbox.ha-iris/moving"
+	// taskAnnotation of a snapshot or a backup is what a real node's instance manager calls the work for it.
+	taskAnnotation = "sandbox.ha-iris/task"
 	// instancesAnnotation of Longhorn's node is how many replicas and engines it has.
 	instancesAnnotation = "sandbox.ha-iris/instances"
 	// uninstallAnnotation of Longhorn's node lets it be deleted in any state; it is the original's.

@@ -111,6 +111,9 @@ func (p *provisioner) Provision(ctx context.Context, options controller.Provisio
 	if err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
+	if err := p.prepareRestore(ctx, volume); err != nil {
+		return nil, controller.ProvisioningFinished, err
+	}
 	if err := p.longhorn.create(ctx, longhornVolumes, volume); err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
@@ -212,6 +215,14 @@ func newLonghornVolume(namespace string, options controller.ProvisionOptions, pa
 		"nodeID":           "",
 		// Minutes; the driver's default (longhorn-manager csi/util.go).
 		"staleReplicaTimeout": staleTimeout(parameters),
+	}
+	for _, name := range []string{"fromBackup", "backupTargetName"} {
+		if value := parameters[name]; value != "" {
+			put(object, value, "spec", name)
+		}
+	}
+	if err := selectJobs(object, parameters["recurringJobSelector"]); err != nil {
+		return nil, err
 	}
 	object.Object["status"] = map[string]any{"state": "detached", "robustness": "unknown", "currentNodeID": ""}
 	return object, nil

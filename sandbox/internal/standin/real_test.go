@@ -3,6 +3,7 @@ package standin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -26,6 +27,11 @@ type fakeManager struct {
 	silent   bool
 	replicas map[string]imclient.Replica
 	engines  map[string]*imclient.Engine
+	// snapshots are those of every replica, and tasks what was asked for and takes its time.
+	snapshots []imclient.Snapshot
+	tasks     map[string]imclient.Task
+	// directories are those of replicas on the disk, beside the ones of processes.
+	directories []string
 	// done is what was asked for, in order.
 	done []string
 }
@@ -53,6 +59,7 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 	case "instances":
 		all := imclient.Instances{}
 		for _, replica := range m.replicas {
+			replica.Snapshots = m.snapshots
 			all.Replicas = append(all.Replicas, replica)
 		}
 		for _, process := range m.engines {
@@ -60,7 +67,15 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 		}
 		return all, http.StatusOK
 	case "disks":
-		return imclient.Disk{UUID: "disk-of-" + m.node, Total: 100 << 30, Available: 90 << 30}, http.StatusOK
+		return imclient.Disk{
+			UUID: "disk-of-" + m.node, Total: 100 << 30, Available: 90 << 30,
+			Replicas: slices.Concat(m.directories, slices.Collect(maps.Keys(m.replicas))),
+		}, http.StatusOK
+	case "tasks":
+		if task, there := m.tasks[r.URL.Query().Get("id")]; there {
+			return task, http.StatusOK
+		}
+		return nil, http.StatusNotFound
 	case "replicas":
 		return m.actOnReplica(r, path)
 	}
@@ -69,11 +84,15 @@ func (m *fakeManager) act(r *http.Request, path []string) (answer any, status in
 
 func (m *fakeManager) actOnReplica(r *http.Request, path []string) (any, int) {
 	if r.Method == http.MethodDelete {
+		m.directories = slices.DeleteFunc(m.directories, func(name string) bool { return name == path[1] })
 		if _, there := m.replicas[path[1]]; !there && len(path) == 2 {
 			return nil, http.StatusNotFound
 		}
 		delete(m.replicas, path[1])
 		return nil, http.StatusNoContent
+	}
+	if len(path) == 3 {
+		return m.task(path[2] + " of " + path[1]), http.StatusOK
 	}
 	var asked imclient.StartReplica
 	if json.NewDecoder(r.Body).Decode(&asked) != nil {
@@ -105,6 +124,8 @@ func (m *fakeManager) actOnEngine(r *http.Request, path []string) (any, int) {
 	case len(path) == 2:
 		delete(m.engines, path[1])
 		return nil, http.StatusNoContent
+	case path[2] == "snapshots":
+		return m.task(r.Method + " " + path[3]), http.StatusOK
 	case path[2] == "size":
 		_, _ = fmt.Sscan(path[3], &process.Size) // a number, or the test fails on it
 		return imclient.Task{State: imclient.Complete}, http.StatusOK
@@ -120,6 +141,15 @@ func (m *fakeManager) actOnEngine(r *http.Request, path []string) (any, int) {
 		Name: asked.Name, Address: asked.Address, Mode: engine.WriteOnly, Rebuild: &engine.Rebuild{Progress: 40},
 	})
 	return imclient.Task{State: imclient.Running}, http.StatusOK
+}
+
+// task begins something that goes on until the test ends it.
+func (m *fakeManager) task(id string) imclient.Task {
+	if m.tasks == nil {
+		m.tasks = map[string]imclient.Task{}
+	}
+	m.tasks[id] = imclient.Task{ID: id, State: imclient.Running}
+	return m.tasks[id]
 }
 
 // realRig is a rig whose nodes are real, as far as the controller can see.

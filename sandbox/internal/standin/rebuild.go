@@ -34,20 +34,27 @@ func (c *standIn) progress(ctx context.Context, s *state, volume, replica *unstr
 
 // rebuildTakes is how long a full rebuild of the volume takes: as its annotation says, or that of Longhorn's namespace.
 func (c *standIn) rebuildTakes(ctx context.Context, s *state, volume *unstructured.Unstructured) (time.Duration, error) {
-	text := volume.GetAnnotations()[rebuildAnnotation]
+	return c.takes(ctx, s, volume, rebuildAnnotation, rebuildTime)
+}
+
+// takes is how long something takes with the volume's data: as its annotation says, or that of Longhorn's namespace.
+func (c *standIn) takes(
+	ctx context.Context, s *state, volume *unstructured.Unstructured, annotation string, otherwise time.Duration,
+) (time.Duration, error) {
+	text := volume.GetAnnotations()[annotation]
 	if text == "" {
 		namespace, err := c.client.CoreV1().Namespaces().Get(ctx, s.namespace, metav1.GetOptions{})
 		if ignoreGone(err) != nil {
 			return 0, fmt.Errorf("read namespace %s: %w", s.namespace, err)
 		}
 		if err == nil {
-			text = namespace.Annotations[rebuildAnnotation]
+			text = namespace.Annotations[annotation]
 		}
 	}
 	if number, err := strconv.Atoi(text); err == nil && number > 0 {
 		return time.Duration(number) * time.Second, nil
 	}
-	return rebuildTime, nil
+	return otherwise, nil
 }
 
 // waited says whether a degraded volume has waited long enough for its failed replicas to return.
@@ -251,7 +258,7 @@ func (c *standIn) stopEngine(ctx context.Context, engine *unstructured.Unstructu
 	put(engine, map[string]any{}, "spec", "replicaAddressMap")
 	put(engine, stopped, "status", "currentState")
 	put(engine, "", "status", "instanceManagerName")
-	for _, field := range []string{"currentReplicaAddressMap", "replicaModeMap", "rebuildStatus"} {
+	for _, field := range []string{"currentReplicaAddressMap", "replicaModeMap", "rebuildStatus", "restoreStatus"} {
 		put(engine, map[string]any{}, "status", field)
 	}
 	return c.longhorn.save(ctx, engineKind, before, engine)

@@ -28,6 +28,10 @@ type state struct {
 	// instances are the instance managers, by their names, and budgets what protects their pods.
 	instances map[string]*unstructured.Unstructured
 	budgets   map[string]*policyv1.PodDisruptionBudget
+	// claimed are the replica directories that had an owner when the state was read, by disk and name: the disks were looked at then.
+	claimed map[string]bool
+	// others are the objects of backupKinds, by kind, in the order of their names.
+	others map[string][]*unstructured.Unstructured
 	// seen is what instance managers of real nodes have told in this round, by node.
 	seen map[string]seen
 }
@@ -35,7 +39,7 @@ type state struct {
 // readState reads the state anew: nothing of Longhorn's is watched.
 func (c *standIn) readState(ctx context.Context, namespace string) (*state, error) {
 	lists := map[string][]unstructured.Unstructured{}
-	for _, plural := range []string{settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind} {
+	for _, plural := range append(backupKinds(), settings, longhornNodes, longhornVolumes, replicaKind, engineKind, instanceKind) {
 		var err error
 		if lists[plural], err = c.longhorn.list(ctx, namespace, plural); err != nil {
 			return nil, err
@@ -49,7 +53,15 @@ func (c *standIn) readState(ctx context.Context, namespace string) (*state, erro
 		engines:   map[string]*unstructured.Unstructured{},
 		instances: byName(lists[instanceKind]),
 		budgets:   map[string]*policyv1.PodDisruptionBudget{},
+		claimed:   map[string]bool{},
+		others:    map[string][]*unstructured.Unstructured{},
 		seen:      map[string]seen{},
+	}
+	for _, plural := range backupKinds() {
+		for i := range lists[plural] {
+			s.others[plural] = append(s.others[plural], &lists[plural][i])
+		}
+		slices.SortFunc(s.others[plural], compareNames)
 	}
 	for i := range lists[settings] {
 		s.settings[lists[settings][i].GetName()] = textAt(&lists[settings][i], "value")
@@ -61,9 +73,10 @@ func (c *standIn) readState(ctx context.Context, namespace string) (*state, erro
 		replica := &lists[replicaKind][i]
 		volume := textAt(replica, "spec", "volumeName")
 		s.replicas[volume] = append(s.replicas[volume], replica)
+		s.claimed[textAt(replica, "spec", "diskID")+"/"+textAt(replica, "spec", "dataDirectoryName")] = true
 	}
 	for _, replicas := range s.replicas {
-		slices.SortFunc(replicas, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
+		slices.SortFunc(replicas, compareNames)
 	}
 	for i := range lists[engineKind] {
 		s.engines[textAt(&lists[engineKind][i], "spec", "volumeName")] = &lists[engineKind][i]
@@ -82,6 +95,44 @@ func (c *standIn) readBudgets(ctx context.Context, s *state) error {
 		}
 	}
 	return nil
+}
+
+func compareNames(a, b *unstructured.Unstructured) int {
+	return strings.Compare(a.GetName(), b.GetName())
+}
+
+// find returns one of the others; nil if there is none of that name.
+func (s *state) find(plural, name string) *unstructured.Unstructured {
+	for _, object := range s.others[plural] {
+		if object.GetName() == name {
+			return object
+		}
+	}
+	return nil
+}
+
+// add creates one of the others, in the cluster and in the state, and returns it as it is there.
+func (c *standIn) add(ctx context.Context, s *state, plural string, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if err := c.longhorn.create(ctx, plural, object); err != nil {
+		return nil, err
+	}
+	created, err := c.longhorn.get(ctx, s.namespace, plural, object.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if created == nil {
+		return nil, fmt.Errorf("longhorn's %s %s is gone", kindOf(plural), object.GetName())
+	}
+	s.others[plural] = append(s.others[plural], created)
+	return created, nil
+}
+
+// drop removes one of the others for good, its finalizer first.
+func (c *standIn) drop(ctx context.Context, s *state, plural string, object *unstructured.Unstructured) error {
+	s.others[plural] = slices.DeleteFunc(slices.Clone(s.others[plural]), func(other *unstructured.Unstructured) bool {
+		return other.GetName() == object.GetName()
+	})
+	return c.longhorn.remove(ctx, plural, object)
 }
 
 func byName(objects []unstructured.Unstructured) map[string]*unstructured.Unstructured {
@@ -156,7 +207,8 @@ func (c *standIn) syncData(ctx context.Context, _ string) (time.Duration, error)
 	for _, volume := range s.volumes {
 		errs = append(errs, c.settle(ctx, s, volume, volume.DeepCopy()))
 	}
-	errs = append(errs, c.syncBudgets(ctx, s))
+	errs = append(errs, c.syncBudgets(ctx, s), c.syncSnapshots(ctx, s), c.syncBackups(ctx, s), c.syncJobs(ctx, s),
+		c.syncOrphans(ctx, s))
 	return retryTick, errors.Join(errs...)
 }
 

@@ -27,7 +27,19 @@ const (
 	replicaKind     = "replicas"
 	engineKind      = "engines"
 	instanceKind    = "instancemanagers"
+
+	snapshotKind     = "snapshots"
+	backupKind       = "backups"
+	backupVolumeKind = "backupvolumes"
+	targetKind       = "backuptargets"
+	jobKind          = "recurringjobs"
+	orphanKind       = "orphans"
 )
+
+// backupKinds are those that come and go with snapshots, backups and what is left over.
+func backupKinds() []string {
+	return []string{snapshotKind, backupKind, backupVolumeKind, targetKind, jobKind, orphanKind}
+}
 
 func kindOf(plural string) string {
 	switch plural {
@@ -41,6 +53,18 @@ func kindOf(plural string) string {
 		return "Engine"
 	case instanceKind:
 		return "InstanceManager"
+	case snapshotKind:
+		return "Snapshot"
+	case backupKind:
+		return "Backup"
+	case backupVolumeKind:
+		return "BackupVolume"
+	case targetKind:
+		return "BackupTarget"
+	case jobKind:
+		return "RecurringJob"
+	case orphanKind:
+		return "Orphan"
 	default:
 		return "Volume"
 	}
@@ -152,6 +176,15 @@ func (s *store) remove(ctx context.Context, plural string, object *unstructured.
 			return err
 		}
 	}
+	err := s.resource(object.GetNamespace(), plural).Delete(ctx, object.GetName(), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)
+	}
+	return nil
+}
+
+// delete asks for an object's end; its finalizer keeps it until Longhorn has cleaned up behind it.
+func (s *store) delete(ctx context.Context, plural string, object *unstructured.Unstructured) error {
 	err := s.resource(object.GetNamespace(), plural).Delete(ctx, object.GetName(), metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete Longhorn's %s %s: %w", kindOf(plural), object.GetName(), err)

@@ -55,8 +55,8 @@ func (c *standIn) syncUninstall(ctx context.Context, key string) (time.Duration,
 	return 0, c.endPod(ctx, pod, 0)
 }
 
-// uninstall removes what Longhorn made, in Longhorn's order: the volumes with their data, the nodes, the manager so that
-// nothing comes back, the driver, the storage class. Attached volumes do not stop it (--force). What the original leaves
+// uninstall removes what Longhorn made, in Longhorn's order: the volumes with their data, the backup targets before the
+// backups, so that these stay in the bucket (longhorn.md 3.5), the nodes, the manager so that nothing comes back, the driver, the storage class. Attached volumes do not stop it (--force). What the original leaves
 // stays: the class longhorn-static and the settings (longhorn-manager uninstall_controller.go).
 func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	c.managing.Lock()
@@ -64,7 +64,10 @@ func (c *standIn) uninstall(ctx context.Context, namespace string) error {
 	if manager, err := c.cache.daemonSets.DaemonSets(namespace).Get(managerName); err == nil {
 		c.uninstalled.Store(manager.UID, true)
 	}
-	for _, kind := range []string{longhornVolumes, engineKind, replicaKind, longhornNodes, instanceKind} {
+	for _, kind := range []string{
+		longhornVolumes, snapshotKind, engineKind, replicaKind, jobKind, targetKind, backupVolumeKind, backupKind, orphanKind,
+		longhornNodes, instanceKind,
+	} {
 		if err := c.removeAll(ctx, namespace, kind); err != nil {
 			return err
 		}

@@ -15,6 +15,8 @@ type volumeState struct {
 	node string
 	// scheduled: enough replicas found a node when the volume was created, or later.
 	scheduled bool
+	// restoring: it is not filled from its backup yet.
+	restoring bool
 }
 
 // volumeStateOf returns nil if Longhorn has no such volume.
@@ -31,10 +33,10 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 	if err != nil {
 		return nil, fmt.Errorf("read conditions of Longhorn's volume %s: %w", handle, err)
 	}
-	if object.GetAnnotations()[movingAnnotation] != "" {
+	if moved(object) {
 		node = "" // Longhorn lets go of it when somebody wants to use it
 	}
-	state := &volumeState{node: node}
+	state := &volumeState{node: node, restoring: truthAt(object, "status", "restoreRequired")}
 	for _, condition := range conditions {
 		fields, ok := condition.(map[string]any)
 		if ok && fields["type"] == "Scheduled" {
@@ -113,6 +115,9 @@ func (c *standIn) setAttached(ctx context.Context, namespace, handle, node strin
 		putDetached(volume)
 		return c.settle(ctx, s, volume, before)
 	}
+	if err := c.takeOver(ctx, s, volume, node); err != nil {
+		return err
+	}
 	if err := c.launch(ctx, s, volume, node); err != nil {
 		return err
 	}
@@ -123,6 +128,19 @@ func (c *standIn) setAttached(ctx context.Context, namespace, handle, node strin
 		return fmt.Errorf("volume %s is not ready for workloads", handle)
 	}
 	return nil
+}
+
+// takeOver ends the engine of a volume that Longhorn itself has attached to another node.
+func (c *standIn) takeOver(ctx context.Context, s *state, volume *unstructured.Unstructured, node string) error {
+	if !moved(volume) || textAt(volume, "status", "currentNodeID") == node {
+		return nil
+	}
+	engine, err := c.engineOf(ctx, s, volume)
+	if err != nil {
+		return err
+	}
+	putDetached(volume)
+	return c.settleDetached(ctx, s, volume, engine)
 }
 
 // launch starts the volume's replicas for an engine on the node.

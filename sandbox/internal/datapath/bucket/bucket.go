@@ -35,8 +35,13 @@ type Backup struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	// SnapshotCreated is when the content was as it is here.
 	SnapshotCreated time.Time `json:"snapshotCreated"`
-	// Uploaded is how many bytes of blocks the bucket did not have.
+	// Full: also blocks that the bucket has are uploaded.
+	Full bool `json:"full,omitempty"`
+	// Content is how many bytes of blocks are not all zeros, Uploaded how many of them the bucket did not have, and Again how many
+	// a full backup has uploaded again.
+	Content  int64 `json:"content"`
 	Uploaded int64 `json:"uploaded"`
+	Again    int64 `json:"again,omitempty"`
 	// Blocks are the checksums of blocks that are not all zeros, by offset.
 	Blocks map[int64]string `json:"blocks"`
 }
@@ -55,6 +60,9 @@ type Target interface {
 
 // ErrNone says that there is no such backup.
 var ErrNone = errors.New("no such backup")
+
+// ErrBusy says that a backup of the same volume is under way.
+var ErrBusy = errors.New("a backup of the volume is under way")
 
 func (b Bucket) volume(name string) string {
 	return filepath.Join(b.Dir, "backupstore", "volumes", filepath.Base(name))
@@ -80,6 +88,9 @@ func (b Bucket) lock(volume string, how int) (unlock func(), err error) {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
 	if err := unix.Flock(int(file.Fd()), how); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrBusy
+		}
 		return nil, errors.Join(fmt.Errorf("lock volume %s in the bucket: %w", volume, err), file.Close())
 	}
 	return func() { _ = file.Close() }, nil // which unlocks
@@ -92,7 +103,7 @@ func (b Bucket) Save(ctx context.Context, backup Backup, source Source, progress
 		return Backup{}, err
 	}
 	defer unlock()
-	backup.Blocks, backup.Uploaded = map[int64]string{}, 0
+	backup.Blocks, backup.Content, backup.Uploaded, backup.Again = map[int64]string{}, 0, 0, 0
 	for offset := int64(0); offset < backup.Size; offset += BlockSize {
 		if err := ctx.Err(); err != nil {
 			return Backup{}, fmt.Errorf("backup %s: %w", backup.Name, err)
@@ -102,15 +113,32 @@ func (b Bucket) Save(ctx context.Context, backup Backup, source Source, progress
 		}
 		progress(int(offset * 100 / backup.Size))
 	}
-	content, err := json.Marshal(backup)
-	if err != nil {
-		return Backup{}, fmt.Errorf("backup %s: %w", backup.Name, err)
-	}
-	if err := put(b.manifest(backup.Volume, backup.Name), content); err != nil {
-		return Backup{}, fmt.Errorf("backup %s: %w", backup.Name, err)
+	if err := b.write(backup); err != nil {
+		return Backup{}, err
 	}
 	progress(100)
 	return backup, nil
+}
+
+// Record stores a description without content, which plays a backup of a volume without data.
+func (b Bucket) Record(backup Backup) error {
+	unlock, err := b.lock(backup.Volume, unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return b.write(backup)
+}
+
+func (b Bucket) write(backup Backup) error {
+	content, err := json.Marshal(backup)
+	if err != nil {
+		return fmt.Errorf("backup %s: %w", backup.Name, err)
+	}
+	if err := put(b.manifest(backup.Volume, backup.Name), content); err != nil {
+		return fmt.Errorf("backup %s: %w", backup.Name, err)
+	}
+	return nil
 }
 
 func (b Bucket) saveBlock(backup *Backup, source Source, offset int64) error {
@@ -126,9 +154,14 @@ func (b Bucket) saveBlock(backup *Backup, source Source, offset int64) error {
 	digest := sha256.Sum256(data)
 	sum := hex.EncodeToString(digest[:])
 	backup.Blocks[offset] = sum
+	backup.Content += length
 	path := b.block(backup.Volume, sum)
 	if _, err := os.Stat(path); err == nil {
-		return nil
+		if !backup.Full {
+			return nil
+		}
+		backup.Again += length
+		return put(path, data)
 	}
 	backup.Uploaded += length
 	return put(path, data)
@@ -212,9 +245,37 @@ func names(dir, prefix, suffix string) ([]string, error) {
 	return found, nil
 }
 
-// Delete removes a backup, then the blocks that no other one of the volume has. One that is not there is gone already.
+// Stored is how many bytes of blocks a volume's backups take together.
+func Stored(backups []Backup) int64 {
+	blocks, recorded := map[string]bool{}, int64(0)
+	for _, backup := range backups {
+		for sum := range maps.Values(backup.Blocks) {
+			blocks[sum] = true
+		}
+		if len(backup.Blocks) == 0 {
+			recorded += backup.Uploaded
+		}
+	}
+	return int64(len(blocks))*BlockSize + recorded
+}
+
+// DeleteVolume removes all that the bucket has of a volume.
+func (b Bucket) DeleteVolume(volume string) error {
+	unlock, err := b.lock(volume, unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := os.RemoveAll(b.volume(volume)); err != nil {
+		return fmt.Errorf("delete volume %s in the bucket: %w", volume, err)
+	}
+	return nil
+}
+
+// Delete removes a backup, then the blocks that no other one of the volume has. One that is not there is gone already. While one
+// is under way nothing happens: ErrBusy.
 func (b Bucket) Delete(volume, name string) error {
-	unlock, err := b.lock(volume, unix.LOCK_EX)
+	unlock, err := b.lock(volume, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		return err
 	}

@@ -164,3 +164,42 @@ func TestBucket_DamageIsNoticed(t *testing.T) {
 		t.Error("a damaged block was restored")
 	}
 }
+
+func TestBucket_AFullBackupUploadsEverythingAgain(t *testing.T) {
+	b, from := bucket.Bucket{Dir: t.TempDir()}, source(t)
+	first := save(t, b, "b1", "s1", from)
+	full, err := b.Save(t.Context(), bucket.Backup{Name: "b2", Volume: "pvc-1", Snapshot: "s1", Size: size, Full: true}, from, nothing)
+	const content = 2*bucket.BlockSize + 4096 // the last block is no whole one
+	if err != nil || full.Uploaded != 0 || full.Again != content || full.Content != content || first.Content != content {
+		t.Errorf("uploaded %d and %d again of %d, %v", full.Uploaded, full.Again, full.Content, err)
+	}
+	if got := bucket.Stored([]bucket.Backup{first, full, {Uploaded: 5}}); got != 3*bucket.BlockSize+5 {
+		t.Errorf("stored %d", got)
+	}
+}
+
+func TestBucket_NothingIsDeletedWhileABackupIsUnderWay(t *testing.T) {
+	b, from := bucket.Bucket{Dir: t.TempDir()}, source(t)
+	if err := b.Record(bucket.Backup{Name: "b1", Volume: "pvc-1"}); err != nil {
+		t.Fatal(err)
+	}
+	var errs []error
+	ask := func() { errs = append(errs, b.Delete("pvc-1", "b1"), b.DeleteVolume("pvc-1")) }
+	if _, err := b.Save(t.Context(), bucket.Backup{Name: "b2", Volume: "pvc-1", Snapshot: "s1", Size: size}, &breaking{from, ask, 1}, nothing); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range errs {
+		if !errors.Is(err, bucket.ErrBusy) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if listed, err := b.List("pvc-1"); err != nil || len(listed) != 2 {
+		t.Errorf("listed %v, %v", listed, err)
+	}
+	if err := b.DeleteVolume("pvc-1"); err != nil {
+		t.Fatal(err)
+	}
+	if volumes, err := b.Volumes(); err != nil || len(volumes) != 0 {
+		t.Errorf("volumes %v, %v", volumes, err)
+	}
+}

@@ -375,6 +375,9 @@ func TestEngine_SnapshotsCanBeRemoved(t *testing.T) {
 		if err != nil || string(data) != "then" {
 			t.Errorf("%s: snapshot has %q, %v", r.Name, data, err)
 		}
+		if got := r.Files().Allocated("s1"); got < 4 || got > mega {
+			t.Errorf("%s: the snapshot takes %d bytes", r.Name, got)
+		}
 	}
 	if err := e.RemoveSnapshot("s1"); err != nil {
 		t.Fatal(err)
@@ -385,6 +388,9 @@ func TestEngine_SnapshotsCanBeRemoved(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(all[1].Dir, "snapshot-s1.img")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("file: %v", err)
+	}
+	if got := all[0].Files().Allocated("s1"); got != 0 {
+		t.Errorf("what is gone takes %d bytes", got)
 	}
 }
 

@@ -48,11 +48,15 @@ type Snapshot struct {
 	Name    string    `json:"name"`
 	Size    int64     `json:"size"`
 	Created time.Time `json:"created"`
+	// Allocated is how many bytes its file takes on the disk.
+	Allocated int64 `json:"allocated"`
 }
 
 // Engine is an engine's process.
 type Engine struct {
-	Name   string `json:"name"`
+	Name string `json:"name"`
+	// UUID is another one for each process.
+	UUID   string `json:"uuid"`
 	Volume string `json:"volume"`
 	Size   int64  `json:"size"`
 	// State is Starting, Running, Stopping or Failed. One that has lost its last replica has failed; its device gives I/O errors.
@@ -98,6 +102,8 @@ type Backup struct {
 	Snapshot string            `json:"snapshot"`
 	Bucket   string            `json:"bucket"`
 	Labels   map[string]string `json:"labels,omitempty"`
+	// Full: also blocks that the bucket has are uploaded.
+	Full bool `json:"full,omitempty"`
 }
 
 // Restore asks for a backup's content in a replica that no engine has open.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"ha-iris/sandbox/internal/datapath/blockdev"
 	"ha-iris/sandbox/internal/datapath/engine"
 	"ha-iris/sandbox/internal/datapath/imclient"
@@ -21,6 +23,7 @@ const defaultTimeout = 8 * time.Second
 
 type engineProcess struct {
 	manager *Manager
+	uuid    string
 	request imclient.StartEngine
 	started chan struct{}
 	once    sync.Once
@@ -53,7 +56,7 @@ func (m *Manager) StartEngine(request imclient.StartEngine) (imclient.Engine, er
 			return imclient.Engine{}, fmt.Errorf("volume %s has engine %s", request.Volume, other.request.Name)
 		}
 	}
-	e := &engineProcess{manager: m, request: request, started: make(chan struct{}), state: imclient.Starting}
+	e := &engineProcess{manager: m, uuid: uuid.NewString(), request: request, started: make(chan struct{}), state: imclient.Starting}
 	m.engines[request.Name] = e
 	m.working.Go(e.start)
 	return e.describe(), nil
@@ -97,7 +100,7 @@ func (e *engineProcess) describe() imclient.Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	described := imclient.Engine{
-		Name: e.request.Name, Volume: e.request.Volume, Size: e.request.Size, State: e.state,
+		Name: e.request.Name, UUID: e.uuid, Volume: e.request.Volume, Size: e.request.Size, State: e.state,
 		Replicas: []engine.ReplicaStatus{},
 	}
 	if e.err != nil {

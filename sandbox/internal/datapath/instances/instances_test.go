@@ -233,6 +233,10 @@ func TestInstances_LifeOfAVolume(t *testing.T) {
 	}
 	task, err := home.client.Snapshot(t.Context(), "pvc-1-e-0", "s1")
 	home.done(t, task, err)
+	listed, err := home.client.List(t.Context())
+	if err != nil || len(listed.Replicas) != 1 || len(listed.Replicas[0].Snapshots) != 1 || listed.Replicas[0].Snapshots[0].Allocated < 4096 {
+		t.Errorf("listed %+v, %v; want what the snapshot takes", listed.Replicas, err)
+	}
 	if err := writeSynced(filepath.Join(dir, "file"), []byte("second")); err != nil {
 		t.Fatal(err)
 	}
@@ -302,13 +306,13 @@ func TestInstances_RebuildIsListedWithItsProgress(t *testing.T) {
 
 func TestInstances_StaleEngineIsAdopted(t *testing.T) {
 	n := newNode(t)
-	n.startEngine(t, "pvc-1", map[string]string{"r-0": n.startReplica(t, "r-0")})
+	first := n.startEngine(t, "pvc-1", map[string]string{"r-0": n.startReplica(t, "r-0")})
 	if err := n.client.StopReplica(t.Context(), "r-0"); err != nil {
 		t.Fatal(err)
 	}
 	n.engine(t, "pvc-1-e-0", func(e imclient.Engine) bool { return e.State == imclient.Failed })
 	e := n.startEngine(t, "pvc-1", map[string]string{"r-0": n.startReplica(t, "r-0")})
-	if e.State != imclient.Failed || e.Replicas[0].Mode != engine.Failed {
+	if e.State != imclient.Failed || e.Replicas[0].Mode != engine.Failed || e.UUID == "" || e.UUID != first.UUID {
 		t.Errorf("the stale engine was replaced: %+v", e)
 	}
 }

@@ -119,7 +119,9 @@ func (m *Manager) describe(name string, r *process) imclient.Replica {
 		Snapshots: []imclient.Snapshot{},
 	}
 	for _, s := range meta.Snapshots {
-		described.Snapshots = append(described.Snapshots, imclient.Snapshot(s))
+		described.Snapshots = append(described.Snapshots, imclient.Snapshot{
+			Name: s.Name, Size: s.Size, Created: s.Created, Allocated: r.Files().Allocated(s.Name),
+		})
 	}
 	return described
 }

@@ -114,7 +114,7 @@ func (m *Manager) Backup(name string, request imclient.Backup) (imclient.Task, e
 	return m.task("backup/"+request.Volume+"/"+request.Name, func(ctx context.Context, progress func(int)) error {
 		_, err := store.Save(ctx, bucket.Backup{
 			Name: request.Name, Volume: request.Volume, Snapshot: request.Snapshot, Size: snapshots[at].Size,
-			Created: time.Now().UTC(), SnapshotCreated: snapshots[at].Created, Labels: request.Labels,
+			Created: time.Now().UTC(), SnapshotCreated: snapshots[at].Created, Labels: request.Labels, Full: request.Full,
 		}, r.Files(), progress)
 		return err
 	}), nil

@@ -84,6 +84,15 @@ func (f *Files) RemoveSnapshot(name string) error {
 	return nil
 }
 
+// Allocated is how many bytes a snapshot's file takes on the disk; 0 if it is gone.
+func (f *Files) Allocated(name string) int64 {
+	var seen unix.Stat_t
+	if err := unix.Stat(f.snapshotPath(name), &seen); err != nil {
+		return 0
+	}
+	return seen.Blocks * 512 // stat(2) counts in these, whatever the filesystem's block is
+}
+
 // clone copies a file: as a reflink where the filesystem can, else only what is no hole.
 func clone(source *os.File, path string, size int64) (err error) {
 	target, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
