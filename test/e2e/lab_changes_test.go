@@ -124,16 +124,21 @@ func (l *lab) attachedTo() string {
 // own gives the database's directory to a user, from the node's side.
 func (l *lab) own(node string, user int) {
 	l.t.Helper()
-	kubelets, err := filepath.Glob("/proc/[0-9]*")
+	kubelet := filepath.Join("var", "lib", "kubelet")
+	wanted, err := os.Stat(filepath.Join(repository, ".local", "sandbox", l.on.Name, "nodes", node, "disk", kubelet))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	for _, process := range kubelets {
-		command, err := os.ReadFile(filepath.Join(process, "cmdline"))
-		if err != nil || !strings.Contains(string(command), "--hostname-override="+node+"\x00") {
+	processes, err := filepath.Glob("/proc/[0-9]*/root")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, root := range processes { // The node's own are those that have its disk there; the machine's see no mount of a volume.
+		found, err := os.Stat(filepath.Join(root, kubelet))
+		if err != nil || !os.SameFile(found, wanted) {
 			continue
 		}
-		mounts, err := filepath.Glob(filepath.Join(process, "root", "var", "lib", "kubelet", "pods", "*", "volumes", "kubernetes.io~csi", "*", "mount", "iris"))
+		mounts, err := filepath.Glob(filepath.Join(root, kubelet, "pods", "*", "volumes", "kubernetes.io~csi", "*", "mount", "iris"))
 		if err != nil || len(mounts) == 0 {
 			continue
 		}

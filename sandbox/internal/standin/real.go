@@ -250,8 +250,8 @@ func (c *standIn) rebuilt(ctx context.Context, s *state, volume, replica *unstru
 }
 
 // stopProcesses ends the engine and the replicas of a volume that nobody uses. Of a node that is down Longhorn assumes that they
-// have ended, which is not the same ("stopped is assumed, not known", longhorn-real.md); one that merely does not answer yet is
-// waited for.
+// have ended, which is not the same ("stopped is assumed, not known", longhorn-real.md), but tells them to if they can be reached:
+// where only the kubelet had ended, it stopped them (the same table, run 5). A node that merely does not answer yet is waited for.
 func (c *standIn) stopProcesses(ctx context.Context, s *state, volume, process *unstructured.Unstructured) error {
 	node := textAt(process, "spec", "nodeID")
 	if node == "" || !c.realNode(node) {
@@ -271,8 +271,12 @@ func (c *standIn) stopProcesses(ctx context.Context, s *state, volume, process *
 
 func (c *standIn) endEngine(ctx context.Context, s *state, volume, node string) error {
 	down, err := c.down(node)
-	if err != nil || down {
+	if err != nil {
 		return err
+	}
+	if down {
+		c.tryEndEngine(ctx, s, volume, node)
+		return nil
 	}
 	manager := c.processes(s, node)
 	if manager == nil {
@@ -292,6 +296,18 @@ func (c *standIn) endEngine(ctx context.Context, s *state, volume, node string) 
 		if time.Now().After(deadline) {
 			return fmt.Errorf("engine of volume %s still ends on node %s", volume, node)
 		}
+	}
+}
+
+// tryEndEngine ends the engine on a node that is down, if its instance manager answers all the same.
+func (c *standIn) tryEndEngine(ctx context.Context, s *state, volume, node string) {
+	pod := c.instancePod(s, node)
+	if pod == nil || pod.Status.PodIP == "" {
+		return
+	}
+	if err := c.dial(pod.Status.PodIP).StopEngine(ctx, engineName(volume)); err != nil && !errors.Is(err, imclient.ErrNotFound) {
+		c.log.Warn("an engine is taken for stopped, because its instance manager is in unknown state", "volume", volume, "node", node,
+			"error", err)
 	}
 }
 

@@ -283,6 +283,20 @@ func TestReal_ACutOffEngineIsAssumedToHaveStopped(t *testing.T) {
 	}
 }
 
+// Where only the kubelet has ended, the node is down for Kubernetes and its instance manager answers (longhorn-real.md, run 5).
+func TestReal_AnEngineOfADownNodeIsStoppedIfItCanBeReached(t *testing.T) {
+	t.Parallel()
+	r := newRealRig(t)
+	r.attach("a")
+	r.running("a")
+	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionUnknown })
+	r.markUnready(instanceName("a"))
+	r.attach("")
+	if r.volumeField("status", "state") != detached || r.managers["a"].engines[engineName(handle)] != nil {
+		t.Errorf("got %s; the engine runs: %t", r.volumeField("status", "state"), r.managers["a"].engines[engineName(handle)] != nil)
+	}
+}
+
 // The node is back before the next attachment: its replica is taken as healthy although it differs (longhorn-real.md, run 3).
 func TestReal_AReplicaThatIsBackEarlyCountsAsHealthy(t *testing.T) {
 	t.Parallel()
