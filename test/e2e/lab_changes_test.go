@@ -186,7 +186,7 @@ func (l *lab) grows() {
 // filesystem is the size of the database's filesystem in KiB, as the pod sees it.
 func (l *lab) filesystem() int {
 	l.t.Helper()
-	output, err := l.exec("df -k /external | tail -n 1")
+	output, err := l.exec("df -P -k /external | tail -n 1")
 	fields := strings.Fields(output)
 	if err != nil || len(fields) < 2 {
 		l.t.Fatalf("df gave %q, %v", output, err)
