@@ -111,6 +111,9 @@ func TestRun_UsesTheAddressInsideTheCluster(t *testing.T) {
 	if !maps.Equal(environment, want) {
 		t.Errorf("the container's environment is %v, want %v", environment, want)
 	}
+	if probe := container.ReadinessProbe.Exec.Command; !slices.Equal(probe, []string{"nc", "-z", "-w", "3", "iris-svc.iris.svc", "1972"}) {
+		t.Errorf("the readiness probe is %q", probe)
+	}
 	policy := fmt.Sprint(e.one(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy")["spec"].Mappable())
 	for _, part := range []string{"kubernetes.io/metadata.name:iris", "port:1972", "Ingress"} {
 		if !strings.Contains(policy, part) {
@@ -163,6 +166,19 @@ func TestRun_PassesPodSecurityRestricted(t *testing.T) {
 	}
 	if image := template.Spec.Containers[0].Image; !regexp.MustCompile(`@sha256:[0-9a-f]{64}$`).MatchString(image) {
 		t.Errorf("image %s is not pinned by digest", image)
+	}
+}
+
+func TestRun_TakesAnImageOfYourOwn(t *testing.T) {
+	t.Parallel()
+	own := settings()
+	own["iris-consumer:image"] = "registry.example.com/busybox:1"
+	e, err := start(stackOutputs(), false, own)
+	if err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	if image := deployment(t, e).Spec.Template.Spec.Containers[0].Image; image != "registry.example.com/busybox:1" {
+		t.Errorf("the image is %s", image)
 	}
 }
 
