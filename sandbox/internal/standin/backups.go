@@ -346,7 +346,8 @@ func (c *standIn) inspectBackup(s *state, object *unstructured.Unstructured) {
 func (c *standIn) afterBackup(ctx context.Context, s *state, object *unstructured.Unstructured) error {
 	target, store, err := c.targetOf(s, object.GetLabels()[targetLabel])
 	if err != nil {
-		return nil //nolint:nilerr // it cannot be reached any more, which its own condition says
+		c.log.Warn("backup volume is not updated", "backup", object.GetName(), "error", err)
+		return nil
 	}
 	if err := c.syncBackupVolume(ctx, s, target, store, object.GetLabels()[backupVolumeLabel]); err != nil {
 		return err
