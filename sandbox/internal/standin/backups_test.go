@@ -263,3 +263,20 @@ func TestBackup_NothingIsWrittenWhileNothingHappens(t *testing.T) {
 		}
 	}
 }
+
+func TestUninstall_LeavesTheBucketAlone(t *testing.T) {
+	t.Parallel()
+	r := saved(t)
+	r.job("idle", "backup", map[string]any{"cron": "0 0 1 1 *"})
+	if err := r.uninstall(t.Context(), longhornNamespace); err != nil {
+		t.Fatal(err)
+	}
+	for _, plural := range backupKinds() {
+		if left := r.names(plural); len(left) > 0 {
+			t.Errorf("%s are still there: %v", plural, left)
+		}
+	}
+	if _, err := r.store().Get(handle, "b1"); err != nil {
+		t.Error(err)
+	}
+}
