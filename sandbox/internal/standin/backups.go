@@ -346,7 +346,8 @@ func (c *standIn) inspectBackup(s *state, object *unstructured.Unstructured) {
 func (c *standIn) afterBackup(ctx context.Context, s *state, object *unstructured.Unstructured) error {
 	target, store, err := c.targetOf(s, object.GetLabels()[targetLabel])
 	if err != nil {
-		return nil //nolint:nilerr // it cannot be reached any more, which its own condition says
+		c.log.Warn("backup volume is not updated", "backup", object.GetName(), "error", err)
+		return nil
 	}
 	if err := c.syncBackupVolume(ctx, s, target, store, object.GetLabels()[backupVolumeLabel]); err != nil {
 		return err
@@ -361,8 +362,9 @@ func (c *standIn) afterBackup(ctx context.Context, s *state, object *unstructure
 
 // expireBackup removes a failed backup after its time (failed-backup-ttl, in minutes; 0 keeps it).
 func (c *standIn) expireBackup(ctx context.Context, s *state, object *unstructured.Unstructured) error {
-	minutes, err := strconv.Atoi(s.setting("failed-backup-ttl"))
-	if err != nil || minutes <= 0 || c.since(textAt(object, "status", "lastSyncedAt")) <= time.Duration(minutes)*time.Minute {
+	const minute = time.Minute / time.Second
+	kept := s.seconds("failed-backup-ttl") * minute
+	if kept <= 0 || c.since(textAt(object, "status", "lastSyncedAt")) <= kept {
 		return nil
 	}
 	return c.drop(ctx, s, backupKind, object)

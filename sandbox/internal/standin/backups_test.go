@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 
 	"ha-iris/sandbox/internal/datapath/bucket"
 	"ha-iris/sandbox/internal/datapath/imclient"
@@ -234,5 +235,48 @@ func TestReal_ABackupIsAReplicasTask(t *testing.T) {
 	r.pass(time.Second)
 	if r.field(backupKind, "b2", "status", "state") != backupError || r.field(backupKind, "b2", "status", "error") != "no space" {
 		t.Errorf("got %v", r.longhornObject(backupKind, "b2").Object["status"])
+	}
+}
+
+// The loop looks once a second: what it writes without need is written for ever.
+func TestBackup_NothingIsWrittenWhileNothingHappens(t *testing.T) {
+	t.Parallel()
+	r := saved(t)
+	r.make(snapshotKind, "adopted", map[string]any{"volume": handle, "createSnapshot": true}) // has no labels
+	r.job("idle", "backup", map[string]any{"cron": "0 0 1 1 *"})
+	if _, err := r.claimFrom(r.field(backupKind, "b1", "status", "url")); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(2 * enginePoll)
+	if r.restoring() || !ready(r.longhornObject(snapshotKind, "adopted")) {
+		t.Fatal("something still happens")
+	}
+	client, ok := r.longhorn.client.(*dynamicfake.FakeDynamicClient)
+	if !ok {
+		t.Fatalf("the client is a %T", r.longhorn.client)
+	}
+	client.ClearActions()
+	r.pass(3 * time.Second)
+	for _, action := range client.Actions() {
+		if verb := action.GetVerb(); verb != "get" && verb != "list" {
+			t.Errorf("%s of %s %s", verb, action.GetResource().Resource, action.GetSubresource())
+		}
+	}
+}
+
+func TestUninstall_LeavesTheBucketAlone(t *testing.T) {
+	t.Parallel()
+	r := saved(t)
+	r.job("idle", "backup", map[string]any{"cron": "0 0 1 1 *"})
+	if err := r.uninstall(t.Context(), longhornNamespace); err != nil {
+		t.Fatal(err)
+	}
+	for _, plural := range backupKinds() {
+		if left := r.names(plural); len(left) > 0 {
+			t.Errorf("%s are still there: %v", plural, left)
+		}
+	}
+	if _, err := r.store().Get(handle, "b1"); err != nil {
+		t.Error(err)
 	}
 }

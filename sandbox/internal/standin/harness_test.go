@@ -63,6 +63,7 @@ func newHarness(t *testing.T, objects ...runtime.Object) *harness {
 	}
 	resources := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, longhorn...)
 	resources.PrependReactor("delete", "*", keepFinalized(resources))
+	resources.PrependReactor("*", "*", throughJSON)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
 	h.standIn, err = newStandIn(h.client, resources, h.recorder, h.clock, log, "host_")
@@ -94,6 +95,23 @@ func keepFinalized(resources *dynamicfake.FakeDynamicClient) clienttesting.React
 		object.SetDeletionTimestamp(&now)
 		return true, nil, resources.Tracker().Update(action.GetResource(), object, action.GetNamespace())
 	}
+}
+
+// throughJSON makes what is written what an API server would return: nothing of Go's types is left.
+func throughJSON(action clienttesting.Action) (bool, runtime.Object, error) {
+	written, ok := action.(interface{ GetObject() runtime.Object })
+	if !ok {
+		return false, nil, nil
+	}
+	object, ok := written.GetObject().(*unstructured.Unstructured)
+	if !ok {
+		return false, nil, nil
+	}
+	content, err := object.MarshalJSON()
+	if err == nil {
+		err = object.UnmarshalJSON(content)
+	}
+	return err != nil, nil, err
 }
 
 // refresh fills the caches with what the cluster holds now.

@@ -3,7 +3,6 @@ package standin
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -153,7 +152,7 @@ func (t snapshotStep) report(links chain) {
 	put(object, found.user, "status", "userCreated")
 	put(object, found.created, "status", "creationTime")
 	put(object, found.size, "status", "size")
-	put(object, maps.Clone(found.labels), "status", "labels")
+	put(object, found.labelled(), "status", "labels")
 	put(object, bytesOf(t.volume), "status", "restoreSize")
 	if textAt(object, "status", "requestedTime") == "" {
 		put(object, found.created, "status", "requestedTime")

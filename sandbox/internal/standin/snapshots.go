@@ -69,9 +69,7 @@ func (c *standIn) syncSnapshotsOf(ctx context.Context, s *state, volume, engine 
 		return err
 	}
 	if serves {
-		if links, err = c.lookAtSnapshots(ctx, s, volume, links); err != nil {
-			return err
-		}
+		links = c.lookAtSnapshots(ctx, s, volume, links)
 	}
 	var errs []error
 	for _, object := range s.snapshotsOf(volume.GetName()) {
@@ -107,10 +105,10 @@ func moved(volume *unstructured.Unstructured) bool {
 }
 
 // lookAtSnapshots returns what the engine has. On a simulated node that is what its object says.
-func (c *standIn) lookAtSnapshots(ctx context.Context, s *state, volume *unstructured.Unstructured, known chain) (chain, error) {
+func (c *standIn) lookAtSnapshots(ctx context.Context, s *state, volume *unstructured.Unstructured, known chain) chain {
 	replica := c.readable(ctx, s, volume)
 	if replica == nil {
-		return known, nil
+		return known
 	}
 	links := chain{}
 	snapshots := slices.Clone(replica.Snapshots)
@@ -125,7 +123,7 @@ func (c *standIn) lookAtSnapshots(ctx context.Context, s *state, volume *unstruc
 		}
 		links = append(links, found)
 	}
-	return links, nil
+	return links
 }
 
 // readable is the process of a good replica on a real node that answers; nil if there is none.
@@ -192,6 +190,13 @@ type link struct {
 	labels        map[string]any
 }
 
+// labelled are its labels, never nil: what is nil comes back from the API server as something else.
+func (l link) labelled() map[string]any {
+	labels := map[string]any{}
+	maps.Copy(labels, l.labels)
+	return labels
+}
+
 // chain are an engine's snapshots, the oldest first. What is written since the last one is volume-head.
 type chain []link
 
@@ -236,7 +241,7 @@ func writeChain(engine *unstructured.Unstructured, links chain) {
 		}
 		all[one.name] = map[string]any{
 			"name": one.name, "parent": parent, "children": children, "removed": one.removed, "usercreated": one.user,
-			"created": one.created, "size": strconv.FormatInt(one.size, 10), "labels": maps.Clone(one.labels),
+			"created": one.created, "size": strconv.FormatInt(one.size, 10), "labels": one.labelled(),
 		}
 		parent = one.name
 	}
@@ -265,5 +270,6 @@ func pendingSnapshot(s *state, object *unstructured.Unstructured) bool {
 		return truthAt(object, "spec", "createSnapshot") && !taken
 	}
 	_, last := mapAt(object, "status", "children")[volumeHead]
-	return taken && !(last && truthAt(object, "status", "markRemoved")) && !s.truth("disable-snapshot-purge")
+	stuck := last && truthAt(object, "status", "markRemoved")
+	return taken && !stuck && !s.truth("disable-snapshot-purge")
 }
