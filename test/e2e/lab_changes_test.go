@@ -176,7 +176,10 @@ func (l *lab) grows() {
 	})
 	if size := l.filesystem(); size < 28<<20 {
 		l.t.Logf("the filesystem has %d KiB until it is mounted again", size)
-		l.losesPod()
+		l.on.kubectl(l.t, "-n", "iris", "scale", "deployment", "iris", "--replicas=0")
+		eventually(l.t, podWait, func() error { return l.volumeIs("detached", "") })
+		l.on.kubectl(l.t, "-n", "iris", "scale", "deployment", "iris", "--replicas=1")
+		l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=120s")
 	}
 	if size := l.filesystem(); size < 28<<20 {
 		l.t.Errorf("the filesystem has %d KiB, want nearly 30 GiB", size)
