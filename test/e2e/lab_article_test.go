@@ -22,7 +22,7 @@ func TestLab_Article(t *testing.T) {
 	a.kubectl("apply", "-f", filepath.Join(repository, "test", "e2e", "testdata", "article"))
 	a.failsOnPermissions()
 	a.patch(`{"securityContext":{"fsGroup":51773}}`)
-	a.kubectl("rollout", "status", "deployment/iris", "--timeout=300s")
+	a.runs()
 	a.killsItsRecovery()
 	a.staysAway()
 }
@@ -62,6 +62,19 @@ func (a *article) ready() bool {
 	return a.kubectl("get", "deployment", "iris", "-o", "jsonpath={.status.readyReplicas}") == "1"
 }
 
+// runs waits until the newest pod's instance runs: without a readiness probe the pod is ready before.
+func (a *article) runs() {
+	a.t.Helper()
+	a.kubectl("rollout", "status", "deployment/iris", "--timeout=300s")
+	eventually(a.t, podWait, func() error {
+		listed, err := a.on.tryKubectl(a.t, "-n", "article", "exec", "deploy/iris", "--", "iris", "qlist", "IRIS")
+		if err == nil && !strings.Contains(listed, "^running, since") {
+			err = fmt.Errorf("it says %q", listed)
+		}
+		return err
+	})
+}
+
 func (a *article) restarts() int {
 	a.t.Helper()
 	text := a.kubectl("get", "pods", "-l", "app=iris", "-o", "jsonpath={.items[0].status.containerStatuses[0].restartCount}")
@@ -76,8 +89,7 @@ func (a *article) restarts() int {
 func (a *article) killsItsRecovery() {
 	a.t.Helper()
 	a.patch(`{"containers":[{"name":"iris","env":[{"name":"IRIS_STANDIN_RECOVERY","value":"120s"}]}]}`)
-	a.kubectl("rollout", "status", "deployment/iris", "--timeout=300s")
-	time.Sleep(10 * time.Second) // Until the instance runs: ready it is before.
+	a.runs()
 	before := a.restarts()
 	_, _ = a.on.tryKubectl(a.t, "-n", "article", "exec", "deploy/iris", "--", "/bin/sh", "-c", "kill -9 -1")
 	eventually(a.t, recovery, func() error {
@@ -91,7 +103,7 @@ func (a *article) killsItsRecovery() {
 		a.t.Errorf("the events are %q", said)
 	}
 	a.patch(`{"containers":[{"name":"iris","env":[{"name":"IRIS_STANDIN_RECOVERY","value":"1s"}]}]}`)
-	a.kubectl("rollout", "status", "deployment/iris", "--timeout=300s")
+	a.runs()
 }
 
 // staysAway: after a dead node its volume stays attached there.

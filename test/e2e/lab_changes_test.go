@@ -200,3 +200,65 @@ func (l *lab) filesystem() int {
 	}
 	return size
 }
+
+// backsUp takes a backup with Longhorn's own objects, and reads a restored copy of the database's files in another pod.
+func (l *lab) backsUp() {
+	l.t.Helper()
+	volume := l.on.kubectl(l.t, "-n", "longhorn-system", "get", "volumes.longhorn.io", "-o", "jsonpath={.items[0].metadata.name}")
+	l.on.kubectl(l.t, "-n", "longhorn-system", "create", "secret", "generic", "bucket", "--from-literal=AWS_ACCESS_KEY_ID=key",
+		"--from-literal=AWS_SECRET_ACCESS_KEY=secret")
+	l.on.kubectl(l.t, "-n", "longhorn-system", "patch", "backuptargets.longhorn.io", "default", "--type=merge", "-p",
+		`{"spec":{"backupTargetURL":"s3://backups@eu-west-1/","credentialSecret":"bucket"}}`)
+	backup := strings.NewReplacer("VOLUME", volume)
+	l.on.kubectl(l.t, "apply", "-f", writeFile(l.t, "backup.yaml", backup.Replace(backupObjects)))
+	var url string
+	eventually(l.t, podWait, func() error {
+		got := l.on.kubectl(l.t, "-n", "longhorn-system", "get", "backups.longhorn.io", "backup-1", "-o", "jsonpath={.status.state} {.status.url}")
+		state, where, _ := strings.Cut(got, " ")
+		if state != "Completed" {
+			return fmt.Errorf("the backup is %s", got)
+		}
+		url = where
+		return nil
+	})
+	l.on.kubectl(l.t, "apply", "-f", writeFile(l.t, "restore.yaml", strings.ReplaceAll(restoreObjects, "URL", url)))
+	l.on.kubectl(l.t, "wait", "pod", "reader", "--for=condition=Ready", "--timeout=180s")
+	restored := l.on.kubectl(l.t, "exec", "reader", "--", "cat", "/data/iris/iris.cpf")
+	if own, err := l.exec("cat /external/iris/iris.cpf"); err != nil || restored != own {
+		l.t.Errorf("iris.cpf is %q in the restored volume and %q in the database's, %v", restored, own, err)
+	}
+	l.on.kubectl(l.t, "delete", "pod/reader", "pvc/restored", "--wait=false")
+}
+
+const backupObjects = `
+apiVersion: longhorn.io/v1beta2
+kind: Snapshot
+metadata: {name: snapshot-1, namespace: longhorn-system}
+spec: {volume: VOLUME, createSnapshot: true}
+---
+apiVersion: longhorn.io/v1beta2
+kind: Backup
+metadata: {name: backup-1, namespace: longhorn-system, labels: {backup-volume: VOLUME, backup-target: default}}
+spec: {snapshotName: snapshot-1}
+`
+
+const restoreObjects = `
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: restored}
+provisioner: driver.longhorn.io
+parameters: {numberOfReplicas: "2", staleReplicaTimeout: "30", fsType: ext4, fromBackup: "URL"}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: restored, namespace: default}
+spec: {storageClassName: restored, accessModes: [ReadWriteOnce], resources: {requests: {storage: 30Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: reader, namespace: default}
+spec:
+  containers:
+    - {name: reader, image: "ha-iris.local/busybox:1.37.0", command: [sleep, "3600"], volumeMounts: [{name: data, mountPath: /data}]}
+  volumes: [{name: data, persistentVolumeClaim: {claimName: restored}}]
+`

@@ -21,12 +21,12 @@ func TestLab_LosesNodes(t *testing.T) {
 	l := startLab(t, "nodes")
 	claim := l.claim()
 	l.writes(1)
-	l.losesNode("kill", flush)
+	l.step("a killed node", func() { l.losesNode("kill", flush) })
 	l.cfg = l.cfg.set("iris.synchronousCommit", true)
 	l.configure(l.cfg)
 	l.up()
-	l.losesNode("kill", 0)
-	l.losesNode("kubelet-stop", 0)
+	l.step("a killed node, with synchronous commits", func() { l.losesNode("kill", 0) })
+	l.step("a node without kubelet, with synchronous commits", func() { l.losesNode("kubelet-stop", 0) })
 	if l.claim() != claim {
 		t.Error("the claim is another one: the data is lost")
 	}

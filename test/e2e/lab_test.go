@@ -65,13 +65,9 @@ func TestLab_Stack(t *testing.T) {
 		{"comes back after its pod is deleted", l.losesPod},
 		{"comes back after its process dies", l.losesProcess},
 		{"moves when its node is drained", l.isDrained},
+		{"is restored from a backup", l.backsUp},
 	} {
-		passed := t.Run(step.name, func(t *testing.T) {
-			whole, wholeStack := l.t, l.stack.t
-			l.t, l.stack.t = t, t // A test can only be stopped from within.
-			defer func() { l.t, l.stack.t = whole, wholeStack }()
-			step.run()
-		})
+		passed := l.step(step.name, step.run)
 		if !passed {
 			return // What follows builds on it, and the cluster stays for a look.
 		}
@@ -80,6 +76,16 @@ func TestLab_Stack(t *testing.T) {
 		}
 	}
 	l.destroyEverything(l.cfg)
+}
+
+// step runs a part as a test of its own, on the same lab.
+func (l *lab) step(name string, run func()) (passed bool) {
+	whole, wholeStack := l.t, l.stack.t
+	defer func() { l.t, l.stack.t = whole, wholeStack }()
+	return whole.Run(name, func(t *testing.T) {
+		l.t, l.stack.t = t, t // A test can only be stopped from within.
+		run()
+	})
 }
 
 func (l *lab) losesPod() {
