@@ -299,13 +299,23 @@ func (c *standIn) endEngine(ctx context.Context, s *state, volume, node string) 
 	}
 }
 
-// tryEndEngine ends the engine on a node that is down, if its instance manager answers all the same.
+// tryEndEngine ends the engine on a node that is down, if its instance manager answers all the same, and waits for its end: an
+// engine whose replicas are stopped before it goes on with the one beside it.
 func (c *standIn) tryEndEngine(ctx context.Context, s *state, volume, node string) {
 	pod := c.instancePod(s, node)
 	if pod == nil || pod.Status.PodIP == "" {
 		return
 	}
-	if err := c.dial(pod.Status.PodIP).StopEngine(ctx, engineName(volume)); err != nil && !errors.Is(err, imclient.ErrNotFound) {
+	manager := c.dial(pod.Status.PodIP)
+	err := manager.StopEngine(ctx, engineName(volume))
+	for deadline := time.Now().Add(endPatience); err == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		var left imclient.Instances
+		left, err = manager.List(ctx)
+		if err == nil && !slices.ContainsFunc(left.Engines, func(e imclient.Engine) bool { return e.Name == engineName(volume) }) {
+			return
+		}
+	}
+	if !errors.Is(err, imclient.ErrNotFound) {
 		c.log.Warn("an engine is taken for stopped, because its instance manager is in unknown state", "volume", volume, "node", node,
 			"error", err)
 	}
