@@ -214,7 +214,8 @@ func TestCluster_RunsADatabaseAndSurvivesCrashesAndStops(t *testing.T) {
 		t.Errorf("got nodes %+v", first.Nodes)
 	}
 	began := time.Now()
-	if again := s.up(); pids(again)[kubeAPIServer] != pids(first)[kubeAPIServer] || time.Since(began) > 5*time.Second {
+	// Half of what a start takes beside other work: a few requests to a loaded machine take seconds too.
+	if again := s.up(); pids(again)[kubeAPIServer] != pids(first)[kubeAPIServer] || time.Since(began) > 15*time.Second {
 		t.Errorf("a second up took %s and left %v, want %v", time.Since(began), pids(again), pids(first))
 	}
 
