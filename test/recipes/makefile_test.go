@@ -46,8 +46,10 @@ func newMade(t *testing.T, name string) *made {
 	for _, file := range []string{"Makefile", "go.mod", "sandbox/go.mod", ".ci/run"} {
 		m.write(filepath.Join(m.dir, filepath.FromSlash(file)), readFile(t, file), 0o755)
 	}
-	if err := os.MkdirAll(filepath.Join(m.dir, "sandbox", "tools", "pulumi-language-go"), 0o755); err != nil {
-		t.Fatalf("make directory: %v", err)
+	for _, module := range []string{"agent", filepath.Join("sandbox", "tools", "pulumi-language-go")} {
+		if err := os.MkdirAll(filepath.Join(m.dir, module), 0o755); err != nil {
+			t.Fatalf("make directory: %v", err)
+		}
 	}
 	for _, program := range []string{"go", "pulumi", "golangci-lint", "actionlint", "shfmt", "shellcheck"} {
 		m.write(filepath.Join(m.bin, program), stub, 0o755)

@@ -1,0 +1,3 @@
+module ha-iris/agent
+
+go 1.26.0

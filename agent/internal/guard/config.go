@@ -1,0 +1,132 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Mode says whether the guard acts.
+type Mode string
+
+const (
+	// ModeGuard acts.
+	ModeGuard Mode = "guard"
+	// ModeObserve says what it would do, and changes nothing.
+	ModeObserve Mode = "observe"
+)
+
+// Proof is a reason to hold the database on a lost node for dead.
+type Proof string
+
+const (
+	// ProofDeleted is that the Node object is gone: clouds delete it when the machine is.
+	ProofDeleted Proof = "deleted"
+	// ProofShutdown is the cloud's taint node.cloudprovider.kubernetes.io/shutdown: EKS when the machine has stopped, AKS also
+	// while it is deallocated, GKE never.
+	ProofShutdown Proof = "shutdown"
+	// ProofIsolation is that the pod has ended itself if it was cut off (package fence), because it has been unreachable for
+	// longer than that takes. Where the kubelet alone died, Longhorn ends the engine over the network (longhorn-real.md,
+	// run 5). A machine with both faults that still runs is not covered.
+	ProofIsolation Proof = "isolation"
+)
+
+// Config is how the guard decides. Default has the measured times.
+type Config struct {
+	Mode Mode
+	// Proofs are those that count. Default: all three.
+	Proofs []Proof
+	// Isolation is how long after a cut the pod has ended itself at the latest. Default: 28 s, WorstEnd of package fence.
+	Isolation time.Duration
+	// LeaseStale is how old the node's last heartbeat must be. Default: 40 s, its Lease's length (failover.md 1.1).
+	LeaseStale time.Duration
+	// MonitorGrace is the shortest time without a heartbeat after which the control plane calls a node Unknown. Default: 40 s,
+	// Kubernetes' default until 1.31; 50 s since.
+	MonitorGrace time.Duration
+	// RenewInterval is the longest time between two heartbeats: the cut may be that much later than the last one. Default:
+	// 10.4 s, a quarter of 40 s with 4 % of jitter.
+	RenewInterval time.Duration
+	// ShutdownSettle is how long the shutdown taint must have been there. Default: 10 s, because AKS sets it early.
+	ShutdownSettle time.Duration
+	// ReadyFor is how long a node must be Ready before it gets rid of the taint. Default: 10 s.
+	ReadyFor time.Duration
+	// Budgets are the times after which the next step is taken anyway.
+	Budgets Budgets
+}
+
+// Budgets bound what may not happen: the order is better, but the database must come up.
+type Budgets struct {
+	// Longhorn is for Longhorn's node to be no longer Ready, since the node is not. Default: 10 s; below 1 s was measured.
+	Longhorn time.Duration
+	// Record is for the annotation, since the first try. Longhorn's webhook sees every change of a node and fails closed,
+	// and must never keep the pod from being deleted. Default: 2 s (not measured).
+	Record time.Duration
+	// Detach is for the VolumeAttachment to go, since the pod's deletion. Default: 15 s; 2.0 to 2.2 s were measured, and 10 s
+	// more in 2 of 8 runs, when Longhorn's driver asks a dead manager.
+	Detach time.Duration
+	// Taint is for the taint, since the first try. Default: 3 s, as Record.
+	Taint time.Duration
+	// Replica is for the replica on the lost node to be failed, since the first try. Default: 5 s (not measured). Longhorn
+	// itself fails it when it attaches the volume, if the node is still away then.
+	Replica time.Duration
+}
+
+// Default returns the configuration that acts, with all proofs.
+func Default() Config {
+	return Config{
+		Mode:           ModeGuard,
+		Proofs:         []Proof{ProofDeleted, ProofShutdown, ProofIsolation},
+		Isolation:      28 * time.Second,
+		LeaseStale:     40 * time.Second,
+		MonitorGrace:   40 * time.Second,
+		RenewInterval:  10400 * time.Millisecond,
+		ShutdownSettle: 10 * time.Second,
+		ReadyFor:       10 * time.Second,
+		Budgets: Budgets{
+			Longhorn: 10 * time.Second,
+			Record:   2 * time.Second,
+			Detach:   15 * time.Second,
+			Taint:    3 * time.Second,
+			Replica:  5 * time.Second,
+		},
+	}
+}
+
+// Validate returns every problem of the configuration, joined, or nil.
+func (c Config) Validate() error {
+	var problems []error
+	if c.Mode != ModeGuard && c.Mode != ModeObserve {
+		problems = append(problems, fmt.Errorf("Mode: got %q, want %q or %q", c.Mode, ModeGuard, ModeObserve))
+	}
+	if len(c.Proofs) == 0 {
+		problems = append(problems, errors.New("the proofs: got none, want at least one"))
+	}
+	known := Default().Proofs
+	for _, proof := range c.Proofs {
+		if !slices.Contains(known, proof) {
+			problems = append(problems, fmt.Errorf("the proofs: got %q, want some of %q", proof, known))
+		}
+	}
+	for _, one := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"Isolation", c.Isolation},
+		{"LeaseStale", c.LeaseStale},
+		{"MonitorGrace", c.MonitorGrace},
+		{"RenewInterval", c.RenewInterval},
+		{"ShutdownSettle", c.ShutdownSettle},
+		{"ReadyFor", c.ReadyFor},
+		{"Budgets.Longhorn", c.Budgets.Longhorn},
+		{"Budgets.Record", c.Budgets.Record},
+		{"Budgets.Detach", c.Budgets.Detach},
+		{"Budgets.Taint", c.Budgets.Taint},
+		{"Budgets.Replica", c.Budgets.Replica},
+	} {
+		if one.value <= 0 {
+			problems = append(problems, fmt.Errorf("%s: got %v, want more than 0", one.name, one.value))
+		}
+	}
+	return errors.Join(problems...)
+}

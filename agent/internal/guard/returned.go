@@ -1,0 +1,84 @@
+package guard
+
+import (
+	"fmt"
+	"slices"
+)
+
+// returned deals with the nodes that are Ready again and still have the guard's record: the first for which something can be done,
+// or else the first that has to wait.
+func (d decider) returned() Decision {
+	best := Decision{Verdict: Idle}
+	var notes []string
+	for i := range d.world.Nodes {
+		node := &d.world.Nodes[i]
+		switch {
+		case node.Record == nil:
+		case node.Ready != ReadyTrue:
+			_, more := d.next(node.Name)
+			notes = append(notes, more...)
+		default:
+			step, more := d.comeBack(node)
+			notes = append(notes, more...)
+			refusals := d.always(node.Name)
+			if found := verdict(step, refusals); best.Verdict == Idle || (best.Verdict == Wait && found == Act) {
+				best = Decision{Verdict: found, Step: step, Refusals: refusals}
+			}
+		}
+	}
+	best.Notes = notes
+	return best
+}
+
+// comeBack is the next step for a node that is back. The node itself is left alone until GiveBack; its replica and its engine are
+// not: they are what makes its return dangerous.
+func (d decider) comeBack(node *Node) (Step, []string) {
+	replica, notes := d.untrusted(node.Name)
+	if replica != nil && d.takenAway(node) {
+		return failReplica(replica), notes
+	}
+	if orphan := d.orphanOn(node.Name); orphan != nil && d.world.attachmentOn(node.Name) == nil {
+		return Step{
+			Kind: ClearEngine, Node: node.Name, Object: orphan.Name,
+			Why: "attaching the volume on this node again would adopt the engine that was cut off",
+		}, notes
+	}
+	if why := d.holds(node); why != "" {
+		return Step{Kind: WaitReturn, Node: node.Name, Record: *node.Record, Why: why}, notes
+	}
+	return Step{
+		Kind: GiveBack, Node: node.Name, ResourceVersion: node.ResourceVersion, Record: *node.Record,
+		Why: "the node is back and no longer has the volume",
+	}, notes
+}
+
+// takenAway says whether the pod was given up. Where it runs on, because the node returned before its deletion, the replica is
+// what it writes to.
+func (d decider) takenAway(node *Node) bool {
+	pod := d.world.podOn(node.Name)
+	return pod == nil || !pod.DeletedAt.IsZero()
+}
+
+func (d decider) orphanOn(node string) *Orphan {
+	for i := range d.world.Orphans {
+		if d.world.Orphans[i].Node == node {
+			return &d.world.Orphans[i]
+		}
+	}
+	return nil
+}
+
+// holds says why a node that is back must wait, or nothing.
+func (d decider) holds(node *Node) string {
+	if since := d.now.Sub(node.ReadySince); since < d.config.ReadyFor {
+		return fmt.Sprintf("Ready for %v, want %v", since, d.config.ReadyFor)
+	}
+	if pod := d.world.podOn(node.Name); pod != nil && !pod.DeletedAt.IsZero() {
+		return "the database's pod is still being deleted"
+	}
+	booted := node.BootID != node.Record.BootID
+	if node.Record.Tainted && !booted && slices.Contains(node.VolumesInUse, d.world.Volume) {
+		return "the same boot, and it still has the volume in use"
+	}
+	return ""
+}
