@@ -3,6 +3,7 @@ package iris
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"ha-iris/internal/clock"
 	"ha-iris/internal/guard"
+	"ha-iris/internal/live"
 	"ha-iris/internal/pods"
 )
 
@@ -20,6 +22,9 @@ const (
 	rolloutTick = 2 * time.Second
 	// rolloutReport is the interval at which the wait says how far it is although nothing has changed.
 	rolloutReport = time.Minute
+	// lastLooks is how often in a row a pod must be seen to fail again and again: the old pod may be one of those, and is there for a
+	// moment longer.
+	lastLooks = 5
 )
 
 // rollout waits for the database that this run has changed. The Kubernetes provider does so for a new Deployment only: of an update
@@ -31,7 +36,7 @@ type rollout struct {
 	selector  string
 	budget    time.Duration
 	log       func(text string)
-	// written is set once this run writes the Deployment. An update that changes nothing waits for nothing.
+	// written is set once this run writes the Deployment.
 	written atomic.Bool
 
 	now   func() time.Time
@@ -42,7 +47,8 @@ func (s *scope) newRollout(api pods.Cluster) *rollout {
 	about := &pulumi.LogArgs{Resource: s.parent}
 	return &rollout{
 		api: api, namespace: s.cfg.Namespace, selector: "app=" + s.cfg.database().app,
-		budget: time.Duration(s.cfg.RecoveryBudgetSeconds+awaitMargin) * time.Second,
+		// The old pod stops first, with the grace period that it was given, which may be a longer one than this configuration's.
+		budget: time.Duration(maxGrace+s.cfg.RecoveryBudgetSeconds+awaitMargin) * time.Second,
 		log:    func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
 		now:    time.Now, pause: clock.Pause,
 	}
@@ -56,14 +62,23 @@ func (r *rollout) option(ctx *pulumi.Context, name string) (pulumi.ResourceOptio
 	})
 }
 
-// after returns an output that is known once the database is ready, and fails the update if it does not become so.
+// after returns an output that is known once the database is ready, and fails the update if it does not become so. An update that
+// changes nothing waits only for what an earlier one has left unfinished: for the engine the Deployment is as it should be then.
 func (r *rollout) after(ctx *pulumi.Context, deployment *appsv1.Deployment) pulumi.Output {
 	return deployment.ID().ApplyT(func(id pulumi.ID) (string, error) {
-		if ctx.DryRun() || r.api == nil || !r.written.Load() {
+		if ctx.DryRun() || r.api == nil || !r.written.Load() && !r.unfinished(ctx.Context()) {
 			return string(id), nil
 		}
 		return string(id), r.await(ctx.Context())
 	})
+}
+
+// unfinished says whether the last change of the Deployment has never been completed. A pod that is away later, as after the loss of
+// a node, does not count: the condition keeps the reason that it had (kubernetes, deployment/progress.go, syncRolloutStatus). What
+// cannot be read is not waited for.
+func (r *rollout) unfinished(ctx context.Context) bool {
+	deployment, found, err := r.deployment(ctx)
+	return err == nil && found && !deployment.complete() && deployment.Spec.Replicas > 0 && !deployment.wasComplete()
 }
 
 // text returns an output as it is, once the other one is known.
@@ -80,11 +95,15 @@ type observedDeployment struct {
 	Metadata struct {
 		Generation int64 `json:"generation"`
 	} `json:"metadata"`
+	Spec struct {
+		Replicas int `json:"replicas"`
+	} `json:"spec"`
 	Status struct {
-		ObservedGeneration int64 `json:"observedGeneration"`
-		Replicas           int   `json:"replicas"`
-		UpdatedReplicas    int   `json:"updatedReplicas"`
-		AvailableReplicas  int   `json:"availableReplicas"`
+		ObservedGeneration int64           `json:"observedGeneration"`
+		Replicas           int             `json:"replicas"`
+		UpdatedReplicas    int             `json:"updatedReplicas"`
+		AvailableReplicas  int             `json:"availableReplicas"`
+		Conditions         live.Conditions `json:"conditions"`
 	} `json:"status"`
 }
 
@@ -94,22 +113,38 @@ func (d observedDeployment) complete() bool {
 	return s.ObservedGeneration >= d.Metadata.Generation && s.Replicas == 1 && s.UpdatedReplicas == 1 && s.AvailableReplicas == 1
 }
 
+// wasComplete says whether the present template has once been rolled out.
+func (d observedDeployment) wasComplete() bool {
+	return d.Status.ObservedGeneration >= d.Metadata.Generation && slices.ContainsFunc(d.Status.Conditions, func(c live.Condition) bool {
+		return c.Type == "Progressing" && c.Reason == "NewReplicaSetAvailable"
+	})
+}
+
+func (r *rollout) deployment(ctx context.Context) (deployment observedDeployment, found bool, err error) {
+	found, err = r.api.Get(ctx, "/apis/apps/v1/namespaces/"+r.namespace+"/deployments/"+deploymentName, &deployment)
+	return deployment, found, err
+}
+
 // await returns once the Deployment's only pod is the new one and ready. It gives up when a container fails again and again, and
 // when the time is up. An error of the API server is no end: it may be away for a while.
 func (r *rollout) await(ctx context.Context) error {
 	began := r.now()
 	var last string
 	var reported time.Time
+	hopelessLooks := 0
 	for {
 		done, hopeless, facts := r.look(ctx)
 		if done {
 			return nil
 		}
+		if hopelessLooks++; !hopeless {
+			hopelessLooks = 0
+		}
 		state, now := strings.Join(facts, "; "), r.now()
-		if waited := now.Sub(began); hopeless || waited >= r.budget {
+		if waited := now.Sub(began); hopelessLooks >= lastLooks || waited >= r.budget {
 			facts = append(facts, r.events(ctx)...)
-			return fmt.Errorf("the database is not ready after %s:\n  %s\nThe volume is as it was. When the cause is mended, run pulumi up "+
-				"again (docs/operations.md, \"What a change of the database does\")", waited.Round(time.Second), strings.Join(facts, "\n  "))
+			return fmt.Errorf("the database has not become ready within %s:\n  %s\nNo volume was replaced or deleted. When the cause is "+
+				"mended, run pulumi up again (docs/operations.md, \"What a change of the database does\")", waited.Round(time.Second), strings.Join(facts, "\n  "))
 		}
 		if state != last || now.Sub(reported) >= rolloutReport {
 			r.log(fmt.Sprintf("waiting for the database since %s: %s", now.Sub(began).Round(time.Second), state))
@@ -123,15 +158,16 @@ func (r *rollout) await(ctx context.Context) error {
 
 // look says how far the database is.
 func (r *rollout) look(ctx context.Context) (done, hopeless bool, facts []string) {
-	var deployment observedDeployment
-	path := "/apis/apps/v1/namespaces/" + r.namespace + "/deployments/" + deploymentName
-	found, err := r.api.Get(ctx, path, &deployment)
+	deployment, found, err := r.deployment(ctx)
 	switch {
 	case err != nil:
 		return false, false, []string{err.Error()}
 	case !found:
 		return false, false, []string{"there is no Deployment " + r.namespace + "/" + deploymentName}
 	case deployment.complete():
+		return true, false, nil
+	case deployment.Spec.Replicas == 0:
+		r.log("somebody has scaled the database to 0, so nothing is waited for")
 		return true, false, nil
 	}
 	all, err := r.pods().List(ctx, r.selector)
@@ -140,6 +176,7 @@ func (r *rollout) look(ctx context.Context) (done, hopeless bool, facts []string
 	}
 	for _, p := range all {
 		switch {
+		case p.Status.Phase == "Failed" || p.Status.Phase == "Succeeded": // Evicted: it is no part of the Deployment any more.
 		case p.Metadata.Deletion != "":
 			facts = append(facts, p.Metadata.Name+" ends")
 		case !p.Ready():

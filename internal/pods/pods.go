@@ -130,14 +130,15 @@ func (n Namespace) containerFacts(ctx context.Context, p Pod, c Container) []str
 	if c.State.Waiting != nil {
 		say(fmt.Sprintf("%d restarts, waiting,", c.RestartCount), c.State.Waiting)
 	}
-	crashed, said := false, false
-	for _, why := range []*Ended{c.State.Terminated, c.LastState.Terminated} {
-		if why != nil && why.ExitCode != 0 {
-			say("ended,", why)
-			crashed, said = true, said || why.Message != ""
-		}
+	why := c.State.Terminated
+	if why == nil {
+		why = c.LastState.Terminated
 	}
-	if !crashed || said { // The message is the end of its log where the container asks for that.
+	if why == nil || why.ExitCode == 0 {
+		return facts
+	}
+	say("ended,", why)
+	if why.Message != "" { // The end of its log, where the container asks for that.
 		return facts
 	}
 	for _, previous := range []string{"true", "false"} {
@@ -151,7 +152,7 @@ func (n Namespace) containerFacts(ctx context.Context, p Pod, c Container) []str
 	return facts
 }
 
-// Events are the latest warnings about the pods of these names.
+// Events are warnings about the pods of these names.
 func (n Namespace) Events(ctx context.Context, names map[string]bool) []string {
 	var list struct {
 		Items []struct {
@@ -174,9 +175,16 @@ func (n Namespace) Events(ctx context.Context, names map[string]bool) []string {
 	return facts
 }
 
-// brief returns a text on one line. Of a long one it keeps the end, where a log has the cause.
+// brief returns a text on one line. Of a long one it keeps the end, where a log has the cause. A hash of a password that IRIS may
+// repeat from its merge file is hidden.
 func brief(text string) string {
-	line := strings.Join(strings.Fields(text), " ")
+	words := strings.Fields(text)
+	for i, word := range words {
+		if before, _, found := strings.Cut(word, "PasswordHash="); found {
+			words[i] = before + "PasswordHash=[hidden]"
+		}
+	}
+	line := strings.Join(words, " ")
 	if len(line) > maxFact {
 		line = "... " + strings.ToValidUTF8(line[len(line)-maxFact:], "")
 	}
