@@ -50,7 +50,7 @@ func TestRecipe_AddAComponent(t *testing.T) {
 	t.Parallel()
 	c := newScratch(t)
 	c.edit("iris/component.go", "[]component{c.database()}", "[]component{c.database(), c.scratchComponent()}")
-	const before = "\tif err := s.workload("
+	const before = "\trollout := s.newRollout("
 	c.edit("iris/iris.go", before,
 		"\tif err := s.scratch(data.namespace, configuration, policies); err != nil {\n\t\treturn err\n\t}\n"+before)
 	c.add("testdata/component")
