@@ -128,29 +128,27 @@ func (r *roller) nodes(ctx context.Context) ([]poolNode, error) {
 // until calls look until it returns no lines, for as long as the budget. An error is no end: an API server may be away for a
 // while, above all while nodes change.
 func (r *roller) until(ctx context.Context, what, aim string, look func() ([]string, error)) error {
-	deadline := r.now().Add(r.budget)
-	var last string
-	var reported time.Time
-	for {
-		lines, err := look()
-		if err == nil && len(lines) == 0 {
-			return nil
-		}
-		state := strings.Join(lines, "; ")
-		if err != nil {
-			state = err.Error()
-		}
-		if now := r.now(); !now.Before(deadline) {
-			return fmt.Errorf("%s: not all %s within %s (cluster.rollTimeout): %s. Nothing was forced; when the cause is mended, run "+
-				"pulumi up again, which goes on from here (%s)", what, aim, r.budget, state, runbookNodes)
-		} else if state != last || now.Sub(reported) >= reportEvery {
-			r.log(fmt.Sprintf("%s waits, %s left: %s", what, deadline.Sub(now).Round(time.Second), state))
-			last, reported = state, now
-		}
-		if err := r.pause(ctx, rollTick); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
+	watch := clock.Watch{
+		Budget: r.budget, Tick: rollTick, Report: reportEvery, Now: r.now, Pause: r.pause,
+		Say: func(state string, waited time.Duration) {
+			r.log(fmt.Sprintf("%s waits, %s left: %s", what, (r.budget - waited).Round(time.Second), state))
+		},
 	}
+	found, _, err := watch.Until(ctx, func() clock.Found {
+		lines, err := look()
+		if err != nil {
+			return clock.Found{State: err.Error()}
+		}
+		return clock.Found{Done: len(lines) == 0, State: strings.Join(lines, "; ")}
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", what, err)
+	case !found.Done:
+		return fmt.Errorf("%s: not all %s within %s (cluster.rollTimeout): %s. Nothing was forced; when the cause is mended, run "+
+			"pulumi up again, which goes on from here (%s)", what, aim, r.budget, found.State, runbookNodes)
+	}
+	return nil
 }
 
 // reach waits until the cluster is known: its kubeconfig is an output of the control plane.

@@ -154,6 +154,6 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	}
 	i.Namespace, i.ServiceName = data.namespace.name(), service.name
 	ready := rollout.after(s.ctx, deployment)
-	i.Host, i.PortalURL, i.SuperserverPort = rollout.text(service.host, ready), rollout.text(service.portalURL, ready), service.superserverPort
+	i.Host, i.PortalURL, i.SuperserverPort = onceKnown(service.host, ready), onceKnown(service.portalURL, ready), service.superserverPort
 	return nil
 }

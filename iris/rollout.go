@@ -25,6 +25,8 @@ const (
 	// lastLooks is how often in a row a pod must be seen to fail again and again: the old pod may be one of those, and is there for a
 	// moment longer.
 	lastLooks = 5
+	// lineBreak stands between the facts of an error.
+	lineBreak = "\n  "
 )
 
 // rollout waits for the database that this run has changed. The Kubernetes provider does so for a new Deployment only: of an update
@@ -81,8 +83,8 @@ func (r *rollout) unfinished(ctx context.Context) bool {
 	return err == nil && found && !deployment.complete() && deployment.Spec.Replicas > 0 && !deployment.wasComplete()
 }
 
-// text returns an output as it is, once the other one is known.
-func (r *rollout) text(output pulumi.StringOutput, ready pulumi.Output) pulumi.StringOutput {
+// onceKnown returns an output as it is, once the other one is known.
+func onceKnown(output pulumi.StringOutput, ready pulumi.Output) pulumi.StringOutput {
 	gated, _ := pulumi.All(output, ready).ApplyT(func(values []any) string {
 		text, _ := values[0].(string)
 		return text
@@ -128,32 +130,29 @@ func (r *rollout) deployment(ctx context.Context) (deployment observedDeployment
 // await returns once the Deployment's only pod is the new one and ready. It gives up when a container fails again and again, and
 // when the time is up. An error of the API server is no end: it may be away for a while.
 func (r *rollout) await(ctx context.Context) error {
-	began := r.now()
-	var last string
-	var reported time.Time
+	watch := clock.Watch{
+		Budget: r.budget, Tick: rolloutTick, Report: rolloutReport, Now: r.now, Pause: r.pause,
+		Say: func(state string, waited time.Duration) {
+			r.log(fmt.Sprintf("waiting for the database since %s: %s", waited.Round(time.Second), strings.ReplaceAll(state, lineBreak, "; ")))
+		},
+	}
 	hopelessLooks := 0
-	for {
+	found, waited, err := watch.Until(ctx, func() clock.Found {
 		done, hopeless, facts := r.look(ctx)
-		if done {
-			return nil
-		}
 		if hopelessLooks++; !hopeless {
 			hopelessLooks = 0
 		}
-		state, now := strings.Join(facts, "; "), r.now()
-		if waited := now.Sub(began); hopelessLooks >= lastLooks || waited >= r.budget {
-			facts = append(facts, r.events(ctx)...)
-			return fmt.Errorf("the database has not become ready within %s:\n  %s\nNo volume was replaced or deleted. When the cause is "+
-				"mended, run pulumi up again (docs/operations.md, \"What a change of the database does\")", waited.Round(time.Second), strings.Join(facts, "\n  "))
-		}
-		if state != last || now.Sub(reported) >= rolloutReport {
-			r.log(fmt.Sprintf("waiting for the database since %s: %s", now.Sub(began).Round(time.Second), state))
-			last, reported = state, now
-		}
-		if err := r.pause(ctx, rolloutTick); err != nil {
-			return fmt.Errorf("wait for the database: %w", err)
-		}
+		return clock.Found{Done: done, Hopeless: hopelessLooks >= lastLooks, State: strings.Join(facts, lineBreak)}
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("wait for the database: %w", err)
+	case !found.Done:
+		return fmt.Errorf("the database has not become ready within %s:%s%s\nNo volume was replaced or deleted. When the cause is mended, run "+
+			"pulumi up again (docs/operations.md, \"What a change of the database does\")",
+			waited.Round(time.Second), lineBreak, strings.Join(append([]string{found.State}, r.events(ctx)...), lineBreak))
 	}
+	return nil
 }
 
 // look says how far the database is.
@@ -192,7 +191,7 @@ func (r *rollout) look(ctx context.Context) (done, hopeless bool, facts []string
 
 func (r *rollout) pods() pods.Namespace { return pods.Namespace{API: r.api, Name: r.namespace} }
 
-// events are the latest warnings about pods that are not ready.
+// events are warnings about pods that are not ready.
 func (r *rollout) events(ctx context.Context) []string {
 	all, err := r.pods().List(ctx, r.selector)
 	if err != nil {

@@ -17,21 +17,46 @@ func at(seconds float64, apiServer bool, peers ...bool) Round {
 	return round
 }
 
+// sequence is what a machine is told, and the state that it has after each round.
+type sequence struct {
+	parameters Parameters // The defaults if there are none.
+	rounds     []Round
+	want       []State
+}
+
+func (h sequence) check(t *testing.T) {
+	t.Helper()
+	p := h.parameters
+	if p == (Parameters{}) {
+		p = Default()
+	}
+	m, before := New(p, 0), Running
+	for i, round := range h.rounds {
+		got := m.Observe(round)
+		if got.State != h.want[i] || got.Changed != (got.State != before) || got.Why == "" {
+			t.Errorf("round %d at %v: got %+v after %s, want %s", i, round.End, got, before, h.want[i])
+		}
+		before = got.State
+	}
+}
+
+func checkAll(t *testing.T, sequences map[string]sequence) {
+	t.Helper()
+	for name, h := range sequences {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h.check(t)
+		})
+	}
+}
+
 func TestMachine_PausesContinuesAndEnds(t *testing.T) {
 	t.Parallel()
-	unwanted := at(61, true, true)
-	unwanted.Pod = WordUnwanted
 	old := at(5, true, true)
 	old.Start = 3 * second
 	slow := at(0.5, false, true)
 	slow.End = 1400 * time.Millisecond
-	strict := Default()
-	strict.WithoutPeers = WithoutPeersFence
-	for name, test := range map[string]struct {
-		parameters Parameters
-		rounds     []Round
-		want       []State
-	}{
+	checkAll(t, map[string]sequence{
 		"silence short of the threshold": {rounds: []Round{at(0, true, true), at(3.9, false, false)}, want: []State{Running, Running}},
 		"silence of the threshold":       {rounds: []Round{at(0, true, true), at(4, false, false)}, want: []State{Running, Paused}},
 		"back in time":                   {rounds: []Round{at(4, false, false), at(5, false, true)}, want: []State{Paused, Running}},
@@ -42,6 +67,22 @@ func TestMachine_PausesContinuesAndEnds(t *testing.T) {
 			rounds: []Round{at(4, false, false), at(11, false, false), at(24.9, false, false), at(25, true, true), at(26, true, true)},
 			want:   []State{Paused, Paused, Paused, Ended, Ended},
 		},
+		"a slow answer counts from its question": {rounds: []Round{slow, at(4.5, false, false)}, want: []State{Running, Paused}},
+		"rounds that end out of order are no sleep": {
+			rounds: []Round{at(5, true, true), at(3, true, true), at(12, true, true)}, want: []State{Running, Running, Running},
+		},
+		"a clock that goes back is no sleep": {
+			rounds: []Round{at(5, true, true), at(3, true, true), at(6, true, true)},
+			want:   []State{Running, Running, Running},
+		},
+	})
+}
+
+func TestMachine_SleepIsASilence(t *testing.T) {
+	t.Parallel()
+	unwanted := at(61, true, true)
+	unwanted.Pod = WordUnwanted
+	checkAll(t, map[string]sequence{
 		"asleep, briefly": {
 			rounds: []Round{at(1, true, true), at(9, true, true), at(10, false, true)},
 			want:   []State{Running, Paused, Running},
@@ -58,6 +99,19 @@ func TestMachine_PausesContinuesAndEnds(t *testing.T) {
 			rounds: []Round{at(60, true, true), unwanted, at(62, true, true)},
 			want:   []State{Paused, Ended, Ended},
 		},
+		"without peers, a sleep is a sleep": {rounds: []Round{at(9, false), at(10, false)}, want: []State{Paused, Running}},
+		"once awake, a peer is enough again": {
+			rounds: []Round{at(60, true, true), at(61, true, true), at(65, false, false), at(66, false, true)},
+			want:   []State{Paused, Running, Paused, Running},
+		},
+	})
+}
+
+func TestMachine_WithoutPeersDoesAsItIsTold(t *testing.T) {
+	t.Parallel()
+	strict := Default()
+	strict.WithoutPeers = WithoutPeersFence
+	checkAll(t, map[string]sequence{
 		"no peers known, API server away": {
 			rounds: []Round{at(0, true), at(4, false), at(11, false), at(18, false)},
 			want:   []State{Running, Running, Running, Running},
@@ -67,36 +121,7 @@ func TestMachine_PausesContinuesAndEnds(t *testing.T) {
 			want: []State{Running, Paused},
 		},
 		"the list of peers went with a cut": {rounds: []Round{at(0, true, true), at(4, false)}, want: []State{Running, Paused}},
-		"without peers, a sleep is a sleep": {rounds: []Round{at(9, false), at(10, false)}, want: []State{Paused, Running}},
-		"once awake, a peer is enough again": {
-			rounds: []Round{at(60, true, true), at(61, true, true), at(65, false, false), at(66, false, true)},
-			want:   []State{Paused, Running, Paused, Running},
-		},
-		"a slow answer counts from its question": {rounds: []Round{slow, at(4.5, false, false)}, want: []State{Running, Paused}},
-		"rounds that end out of order are no sleep": {
-			rounds: []Round{at(5, true, true), at(3, true, true), at(12, true, true)}, want: []State{Running, Running, Running},
-		},
-		"a clock that goes back is no sleep": {
-			rounds: []Round{at(5, true, true), at(3, true, true), at(6, true, true)},
-			want:   []State{Running, Running, Running},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := test.parameters
-			if p == (Parameters{}) {
-				p = Default()
-			}
-			m, before := New(p, 0), Running
-			for i, round := range test.rounds {
-				got := m.Observe(round)
-				if got.State != test.want[i] || got.Changed != (got.State != before) || got.Why == "" {
-					t.Errorf("round %d at %v: got %+v after %s, want %s", i, round.End, got, before, test.want[i])
-				}
-				before = got.State
-			}
-		})
-	}
+	})
 }
 
 // Probes that hang must not keep the database alive.

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"ha-iris/agent/internal/positive"
 )
 
 // WithoutPeers says what silence of the API server means while no guard on another node is known.
@@ -107,23 +109,15 @@ func (p Parameters) Validate() error {
 
 // invalid is what is wrong with single parameters.
 func (p Parameters) invalid() []error {
-	var problems []error
-	for _, one := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Interval", p.Interval},
-		{"Timeout", p.Timeout},
-		{"PauseAfter", p.PauseAfter},
-		{"EndAfter", p.EndAfter},
-		{"Margin", p.Margin},
-		{"Stall", p.Stall},
-		{"EarliestTakeOver", p.EarliestTakeOver},
-	} {
-		if one.value <= 0 {
-			problems = append(problems, fmt.Errorf("%s: got %v, want more than 0", one.name, one.value))
-		}
-	}
+	problems := positive.Check(
+		positive.Length{Name: "Interval", Value: p.Interval},
+		positive.Length{Name: "Timeout", Value: p.Timeout},
+		positive.Length{Name: "PauseAfter", Value: p.PauseAfter},
+		positive.Length{Name: "EndAfter", Value: p.EndAfter},
+		positive.Length{Name: "Margin", Value: p.Margin},
+		positive.Length{Name: "Stall", Value: p.Stall},
+		positive.Length{Name: "EarliestTakeOver", Value: p.EarliestTakeOver},
+	)
 	if p.WithoutPeers != WithoutPeersIgnore && p.WithoutPeers != WithoutPeersFence {
 		problems = append(problems, fmt.Errorf("WithoutPeers: got %q, want %q or %q",
 			p.WithoutPeers, WithoutPeersIgnore, WithoutPeersFence))

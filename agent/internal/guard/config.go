@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"ha-iris/agent/internal/positive"
 )
 
 // Mode says whether the guard acts.
@@ -108,25 +110,17 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("the proofs: got %q, want some of %q", proof, known))
 		}
 	}
-	for _, one := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Isolation", c.Isolation},
-		{"LeaseStale", c.LeaseStale},
-		{"MonitorGrace", c.MonitorGrace},
-		{"RenewInterval", c.RenewInterval},
-		{"ShutdownSettle", c.ShutdownSettle},
-		{"ReadyFor", c.ReadyFor},
-		{"Budgets.Longhorn", c.Budgets.Longhorn},
-		{"Budgets.Record", c.Budgets.Record},
-		{"Budgets.Detach", c.Budgets.Detach},
-		{"Budgets.Taint", c.Budgets.Taint},
-		{"Budgets.Replica", c.Budgets.Replica},
-	} {
-		if one.value <= 0 {
-			problems = append(problems, fmt.Errorf("%s: got %v, want more than 0", one.name, one.value))
-		}
-	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, positive.Check(
+		positive.Length{Name: "Isolation", Value: c.Isolation},
+		positive.Length{Name: "LeaseStale", Value: c.LeaseStale},
+		positive.Length{Name: "MonitorGrace", Value: c.MonitorGrace},
+		positive.Length{Name: "RenewInterval", Value: c.RenewInterval},
+		positive.Length{Name: "ShutdownSettle", Value: c.ShutdownSettle},
+		positive.Length{Name: "ReadyFor", Value: c.ReadyFor},
+		positive.Length{Name: "Budgets.Longhorn", Value: c.Budgets.Longhorn},
+		positive.Length{Name: "Budgets.Record", Value: c.Budgets.Record},
+		positive.Length{Name: "Budgets.Detach", Value: c.Budgets.Detach},
+		positive.Length{Name: "Budgets.Taint", Value: c.Budgets.Taint},
+		positive.Length{Name: "Budgets.Replica", Value: c.Budgets.Replica},
+	)...)...)
 }

@@ -90,22 +90,47 @@ func TestValidate_ReportsAllAtOnce(t *testing.T) {
 	}
 }
 
+// forbidden is a world in which one rule alone forbids to act.
+type forbidden struct {
+	config Config
+	change func(World) World
+	want   Rule
+}
+
+func (f forbidden) check(t *testing.T) {
+	t.Helper()
+	config, world := f.config, lost()
+	if config.Mode == "" {
+		config = Default()
+	}
+	if f.change != nil {
+		world = f.change(world)
+	}
+	got := config.Decide(world, after(50))
+	if got.Verdict != Refuse || len(got.Refusals) != 1 || got.Refusals[0].Rule != f.want || got.Refusals[0].Why == "" {
+		t.Errorf("got %+v, want a refusal by %s alone", got, f.want)
+	}
+	if got.Step.Kind == "" {
+		t.Error("it does not say what it would do")
+	}
+}
+
+func checkForbidden(t *testing.T, worlds map[string]forbidden) {
+	t.Helper()
+	for name, f := range worlds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f.check(t)
+		})
+	}
+}
+
 // Every rule forbids to act when everything else allows it, and names itself alone.
 func TestRules_EachForbidsAlone(t *testing.T) {
 	t.Parallel()
-	only := func(proof Proof) Config {
-		config := Default()
-		config.Proofs = []Proof{proof}
-		return config
-	}
-	observe, slow := Default(), only(ProofIsolation)
+	observe := Default()
 	observe.Mode = ModeObserve
-	slow.Isolation = 40 * second
-	for name, test := range map[string]struct {
-		config Config
-		change func(World) World
-		want   Rule
-	}{
+	checkForbidden(t, map[string]forbidden{
 		"observe":    {config: observe, want: RuleMode},
 		"from cache": {change: func(w World) World { w.Live = false; return w }, want: RuleLive},
 		"young heartbeat": {change: func(w World) World {
@@ -126,6 +151,12 @@ func TestRules_EachForbidsAlone(t *testing.T) {
 		"guard's own node is the lost one": {
 			change: func(w World) World { w.GuardNode = "n1"; return w }, want: RuleOwnNode,
 		},
+	})
+}
+
+func TestRules_NoGoodReplicaElsewhereForbidsAlone(t *testing.T) {
+	t.Parallel()
+	checkForbidden(t, map[string]forbidden{
 		"no other replica": {change: func(w World) World { w.Replicas = w.Replicas[:1]; return w }, want: RuleReplica},
 		"other replicas rebuilding": {change: func(w World) World {
 			w.Replicas[1].Healthy, w.Replicas[2].Healthy = false, false
@@ -140,6 +171,19 @@ func TestRules_EachForbidsAlone(t *testing.T) {
 			w.GuardNode = "n3"
 			return w.losing("n2")
 		}, want: RuleReplica},
+	})
+}
+
+func TestRules_NoProofForbidsAlone(t *testing.T) {
+	t.Parallel()
+	only := func(proof Proof) Config {
+		config := Default()
+		config.Proofs = []Proof{proof}
+		return config
+	}
+	slow := only(ProofIsolation)
+	slow.Isolation = 40 * second
+	checkForbidden(t, map[string]forbidden{
 		"not deleted":   {config: only(ProofDeleted), want: RuleProof},
 		"not shut down": {config: only(ProofShutdown), want: RuleProof},
 		"shut down a moment ago": {config: only(ProofShutdown), change: func(w World) World {
@@ -151,25 +195,7 @@ func TestRules_EachForbidsAlone(t *testing.T) {
 			w.Nodes[0].Ready = ReadyFalse
 			return w
 		}, want: RuleProof},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config, world := test.config, lost()
-			if config.Mode == "" {
-				config = Default()
-			}
-			if test.change != nil {
-				world = test.change(world)
-			}
-			got := config.Decide(world, after(50))
-			if got.Verdict != Refuse || len(got.Refusals) != 1 || got.Refusals[0].Rule != test.want || got.Refusals[0].Why == "" {
-				t.Errorf("got %+v, want a refusal by %s alone", got, test.want)
-			}
-			if got.Step.Kind == "" {
-				t.Error("it does not say what it would do")
-			}
-		})
-	}
+	})
 }
 
 func TestRules_AllReasonsAtOnce(t *testing.T) {

@@ -19,16 +19,40 @@ func back() World {
 	return world
 }
 
-// Single situations that the histories do not pass through, at 110 s.
-func TestStates_NextStep(t *testing.T) {
+// situation is one that the histories do not pass through, at 110 s.
+type situation struct {
+	world  func() World
+	change func(*World)
+	want   Verdict
+	step   Kind
+	node   string
+}
+
+func (s situation) check(t *testing.T) {
+	t.Helper()
+	world := s.world()
+	if s.change != nil {
+		s.change(&world)
+	}
+	got := Default().Decide(world, after(110))
+	if got.Verdict != s.want || got.Step.Kind != s.step || got.Step.Node != s.node {
+		t.Errorf("got %+v, want to %s: %s on %s", got, s.want, s.step, s.node)
+	}
+}
+
+func checkSituations(t *testing.T, situations map[string]situation) {
+	t.Helper()
+	for name, s := range situations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.check(t)
+		})
+	}
+}
+
+func TestStates_WhileANodeIsLost(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		world  func() World
-		change func(*World)
-		want   Verdict
-		step   Kind
-		node   string
-	}{
+	checkSituations(t, map[string]situation{
 		"another pod's record": {world: lost, change: func(w *World) {
 			w.Nodes[0].Record = &Record{BootID: "boot-n1", PodUID: "uid-z"}
 		}, want: Act, step: WriteRecord, node: "n1"},
@@ -50,6 +74,12 @@ func TestStates_NextStep(t *testing.T) {
 			w.Nodes[0].OutOfService, w.Pods = true, nil
 			w.Attachments = []Attachment{{Name: "va-2", Node: "n2", Attached: true}}
 		}, want: Idle},
+	})
+}
+
+func TestStates_BackWithTheDataInQuestion(t *testing.T) {
+	t.Parallel()
+	checkSituations(t, map[string]situation{
 		"back, all well": {world: back, want: Act, step: GiveBack, node: "n1"},
 		"back, replica not failed, volume nowhere": {world: back, change: func(w *World) {
 			w.Replicas[0].Failed, w.Attachments = false, nil
@@ -69,6 +99,12 @@ func TestStates_NextStep(t *testing.T) {
 			w.Pods, w.Attachments = lost().Pods, lost().Attachments
 			w.Pods[0].DeletedAt = after(98)
 		}, want: Wait, step: WaitReturn, node: "n1"},
+	})
+}
+
+func TestStates_BackWithEnginesAndOtherTakeOvers(t *testing.T) {
+	t.Parallel()
+	checkSituations(t, map[string]situation{
 		"back, with a stale engine": {
 			world: back, change: func(w *World) { w.Orphans = []Orphan{{"o", "n1"}} }, want: Act, step: ClearEngine, node: "n1",
 		},
@@ -100,19 +136,7 @@ func TestStates_NextStep(t *testing.T) {
 			w.Pods = []Pod{{Name: "iris-b", UID: "uid-b", Node: "n4", DeletedAt: after(109)}}
 			w.Attachments = []Attachment{{Name: "va-4", Node: "n4", Attached: true}}
 		}, want: Wait, step: WaitDetach, node: "n4"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			world := test.world()
-			if test.change != nil {
-				test.change(&world)
-			}
-			got := Default().Decide(world, after(110))
-			if got.Verdict != test.want || got.Step.Kind != test.step || got.Step.Node != test.node {
-				t.Errorf("got %+v, want to %s: %s on %s", got, test.want, test.step, test.node)
-			}
-		})
-	}
+	})
 }
 
 // What the guard writes is what it goes on from.

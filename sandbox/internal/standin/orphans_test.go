@@ -23,9 +23,7 @@ func (r *realRig) orphan() *unstructured.Unstructured {
 
 func TestOrphan_ADirectoryThatNoReplicaClaims(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
+	r, _ := newAttachedRig(t)
 	r.pass(time.Second)
 	if r.orphan() != nil {
 		t.Fatalf("got %v for what replicas claim", r.orphan())
@@ -52,19 +50,15 @@ func TestOrphan_ADirectoryThatNoReplicaClaims(t *testing.T) {
 // Longhorn assumes that a cut-off node's engine has ended, and finds it again when the node is back (longhorn-real.md).
 func staleEngine(t *testing.T) *realRig {
 	t.Helper()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
-	r.managers["a"].silent = true
-	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionUnknown })
+	r, _ := newAttachedRig(t)
+	r.cut()
 	r.attach("")
 	r.attach("b")
 	r.running("b")
 	if r.orphan() != nil {
 		t.Error("a silent node has orphans")
 	}
-	r.managers["a"].silent = false
-	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionTrue })
+	r.join()
 	r.pass(2 * time.Second)
 	return r
 }

@@ -269,55 +269,38 @@ func (c *standIn) stopProcesses(ctx context.Context, s *state, volume, process *
 	return nil
 }
 
+// endEngine ends the engine of a volume and waits for its end: one whose replicas are stopped before goes on with the one beside it.
 func (c *standIn) endEngine(ctx context.Context, s *state, volume, node string) error {
+	pod := c.instancePod(s, node)
 	down, err := c.down(node)
-	if err != nil {
-		return err
+	if err != nil || pod == nil || pod.Status.PodIP == "" || !down && !podReady(pod) {
+		return err // its instance manager is gone, and every process with it
 	}
-	if down {
-		c.tryEndEngine(ctx, s, volume, node)
+	defer delete(s.seen, node)
+	err = stopEngine(ctx, c.dial(pod.Status.PodIP), engineName(volume))
+	if err != nil && down {
+		c.log.Warn("an engine is taken for stopped, because its node is down", "volume", volume, "node", node, "error", err)
 		return nil
 	}
-	manager := c.processes(s, node)
-	if manager == nil {
-		return nil // its instance manager is gone, and every process with it
+	if err != nil {
+		return fmt.Errorf("end engine of volume %s on node %s: %w", volume, node, err)
 	}
-	for deadline := time.Now().Add(endPatience); ; time.Sleep(100 * time.Millisecond) {
-		delete(s.seen, node)
-		process, err := c.runs(ctx, s, volume, node)
-		if err != nil || process == nil {
-			return err
-		}
-		if process.State != imclient.Stopping {
-			if err := manager.StopEngine(ctx, engineName(volume)); err != nil && !errors.Is(err, imclient.ErrNotFound) {
-				return fmt.Errorf("stop engine of volume %s: %w", volume, err)
-			}
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("engine of volume %s still ends on node %s", volume, node)
-		}
-	}
+	return nil
 }
 
-// tryEndEngine ends the engine on a node that is down, if its instance manager answers all the same, and waits for its end: an
-// engine whose replicas are stopped before it goes on with the one beside it.
-func (c *standIn) tryEndEngine(ctx context.Context, s *state, volume, node string) {
-	pod := c.instancePod(s, node)
-	if pod == nil || pod.Status.PodIP == "" {
-		return
+// stopEngine returns once the engine is gone.
+func stopEngine(ctx context.Context, manager *imclient.Client, name string) error {
+	if err := manager.StopEngine(ctx, name); err != nil && !errors.Is(err, imclient.ErrNotFound) {
+		return err
 	}
-	manager := c.dial(pod.Status.PodIP)
-	err := manager.StopEngine(ctx, engineName(volume))
-	for deadline := time.Now().Add(endPatience); err == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		var left imclient.Instances
-		left, err = manager.List(ctx)
-		if err == nil && !slices.ContainsFunc(left.Engines, func(e imclient.Engine) bool { return e.Name == engineName(volume) }) {
-			return
+	for deadline := time.Now().Add(endPatience); ; time.Sleep(100 * time.Millisecond) {
+		left, err := manager.List(ctx)
+		if err != nil || !slices.ContainsFunc(left.Engines, func(e imclient.Engine) bool { return e.Name == name }) {
+			return err
 		}
-	}
-	if !errors.Is(err, imclient.ErrNotFound) {
-		c.log.Warn("an engine is taken for stopped, because its instance manager is in unknown state", "volume", volume, "node", node,
-			"error", err)
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it has not ended within %s", endPatience)
+		}
 	}
 }
 

@@ -197,6 +197,25 @@ func (r *realRig) running(node string) *imclient.Engine {
 	return process
 }
 
+// newAttachedRig is one whose volume is attached to node a, with its engine.
+func newAttachedRig(t *testing.T) (*realRig, *imclient.Engine) {
+	t.Helper()
+	r := newRealRig(t)
+	r.attach("a")
+	return r, r.running("a")
+}
+
+// cut takes node a off the network, and join puts it back.
+func (r *realRig) cut() {
+	r.managers["a"].silent = true
+	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionUnknown })
+}
+
+func (r *realRig) join() {
+	r.managers["a"].silent = false
+	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionTrue })
+}
+
 func (r *realRig) robustness() string { return r.volumeField("status", "robustness") }
 
 // lose has the engine lose its replica on the node, and returns the replica's name.
@@ -235,9 +254,7 @@ func TestReal_AttachingStartsProcesses(t *testing.T) {
 
 func TestReal_ALostReplicaIsRebuiltByTheEngine(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	process := r.running("a")
+	r, process := newAttachedRig(t)
 	name := r.lose(process, "b")
 	r.pass(time.Second)
 	if r.robustness() != degraded || textAt(r.longhornObject(replicaKind, name), "spec", "lastFailedAt") == "" {
@@ -262,9 +279,7 @@ func TestReal_ALostReplicaIsRebuiltByTheEngine(t *testing.T) {
 // Of a node that does not answer nothing is known: while Kubernetes believes in it nothing changes, and then "stopped is assumed".
 func TestReal_ACutOffEngineIsAssumedToHaveStopped(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
+	r, _ := newAttachedRig(t)
 	r.managers["a"].silent = true
 	r.pass(5 * time.Second)
 	if r.robustness() != healthy || r.volumeField("status", "state") != attached {
@@ -286,9 +301,7 @@ func TestReal_ACutOffEngineIsAssumedToHaveStopped(t *testing.T) {
 // Where only the kubelet has ended, the node is down for Kubernetes and its instance manager answers (longhorn-real.md, run 5).
 func TestReal_AnEngineOfADownNodeIsStoppedIfItCanBeReached(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
+	r, _ := newAttachedRig(t)
 	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionUnknown })
 	r.markUnready(instanceName("a"))
 	r.attach("")
@@ -300,14 +313,10 @@ func TestReal_AnEngineOfADownNodeIsStoppedIfItCanBeReached(t *testing.T) {
 // The node is back before the next attachment: its replica is taken as healthy although it differs (longhorn-real.md, run 3).
 func TestReal_AReplicaThatIsBackEarlyCountsAsHealthy(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
-	r.managers["a"].silent = true
-	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionUnknown })
+	r, _ := newAttachedRig(t)
+	r.cut()
 	r.attach("")
-	r.managers["a"].silent = false
-	r.node("a", func(node *corev1.Node) { node.Status.Conditions[0].Status = corev1.ConditionTrue })
+	r.join()
 	r.attach("b")
 	if process := r.running("b"); len(process.Replicas) != 3 || r.robustness() != healthy {
 		t.Errorf("got %d replicas, %s; want all three taken, asked nothing", len(process.Replicas), r.robustness())
@@ -316,9 +325,7 @@ func TestReal_AReplicaThatIsBackEarlyCountsAsHealthy(t *testing.T) {
 
 func TestReal_DetachingStopsProcessesAndGrowthReachesTheEngine(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	process := r.running("a")
+	r, process := newAttachedRig(t)
 	r.edit(longhornVolumes, handle, func(volume *unstructured.Unstructured) { put(volume, fmt.Sprint(int64(40)<<30), "spec", "size") })
 	r.pass(time.Second)
 	if process.Size != 40<<30 {
@@ -335,9 +342,7 @@ func TestReal_DetachingStopsProcessesAndGrowthReachesTheEngine(t *testing.T) {
 // An engine that has ended takes the volume with it; it is attached anew where it is in use, and the pod is asked to mount again.
 func TestReal_AnEngineThatHasEndedIsStartedAnew(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	process := r.running("a")
+	r, process := newAttachedRig(t)
 	process.State, process.Endpoint = imclient.Failed, ""
 	r.pass(time.Second)
 	if r.volumeField("status", "state") != detached {

@@ -236,16 +236,22 @@ func (c *standIn) runEngine(ctx context.Context, s *state, volume, engine *unstr
 			put(engine, "", "status", "endpoint")
 		}
 	}
-	put(engine, node, "spec", "nodeID")
-	put(engine, running, "spec", "desireState")
-	put(engine, textAt(volume, "spec", "size"), "spec", "volumeSize")
+	putRunning(engine, volume)
 	put(engine, addresses, "spec", "replicaAddressMap")
-	put(engine, running, "status", "currentState")
-	put(engine, instanceName(node), "status", "instanceManagerName")
 	put(engine, addresses, "status", "currentReplicaAddressMap")
 	put(engine, modes, "status", "replicaModeMap")
 	put(engine, rebuilds, "status", "rebuildStatus")
 	return errors.Join(errors.Join(errs...), c.longhorn.save(ctx, engineKind, before, engine))
+}
+
+// putRunning writes that the engine runs where its volume is.
+func putRunning(engine, volume *unstructured.Unstructured) {
+	node := textAt(volume, "status", "currentNodeID")
+	put(engine, node, "spec", "nodeID")
+	put(engine, running, "spec", "desireState")
+	put(engine, textAt(volume, "spec", "size"), "spec", "volumeSize")
+	put(engine, running, "status", "currentState")
+	put(engine, instanceName(node), "status", "instanceManagerName")
 }
 
 func (c *standIn) stopEngine(ctx context.Context, engine *unstructured.Unstructured) error {

@@ -212,13 +212,8 @@ func (c *standIn) fillReal(ctx context.Context, s *state, replica *unstructured.
 
 // showRestore writes what the engine says of it.
 func (c *standIn) showRestore(volume, engine *unstructured.Unstructured, backup string, progress map[string]any) {
-	node := textAt(volume, "status", "currentNodeID")
-	put(engine, node, "spec", "nodeID")
-	put(engine, running, "spec", "desireState")
-	put(engine, textAt(volume, "spec", "size"), "spec", "volumeSize")
+	putRunning(engine, volume)
 	put(engine, backup, "spec", "requestedBackupRestore")
-	put(engine, running, "status", "currentState")
-	put(engine, instanceName(node), "status", "instanceManagerName")
 	for address, status := range progress {
 		put(engine, status, "status", "restoreStatus", address)
 	}

@@ -140,9 +140,7 @@ func TestSnapshot_GoesWithItsVolumeAndCountsAreLimited(t *testing.T) {
 
 func TestReal_SnapshotsAreTheEngines(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
+	r, _ := newAttachedRig(t)
 	r.snapshot("s1")
 	r.pass(2 * time.Second)
 	asked := slices.Index(r.managers["a"].done, "POST engines/"+engineName(handle)+"/snapshots/s1")
@@ -180,9 +178,7 @@ func TestReal_SnapshotsAreTheEngines(t *testing.T) {
 
 func TestReal_ASnapshotThatFailsIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
+	r, _ := newAttachedRig(t)
 	r.snapshot("s1")
 	r.pass(time.Second)
 	r.managers["a"].tasks["POST s1"] = imclient.Task{State: imclient.Failed, Error: "no space"}
@@ -205,9 +201,7 @@ func TestReal_ASnapshotThatFailsIsTriedAgain(t *testing.T) {
 // A workload wins over Longhorn's own use of the volume, and finds no second engine.
 func TestReal_AnAttachmentTakesTheVolumeFromLonghorn(t *testing.T) {
 	t.Parallel()
-	r := newRealRig(t)
-	r.attach("a")
-	r.running("a")
+	r, _ := newAttachedRig(t)
 	r.attach("")
 	r.snapshot("s1")
 	r.pass(time.Second)
