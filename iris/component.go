@@ -26,6 +26,8 @@ type component struct {
 	pod *corev1.PodSpecArgs
 	// perNode says that the pod runs on every node.
 	perNode bool
+	// replicas is how many pods there are elsewhere; 0 stands for 1.
+	replicas int
 }
 
 // network is who may connect to a component's pods, and where they may connect to.
@@ -39,6 +41,9 @@ func (c Config) components() []component {
 	components := []component{c.database()}
 	if c.PrePullImage {
 		components = append(components, c.prePullComponent())
+	}
+	if c.Failover.guarded() {
+		components = append(components, c.guardComponent())
 	}
 	return components
 }

@@ -119,6 +119,11 @@ type Config struct {
 	// MonitoringNamespace is the namespace whose pods may read the metrics. Default: empty, nobody.
 	MonitoringNamespace string `json:"monitoringNamespace"`
 
+	// Failover is the object ha-iris:failover.
+	Failover Failover `json:"-"`
+	// LonghornNamespace is the namespace in which this stack installs Longhorn; empty when it does not. It is no key.
+	LonghornNamespace string `json:"-"`
+
 	// Password is the password of every predefined account, from the secret ha-iris:irisPassword.
 	Password secret.Value `json:"-" secret:"irisPassword"`
 	// LicenseKey is the content of iris.key, from the secret ha-iris:irisLicenseKey. Licensed edition only.
@@ -183,6 +188,7 @@ func DefaultConfig() Config {
 		Edition:      Community,
 		Image:        DefaultImage,
 		PrePullImage: true,
+		Failover:     defaultFailover(),
 		Registry:     Registry{Server: "containers.intersystems.com"},
 		Memory:       "4Gi",
 		CPU:          "1",

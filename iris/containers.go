@@ -67,6 +67,9 @@ func (c Config) irisArguments() []string {
 	if c.LicenseKey.IsSet() {
 		arguments = append(arguments, "--key", licenseDir+"/"+licenseFile)
 	}
+	if c.Failover.guarded() {
+		arguments = append(arguments, admission()...)
+	}
 	if !c.usesWebGateway() {
 		arguments = append(arguments, "--after", "/bin/sh "+scriptsDir+"/"+webServerFile)
 	}
@@ -88,6 +91,9 @@ func (c Config) irisMounts() corev1.VolumeMountArray {
 	}
 	if c.LicenseKey.IsSet() {
 		mounts = append(mounts, readOnly(volumeLicense, licenseDir))
+	}
+	if c.Failover.guarded() {
+		mounts = append(mounts, readOnly(volumeFence, fenceDir))
 	}
 	if !c.usesWebGateway() {
 		mounts = append(mounts, readOnly(volumeScripts, scriptsDir), readOnly(volumePassword, passwordDir))

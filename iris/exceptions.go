@@ -26,6 +26,13 @@ func prePullExceptions() map[string]string {
 	}
 }
 
+func guardExceptions() map[string]string {
+	return map[string]string{
+		"container-image-pull-policy":        "the image is pinned, and a guard that has to be pulled is late",
+		"deployment-has-poddisruptionbudget": "a drain need not wait for it: the other one leads within seconds",
+	}
+}
+
 const (
 	kubeScoreIgnore = "kube-score/ignore"
 	reasonPrefix    = "ha-iris/exception."

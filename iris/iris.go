@@ -140,8 +140,15 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err := s.prePull(data.namespace, configuration, policies); err != nil {
 		return err
 	}
+	if text := s.cfg.Failover.remark(); text != "" {
+		_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: i}) // A failure to log does not stop the run.
+	}
+	guard, err := s.guard(data, configuration, policies, args.After)
+	if err != nil {
+		return err
+	}
 	rollout := s.newRollout(args.API)
-	deployment, err := s.workload(data, configuration, policies, rollout)
+	deployment, err := s.workload(data, configuration, policies, guard, rollout)
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,15 @@ func editions() map[string]Config {
 			c.Metrics, c.MonitoringNamespace = ServiceMonitor, "monitoring"
 			c.Service = Service{Type: LoadBalancer, SourceRanges: []string{"203.0.113.0/24"}, Superserver: true}
 		}),
+		"guarded": community(guardedBy(agentImage)),
 	}
+}
+
+const agentImage = "registry.example/ha-iris/agent:0.1.0@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+// guardedBy asks for the guard, on storage that the stack installs.
+func guardedBy(image string) func(*Config) {
+	return func(c *Config) { c.Failover.Image, c.LonghornNamespace = image, "longhorn-system" }
 }
 
 func TestNew_KeepsTheInvariantsAndPreviewsWhatItDoes(t *testing.T) {

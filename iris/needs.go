@@ -30,6 +30,7 @@ func (c Config) Needs() survey.Database {
 		VolumeBytes:    size,
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),
+		Guard:          c.Failover.guarded(),
 	}
 	database := c.database().name
 	for _, one := range c.components() {
@@ -40,7 +41,9 @@ func (c Config) Needs() survey.Database {
 		case one.perNode:
 			needs.PerNode = append(needs.PerNode, pod)
 		default:
-			needs.Beside = append(needs.Beside, pod)
+			for range max(one.replicas, 1) {
+				needs.Beside = append(needs.Beside, pod)
+			}
 		}
 	}
 	ports := 1
@@ -56,7 +59,7 @@ func (c Config) Needs() survey.Database {
 	return needs
 }
 
-// withoutObjects is a pod as the API server gets it, with empty directories in place of all volumes.
+// withoutObjects is a pod as the API server gets it, with empty directories in place of all volumes and the namespace's own account.
 func withoutObjects(labels pulumi.StringMap, spec *corev1.PodSpecArgs) map[string]any {
 	volumes := corev1.VolumeArray{}
 	seen := map[pulumi.StringInput]bool{}
@@ -71,6 +74,7 @@ func withoutObjects(labels pulumi.StringMap, spec *corev1.PodSpecArgs) map[strin
 	if len(volumes) > 0 {
 		spec.Volumes = volumes
 	}
+	spec.ServiceAccountName = nil // Not there before the first up, and the API server would refuse the pod for it.
 	return map[string]any{"metadata": map[string]any{"labels": wire.Of(labels)}, "spec": wire.Of(spec)}
 }
 

@@ -16,6 +16,7 @@ import (
 func TestNeeds_NameTheRightsToEveryObject(t *testing.T) {
 	t.Parallel()
 	cfg := editions()["licensed"]
+	guardedBy(agentImage)(&cfg)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			_ = json.NewEncoder(w).Encode(map[string]any{"status": map[string]any{"allowed": false}})
@@ -30,7 +31,9 @@ func TestNeeds_NameTheRightsToEveryObject(t *testing.T) {
 	}
 	cluster := &live.Cluster{}
 	cluster.Use("text", client)
-	found, err := survey.Look(t.Context(), cluster, survey.Needs{Database: cfg.Needs()})
+	found, err := survey.Look(t.Context(), cluster, survey.Needs{
+		Database: cfg.Needs(), Storage: survey.Storage{Install: true, Namespace: cfg.LonghornNamespace},
+	})
 	if err != nil || len(found.Blocking) == 0 {
 		t.Fatalf("got %v, %v", found, err)
 	}

@@ -48,6 +48,12 @@ func (c Config) prePullPod() *corev1.PodSpecArgs {
 	if c.usesWebGateway() {
 		containers = append(containers, sleeper("web-gateway", c.WebGateway.Image))
 	}
+	if c.Failover.guarded() {
+		// Its image has no shell, and its program sleeps when told to.
+		agent := sleeper("agent", c.Failover.image())
+		agent.Command, agent.Args = nil, pulumi.ToStringArray([]string{"sleep"})
+		containers = append(containers, agent)
+	}
 	return &corev1.PodSpecArgs{
 		Containers:                   containers,
 		NodeSelector:                 c.nodeSelector(),

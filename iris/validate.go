@@ -45,6 +45,7 @@ func (c Config) Validate() error {
 	c.Service.validate(&found)
 	c.validateMetrics(&found)
 	c.validateLimits(&found)
+	c.validateFailover(&found)
 	return found.Err()
 }
 

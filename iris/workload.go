@@ -2,6 +2,7 @@ package iris
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -32,7 +33,9 @@ const (
 )
 
 // workload runs the database.
-func (s *scope) workload(data *data, configuration *configuration, policies *policies, rollout *rollout) (*appsv1.Deployment, error) {
+func (s *scope) workload(
+	data *data, configuration *configuration, policies *policies, guard []pulumi.Resource, rollout *rollout,
+) (*appsv1.Deployment, error) {
 	class, err := s.priorityClass(data.namespace)
 	if err != nil {
 		return nil, err
@@ -41,7 +44,11 @@ func (s *scope) workload(data *data, configuration *configuration, policies *pol
 	pod := own.pod
 	pod.PriorityClassName = class.Metadata.Name().Elem()
 	pod.ImagePullSecrets = configuration.pullSecrets
-	pod.Volumes = append(dataVolumes(data.claim), configuration.volumes...)
+	volumes := append(dataVolumes(data.claim), configuration.volumes...)
+	if s.cfg.Failover.guarded() {
+		volumes = append(volumes, fenceVolumes()...)
+	}
+	pod.Volumes = volumes
 	template, err := policies.template(own, configuration.annotations, pod)
 	if err != nil {
 		return nil, err
@@ -50,7 +57,7 @@ func (s *scope) workload(data *data, configuration *configuration, policies *pol
 	if err != nil {
 		return nil, err
 	}
-	return s.deployment(data.namespace, template, policies.of(own), written)
+	return s.deployment(data.namespace, template, slices.Concat(policies.of(own), guard), written)
 }
 
 func (s *scope) priorityClass(namespace *namespace) (*schedulingv1.PriorityClass, error) {
@@ -100,7 +107,7 @@ func (c Config) pod() *corev1.PodSpecArgs {
 	if c.usesWebGateway() {
 		containers = append(containers, c.gatewayContainer())
 	}
-	return &corev1.PodSpecArgs{
+	return c.withFence(&corev1.PodSpecArgs{
 		// A new name at every start makes IRIS log a failover and report itself unwell for minutes (CLS SYS.Container).
 		Hostname:        pulumi.String("iris"),
 		InitContainers:  corev1.ContainerArray{c.mergeContainer()},
@@ -108,12 +115,12 @@ func (c Config) pod() *corev1.PodSpecArgs {
 		NodeSelector:    c.nodeSelector(),
 		Tolerations:     c.tolerations(),
 		SecurityContext: podSecurity(),
-		// Nothing in the pod talks to the Kubernetes API.
+		// No container talks to the Kubernetes API but the check in the pod, which mounts a token of its own.
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		// The variables that Kubernetes would add for each Service begin with IRIS_, which IRIS' own tools read too.
 		EnableServiceLinks:            pulumi.Bool(false),
 		TerminationGracePeriodSeconds: pulumi.Int(c.TerminationGracePeriodSeconds),
-	}
+	})
 }
 
 // podSecurity satisfies Pod Security "restricted".
@@ -149,14 +156,17 @@ func (c Config) nodeSelector() pulumi.StringMapInput {
 }
 
 // tolerations replace the 300 s that Kubernetes adds to a pod without any (DefaultTolerationSeconds).
-func (c Config) tolerations() corev1.TolerationArray {
+func (c Config) tolerations() corev1.TolerationArray { return tolerate(c.TolerationSeconds) }
+
+// tolerate is how long a pod stays on a node that is not ready or unreachable.
+func tolerate(seconds int) corev1.TolerationArray {
 	var tolerations corev1.TolerationArray
 	for _, condition := range []string{"not-ready", "unreachable"} {
 		tolerations = append(tolerations, &corev1.TolerationArgs{
 			Key:               pulumi.String("node.kubernetes.io/" + condition),
 			Operator:          pulumi.String("Exists"),
 			Effect:            pulumi.String("NoExecute"),
-			TolerationSeconds: pulumi.Int(c.TolerationSeconds),
+			TolerationSeconds: pulumi.Int(seconds),
 		})
 	}
 	return tolerations

@@ -22,13 +22,14 @@ func TestDocs_SayWhatAChangeOfEveryKeyDoes(t *testing.T) {
 	}
 	keys := configKeys(t)
 	rows, named := map[string]bool{}, map[string]bool{}
-	for name, heading := range map[string]string{"cluster": "cluster", "storage": "storage", "iris": "database"} {
+	for name, heading := range map[string]string{"cluster": "cluster", "storage": "storage", "iris": "database", "failover": "database"} {
 		_, text, _ := strings.Cut(string(page), "\n## What a change of the "+heading+" does\n")
 		text, _, _ = strings.Cut(text, "\n## ")
 		_, table, found := strings.Cut(text, "\n| `"+name+".` |")
 		if !found {
 			t.Fatalf("no table of %s.*", name)
 		}
+		table, _, _ = strings.Cut(table, "\n\n")
 		for _, row := range tableFirstCells.FindAllStringSubmatch(table, -1) {
 			for _, key := range codeSpan.FindAllStringSubmatch(row[1], -1) {
 				rows[name+"."+key[1]] = true

@@ -38,7 +38,7 @@ func (c *Config) secretKeys() map[string]*secret.Value {
 
 // sections are the objects of the configuration, with the struct that each fills.
 func (c *Config) sections() map[string]any {
-	return map[string]any{"cluster": &c.Cluster, "storage": &c.Storage, "iris": &c.IRIS}
+	return map[string]any{"cluster": &c.Cluster, "storage": &c.Storage, "iris": &c.IRIS, "failover": &c.IRIS.Failover}
 }
 
 func defaultConfig() Config {
@@ -66,6 +66,7 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	if cfg.Cluster.Name == "" {
 		cfg.Cluster.Name = ctx.Project() + "-" + ctx.Stack()
 	}
+	cfg.IRIS.LonghornNamespace = cfg.Storage.Namespace()
 	cfg.Cluster = cfg.Cluster.Resolve(func(key string) string { return pulumiconfig.Get(ctx, key) })
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.
 	found.Merge(cfg.validateWithout(refused))

@@ -194,15 +194,15 @@ func TestCheckTopLevelKeys_GivesTheCommandsThatMendIt(t *testing.T) {
 		"iris.service.type":    "pulumi config rm iris.service.type; pulumi config set --path iris.service.type VALUE",
 		"iris.sise":            "want iris.size, perhaps; run: pulumi config rm iris.sise; pulumi config set --path iris.size VALUE",
 		"size":                 "want iris.size, perhaps; run: pulumi config rm size; pulumi config set --path iris.size VALUE",
-		"image":                "want iris.image or iris.webGateway.image, perhaps",
+		"image":                "want failover.image or iris.image or iris.webGateway.image, perhaps",
 		"clutser":              "want cluster, perhaps; the keys are",
 		"password":             "want the secret irisPassword; run: pulumi config rm password; pulumi config set --secret irisPassword",
 		"iris.password":        "want the secret irisPassword; run: pulumi config rm iris.password; pulumi config set --secret irisPassword",
 		"irispasswrd":          "want the secret irisPassword",
 		"registryPassword":     "want the secret irisRegistryPassword",
 		"cluster.kubeconfig":   "want the secret kubeconfig",
-		"something.else":       "want one of cluster, iris, storage",
-		"cluster.unknownThing": "want one of cluster, iris, storage",
+		"something.else":       "want one of cluster, failover, iris, storage",
+		"cluster.unknownThing": "want one of cluster, failover, iris, storage",
 	} {
 		err := checkTopLevelKeys("ha-iris", `{"ha-iris:`+name+`":"hunter2"}`, &cfg)
 		if err == nil || !strings.HasPrefix(err.Error(), name+": got a key that does not exist, want ") ||

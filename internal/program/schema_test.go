@@ -88,10 +88,10 @@ func configKeys(t *testing.T) []key {
 	cfg := defaultConfig()
 	var keys []key
 	for _, section := range []struct {
-		name   string
-		values any
-	}{{"cluster", cfg.Cluster}, {"storage", cfg.Storage}, {"iris", cfg.IRIS}} {
-		keys = append(keys, structKeys(t, section.name, section.name, reflect.ValueOf(section.values))...)
+		name, dir string
+		values    any
+	}{{"cluster", "cluster", cfg.Cluster}, {"storage", "storage", cfg.Storage}, {"iris", "iris", cfg.IRIS}, {"failover", "iris", cfg.IRIS.Failover}} {
+		keys = append(keys, structKeys(t, section.dir, section.name, reflect.ValueOf(section.values))...)
 	}
 	for _, name := range sortedKeys(cfg.secretKeys()) {
 		keys = append(keys, key{Path: name, Type: "Secret", Doc: secretDoc(t, &cfg, name), Default: ""})

@@ -53,6 +53,9 @@ func rightsFor(needs Needs) []right {
 	if needs.Database.ServiceMonitor {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
 	}
+	if needs.Database.Guard {
+		rights = append(rights, guardRights(needs, apply)...)
+	}
 	if !needs.Storage.Install {
 		return rights
 	}
@@ -61,6 +64,22 @@ func rightsFor(needs Needs) []right {
 	rights = append(rights, resources("", create, needs.Storage.ClusterObjects...)...)
 	rights = append(rights, resources(needs.Storage.Namespace, []string{"list", "delete"}, needs.Storage.Tidied...)...)
 	return append(rights, resources(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
+}
+
+// guardRights are those for the guard's accounts and roles. To give a right away one must have it, which is not asked for here: the API
+// server says it well.
+func guardRights(needs Needs, apply []string) []right {
+	rights := resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+		"validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io")
+	rights = append(rights, resources(needs.Database.Namespace, apply, "serviceaccounts")...)
+	namespaces := []string{needs.Database.Namespace, "kube-node-lease"}
+	if needs.Storage.Install {
+		namespaces = append(namespaces, needs.Storage.Namespace)
+	}
+	for _, namespace := range namespaces {
+		rights = append(rights, resources(namespace, apply, "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
+	}
+	return rights
 }
 
 // missingRights asks for the right to everything, which an administrator has, and one by one only when that is missing.

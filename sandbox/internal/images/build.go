@@ -128,13 +128,20 @@ func (b *builder) build(ctx context.Context, s store, inputs string) error {
 // compile builds the programs of the images, static and without anything of this machine in them: neither paths nor the
 // state of the checkout.
 func (b *builder) compile(ctx context.Context) error {
-	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", b.programs + string(filepath.Separator)}
-	arguments = append(arguments, "./cmd/pause", "./cmd/nc", "./cmd/iris-standin")
+	packages := []string{"./cmd/pause", "./cmd/nc", "./cmd/iris-standin"}
 	if hasLonghorn(b.module) {
-		arguments = append(arguments, "./cmd/"+longhornProgram)
+		packages = append(packages, "./cmd/"+longhornProgram)
 	}
-	command := exec.CommandContext(ctx, "go", arguments...)
-	command.Dir = b.module
+	if err := b.compileIn(ctx, b.module, packages...); err != nil || !hasAgent(b.module) {
+		return err
+	}
+	return b.compileIn(ctx, agentModule(b.module), ".")
+}
+
+func (b *builder) compileIn(ctx context.Context, module string, packages ...string) error {
+	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", b.programs + string(filepath.Separator)}
+	command := exec.CommandContext(ctx, "go", append(arguments, packages...)...)
+	command.Dir = module
 	// The oldest processors of each architecture, whatever the environment prefers.
 	command.Env = append(tools.GoEnvironment(), "CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0")
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // So that go removes its temporary files.

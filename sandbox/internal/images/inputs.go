@@ -22,8 +22,12 @@ func inputsKey(module, toolchain, busybox string) (string, error) {
 	for _, name := range []string{"go.mod", "go.sum", filepath.Join("charts", "longhorn", "Chart.yaml")} {
 		files = append(files, filepath.Join(module, name))
 	}
-	for _, dir := range []string{"cmd", "internal"} {
-		err := filepath.WalkDir(filepath.Join(module, dir), func(path string, found fs.DirEntry, err error) error {
+	dirs := []string{filepath.Join(module, "cmd"), filepath.Join(module, "internal")}
+	if hasAgent(module) {
+		dirs = append(dirs, agentModule(module))
+	}
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(path string, found fs.DirEntry, err error) error {
 			if err == nil && found.Type().IsRegular() && !strings.HasSuffix(path, "_test.go") {
 				files = append(files, path)
 			}

@@ -27,6 +27,9 @@ const (
 	// Client plays busybox' own image, for pods beside the database, such as the consumer's of examples/.
 	Client = "ha-iris.local/busybox:1.37.0"
 
+	// Agent is ha-iris' own agent, as it is in this checkout.
+	Agent = "ha-iris.local/agent:0.1.0"
+
 	irisRepository = "ha-iris.local/iris-standin"
 	// newerVersion is the release after the default one, of build 221 (facts, iris.md 1.4), written as a full build tag.
 	newerVersion = "2026.2.0.221.0"
@@ -73,6 +76,15 @@ func table(module string) ([]recipe, error) {
 			config: v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 		},
 	}
+	if hasAgent(module) {
+		recipes = append(recipes, recipe{
+			names: []string{Agent},
+			plays: "ha-iris' agent, which it is",
+			parts: []part{{"agent", agentProgram}},
+			// The user of distroless images, which the released one is built upon.
+			config: v1.Config{User: "65532:65532", Entrypoint: []string{"/" + agentName}},
+		})
+	}
 	if !hasLonghorn(module) {
 		return recipes, nil
 	}
@@ -94,6 +106,21 @@ func iris(plays, version string, edition irisstandin.Edition, names ...string) r
 		},
 		config: irisConfig(),
 	}
+}
+
+const agentName = "agent"
+
+// agentModule is beside the sandbox's, in the same checkout.
+func agentModule(module string) string { return filepath.Join(filepath.Dir(module), agentName) }
+
+func hasAgent(module string) bool {
+	_, err := os.Stat(filepath.Join(agentModule(module), "main.go"))
+	return err == nil
+}
+
+func agentProgram(b *builder) (tree, error) {
+	t := tree{}
+	return t, t.program(agentName, b.program(agentName))
 }
 
 const longhornProgram = "longhorn-standin"

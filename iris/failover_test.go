@@ -1,0 +1,89 @@
+package iris
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFailover_ModeAutoNeedsAnImage(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		failover Failover
+		want     FailoverMode
+		remark   bool
+	}{
+		"nothing set":            {defaultFailover(), FailoverLonghorn, true},
+		"an image":               {Failover{Mode: FailoverAuto, Image: agentImage}, FailoverGuard, false},
+		"an image that observes": {Failover{Mode: FailoverObserve, Image: agentImage}, FailoverObserve, false},
+		"an image not wanted":    {Failover{Mode: FailoverLonghorn, Image: agentImage}, FailoverLonghorn, false},
+		"longhorn asked for":     {Failover{Mode: FailoverLonghorn}, FailoverLonghorn, false},
+	} {
+		if got := test.failover.mode(); got != test.want {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
+		if got := test.failover.remark() != ""; got != test.remark {
+			t.Errorf("%s: got a remark: %v", name, got)
+		}
+	}
+}
+
+// Isolation proves nothing where nobody knows that the storage holds writes back on a node that is cut off.
+func TestFailover_IsolationIsAProofOnStorageThatIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*Config)
+		want   bool
+	}{
+		"Longhorn of the stack": {guardedBy(agentImage), true},
+		"other storage":         {func(c *Config) { c.Failover.Image = agentImage }, false},
+		"other storage that is said to be fenced": {func(c *Config) {
+			c.Failover.Image, c.Failover.FencedStorage = agentImage, true
+		}, true},
+		"one proof chosen": {func(c *Config) {
+			guardedBy(agentImage)(c)
+			c.Failover.Proof = []FailoverProof{ProofDeleted}
+		}, false},
+	} {
+		cfg := community(test.change)
+		if got := slices.Contains(cfg.proofs(), ProofIsolation); got != test.want {
+			t.Errorf("%s: got %v", name, cfg.proofs())
+		}
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		arguments := strings.Join(argumentsOf(t, cfg, guardName, "guard"), " ")
+		if got := strings.Contains(arguments, "isolation"); got != test.want {
+			t.Errorf("%s: the guard is called with %s", name, arguments)
+		}
+	}
+}
+
+func TestValidate_RefusesFailover(t *testing.T) {
+	t.Parallel()
+	mistakes{
+		`failover.mode: got "fast", want one of auto, guard, observe, longhorn`: func(c *Config) { c.Failover.Mode = "fast" },
+		`failover.image: got nothing, want the agent's image at a digest, which failover.mode guard needs`: func(c *Config) {
+			c.Failover.Mode = FailoverGuard
+		},
+		`failover.image: got "agent:latest", want an image at a digest`: func(c *Config) { c.Failover.Image = "agent:latest" },
+		`failover.proof[0]: got "hope", want one of deleted, shutdown`:  func(c *Config) { c.Failover.Proof = []FailoverProof{"hope"} },
+		`failover.proof[1]: got "deleted", want each proof once`: func(c *Config) {
+			c.Failover.Proof = []FailoverProof{ProofDeleted, ProofDeleted}
+		},
+		`failover.proof: got "isolation", want none of it, or failover.fencedStorage true`: func(c *Config) {
+			c.Failover.Proof = []FailoverProof{ProofIsolation}
+		},
+	}.areRefused(t)
+}
+
+// Without the guard nothing of it is in the cluster, and the pod is what it was before there was one.
+func TestFailover_LonghornAddsNothing(t *testing.T) {
+	t.Parallel()
+	for _, object := range manifests(t, mustRun(t, community())) {
+		if text := toYAML(t, []manifest{object}); strings.Contains(text, "guard.ha-iris") || strings.Contains(text, guardName) ||
+			strings.Contains(text, fenceDir) || strings.Contains(text, "shareProcessNamespace") {
+			t.Errorf("%s %s has something of the guard", object.kind, object.name)
+		}
+	}
+}

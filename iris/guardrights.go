@@ -1,0 +1,247 @@
+package iris
+
+import (
+	"fmt"
+
+	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// nodeLeases is the namespace in which Kubernetes keeps the nodes' heartbeats.
+const nodeLeases = "kube-node-lease"
+
+// grant is what an account may do in a namespace; in an empty one, with objects that have none.
+type grant struct {
+	// account is the ServiceAccount's name, which is the role's too.
+	account   string
+	namespace string
+	rules     []rule
+}
+
+type rule struct {
+	group     string
+	resources []string
+	verbs     []string
+	// names restrict it to the objects of these names; none: all.
+	names []string
+}
+
+// grants are the rights of the guard and of the check in the pod, and no others: agent/README.md has what each is for.
+func (c Config) grants() []grant {
+	read := []string{"get", "list"}
+	grants := []grant{
+		{fenceName, c.Namespace, []rule{
+			{"", []string{"pods"}, []string{"get"}, nil},
+			{"discovery.k8s.io", []string{"endpointslices"}, read, nil},
+		}},
+		{guardName, c.Namespace, []rule{
+			{"", []string{"pods"}, []string{"get", "list", "delete"}, nil},
+			{"", []string{"persistentvolumeclaims"}, []string{"get"}, []string{claimName}},
+			{"", []string{"events"}, []string{"create", "patch", "update"}, nil},
+			{"coordination.k8s.io", []string{"leases"}, []string{"create"}, nil}, // Of what does not exist no name can be checked.
+			{"coordination.k8s.io", []string{"leases"}, []string{"get", "update"}, []string{guardName}},
+		}},
+		{guardName, nodeLeases, []rule{{"coordination.k8s.io", []string{"leases"}, read, nil}}},
+		{guardName, "", []rule{
+			{"", []string{"nodes"}, []string{"get", "list", "patch"}, nil},
+			{"", []string{"persistentvolumes"}, []string{"get"}, nil},
+			{"storage.k8s.io", []string{"volumeattachments"}, []string{"get", "list", "delete"}, nil},
+		}},
+	}
+	if c.LonghornNamespace != "" {
+		grants = append(grants, grant{guardName, c.LonghornNamespace, []rule{
+			{"longhorn.io", []string{"nodes", "replicas", "orphans"}, read, nil},
+			{"longhorn.io", []string{"replicas"}, []string{"patch"}, nil},
+			{"longhorn.io", []string{"orphans"}, []string{"delete"}, nil},
+		}})
+	}
+	return grants
+}
+
+// guardRights creates the accounts, what they may do, and the policy that narrows it.
+func (s *scope) guardRights(in *namespace, after []pulumi.Resource) ([]pulumi.Resource, error) {
+	var made []pulumi.Resource
+	for _, name := range []string{fenceName, guardName} {
+		account, err := corev1.NewServiceAccount(s.ctx, name, &corev1.ServiceAccountArgs{
+			Metadata: in.metadata(s.cfg.guardComponent(), name, nil),
+			// Pods that want a token say so.
+			AutomountServiceAccountToken: pulumi.Bool(false),
+		}, s.options()...)
+		if err != nil {
+			return nil, creating("ServiceAccount "+name, err)
+		}
+		made = append(made, account)
+	}
+	for _, one := range s.cfg.grants() {
+		bound, err := s.bind(in, one, after)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, bound)
+	}
+	narrowed, err := s.guardPolicy(in)
+	return append(made, narrowed...), err
+}
+
+// clusterName is the name of the guard's objects outside of its namespace; the namespace in it keeps two stacks on a cluster apart.
+func (c Config) clusterName() string { return "ha-iris-guard-" + c.Namespace }
+
+func (s *scope) bind(in *namespace, what grant, after []pulumi.Resource) (pulumi.Resource, error) {
+	var rules rbacv1.PolicyRuleArray
+	for _, one := range what.rules {
+		args := &rbacv1.PolicyRuleArgs{
+			ApiGroups: pulumi.ToStringArray([]string{one.group}),
+			Resources: pulumi.ToStringArray(one.resources),
+			Verbs:     pulumi.ToStringArray(one.verbs),
+		}
+		if one.names != nil {
+			args.ResourceNames = pulumi.ToStringArray(one.names)
+		}
+		rules = append(rules, args)
+	}
+	subjects := rbacv1.SubjectArray{&rbacv1.SubjectArgs{
+		Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(what.account), Namespace: in.name(),
+	}}
+	if what.namespace == "" {
+		return s.bindEverywhere(in, rules, subjects)
+	}
+	metadata, logical := in.metadata(s.cfg.guardComponent(), what.account, nil), what.account
+	if what.namespace != s.cfg.Namespace {
+		logical = what.account + "-" + what.namespace
+		metadata.Name, metadata.Namespace = pulumi.String(s.cfg.clusterName()), pulumi.String(what.namespace)
+	}
+	role, err := rbacv1.NewRole(s.ctx, logical, &rbacv1.RoleArgs{Metadata: metadata, Rules: rules},
+		s.options(pulumi.DependsOn(after))...)
+	if err != nil {
+		return nil, creating("Role "+logical, err)
+	}
+	binding, err := rbacv1.NewRoleBinding(s.ctx, logical, &rbacv1.RoleBindingArgs{
+		Metadata: metadata, Subjects: subjects, RoleRef: roleRef("Role", role.Metadata.Name().Elem()),
+	}, s.options()...)
+	return binding, creating("RoleBinding "+logical, err)
+}
+
+func (s *scope) bindEverywhere(in *namespace, rules rbacv1.PolicyRuleArray, subjects rbacv1.SubjectArray) (pulumi.Resource, error) {
+	metadata := s.clusterMetadata()
+	role, err := rbacv1.NewClusterRole(s.ctx, guardName, &rbacv1.ClusterRoleArgs{Metadata: metadata, Rules: rules},
+		s.options(pulumi.DependsOn([]pulumi.Resource{in.object}))...)
+	if err != nil {
+		return nil, creating("ClusterRole "+s.cfg.clusterName(), err)
+	}
+	binding, err := rbacv1.NewClusterRoleBinding(s.ctx, guardName, &rbacv1.ClusterRoleBindingArgs{
+		Metadata: metadata, Subjects: subjects, RoleRef: roleRef("ClusterRole", role.Metadata.Name().Elem()),
+	}, s.options()...)
+	return binding, creating("ClusterRoleBinding "+s.cfg.clusterName(), err)
+}
+
+func (s *scope) clusterMetadata() *metav1.ObjectMetaArgs {
+	return &metav1.ObjectMetaArgs{Name: pulumi.String(s.cfg.clusterName()), Labels: s.cfg.guardComponent().labels()}
+}
+
+func roleRef(kind string, name pulumi.StringInput) *rbacv1.RoleRefArgs {
+	return &rbacv1.RoleRefArgs{ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String(kind), Name: name}
+}
+
+// check is a condition in CEL that every request of the guard for a resource must fulfil.
+type check struct {
+	resource, expression, message string
+}
+
+// guardChecks narrow what RBAC can only give as a whole: a node is changed in one taint and one annotation, a replica in the time at which it
+// failed, and nothing is deleted but the database's pods, its driver's attachments and engines that belong to nothing.
+func (c Config) guardChecks() []check {
+	const ourTaint = `t.key == "node.kubernetes.io/out-of-service" && t.value == "nodeshutdown" && t.effect == "NoExecute"`
+	ourAnnotation := fmt.Sprintf("guard.ha-iris/%s", c.Namespace)
+	checks := []check{
+		{
+			"nodes", `object.metadata.?labels.orValue({}) == oldObject.metadata.?labels.orValue({}) && ` +
+				`object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) && ` +
+				`object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])`,
+			"the guard changes no label, finalizer or owner of a node",
+		},
+		{
+			"nodes", unchangedBut("metadata.?annotations.orValue({})", "k == "+quoted(ourAnnotation)),
+			"of a node's annotations the guard changes " + ourAnnotation + " only",
+		},
+		{"nodes", unchangedBut("spec", `k == "taints"`), "of a node's spec the guard changes the taints only"},
+		{
+			"nodes", fmt.Sprintf(`object.spec.?taints.orValue([]).all(t, (%[1]s) || t in oldObject.spec.?taints.orValue([])) && `+
+				`oldObject.spec.?taints.orValue([]).all(t, (%[1]s) || t in object.spec.?taints.orValue([]))`, ourTaint),
+			"of a node's taints the guard changes node.kubernetes.io/out-of-service=nodeshutdown:NoExecute only",
+		},
+		{
+			"pods", `oldObject.metadata.?labels.orValue({}).?app.orValue("") == ` + quoted(deploymentName),
+			"the guard deletes the database's pods only",
+		},
+	}
+	if c.LonghornNamespace == "" {
+		return checks
+	}
+	return append(checks,
+		check{"volumeattachments", `oldObject.spec.attacher == "driver.longhorn.io"`, "the guard deletes attachments of Longhorn's volumes only"},
+		check{"replicas", unchangedBut("spec", `k in ["failedAt", "lastFailedAt"]`), "of a replica's spec the guard changes the time of its failure only"},
+		check{"replicas", `object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) && ` +
+			`object.metadata.?labels.orValue({}) == oldObject.metadata.?labels.orValue({})`, "the guard changes no finalizer or label of a replica"},
+		check{"orphans", `oldObject.spec.?orphanType.orValue("") == "engine-instance"`, "the guard deletes engines that belong to nothing, and no data"},
+	)
+}
+
+// unchangedBut is a condition that two maps have the same entries, but for keys k for which the exception holds.
+func unchangedBut(path, exception string) string {
+	return fmt.Sprintf(`object.%[1]s.all(k, (%[2]s) || (k in oldObject.%[1]s && object.%[1]s[k] == oldObject.%[1]s[k])) && `+
+		`oldObject.%[1]s.all(k, (%[2]s) || k in object.%[1]s)`, path, exception)
+}
+
+func quoted(text string) string { return `"` + text + `"` } // A namespace's characters need no escapes.
+
+// guardPolicy holds for the guard's account alone: its condition lets everybody else's requests pass unseen.
+func (s *scope) guardPolicy(in *namespace) ([]pulumi.Resource, error) {
+	var validations admissionv1.ValidationArray
+	for _, one := range s.cfg.guardChecks() {
+		validations = append(validations, &admissionv1.ValidationArgs{
+			Expression: pulumi.String(fmt.Sprintf("request.resource.resource != %q || (%s)", one.resource, one.expression)),
+			Message:    pulumi.String(one.message),
+		})
+	}
+	account := fmt.Sprintf("system:serviceaccount:%s:%s", s.cfg.Namespace, guardName)
+	policy, err := admissionv1.NewValidatingAdmissionPolicy(s.ctx, guardName, &admissionv1.ValidatingAdmissionPolicyArgs{
+		Metadata: s.clusterMetadata(),
+		Spec: &admissionv1.ValidatingAdmissionPolicySpecArgs{
+			FailurePolicy: pulumi.String("Fail"),
+			MatchConditions: admissionv1.MatchConditionArray{&admissionv1.MatchConditionArgs{
+				Name: pulumi.String("the-guard"), Expression: pulumi.String(fmt.Sprintf("request.userInfo.username == %q", account)),
+			}},
+			MatchConstraints: &admissionv1.MatchResourcesArgs{ResourceRules: narrowedRequests(s.cfg.LonghornNamespace != "")},
+			Validations:      validations,
+		},
+	}, s.options(pulumi.DependsOn([]pulumi.Resource{in.object}))...)
+	if err != nil {
+		return nil, creating("ValidatingAdmissionPolicy "+s.cfg.clusterName(), err)
+	}
+	binding, err := admissionv1.NewValidatingAdmissionPolicyBinding(s.ctx, guardName, &admissionv1.ValidatingAdmissionPolicyBindingArgs{
+		Metadata: s.clusterMetadata(),
+		Spec: &admissionv1.ValidatingAdmissionPolicyBindingSpecArgs{
+			PolicyName: policy.Metadata.Name().Elem(), ValidationActions: pulumi.ToStringArray([]string{"Deny"}),
+		},
+	}, s.options()...)
+	return []pulumi.Resource{policy, binding}, creating("ValidatingAdmissionPolicyBinding "+s.cfg.clusterName(), err)
+}
+
+func narrowedRequests(longhorn bool) admissionv1.NamedRuleWithOperationsArray {
+	named := func(group, version, operation string, resources ...string) *admissionv1.NamedRuleWithOperationsArgs {
+		return &admissionv1.NamedRuleWithOperationsArgs{
+			ApiGroups: pulumi.ToStringArray([]string{group}), ApiVersions: pulumi.ToStringArray([]string{version}),
+			Operations: pulumi.ToStringArray([]string{operation}), Resources: pulumi.ToStringArray(resources),
+		}
+	}
+	rules := admissionv1.NamedRuleWithOperationsArray{
+		named("", "v1", "UPDATE", "nodes"), named("", "v1", "DELETE", "pods"), named("storage.k8s.io", "v1", "DELETE", "volumeattachments"),
+	}
+	if longhorn {
+		rules = append(rules, named("longhorn.io", "v1beta2", "UPDATE", "replicas"), named("longhorn.io", "v1beta2", "DELETE", "orphans"))
+	}
+	return rules
+}
