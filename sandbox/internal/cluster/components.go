@@ -236,6 +236,8 @@ func (c *Cluster) standIn(self string) component {
 			"controller",
 			c.identity(standIn),
 			"--buckets=" + c.path("buckets"),
+			"--agent-module=" + c.layout.AgentModule(),
+			"--agents=" + c.path("agents"),
 			"--ready-file=" + c.readyFile(),
 		},
 	}

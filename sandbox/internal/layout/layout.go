@@ -91,6 +91,9 @@ func (l Layout) Module() string {
 	return filepath.Join(l.Root, filepath.Dir(filepath.FromSlash(marker)))
 }
 
+// AgentModule is the directory of the agent's Go module.
+func (l Layout) AgentModule() string { return filepath.Join(l.Root, "agent") }
+
 // Images is where the lab's container images lie, as an OCI image layout.
 func (l Layout) Images() string { return filepath.Join(l.Local(), "images") }
 

@@ -37,6 +37,8 @@ type Options struct {
 	// Buckets is the directory that holds the buckets of backup targets. Real nodes see it under the same path. Empty: no target can
 	// be reached.
 	Buckets string
+	// AgentModule is the directory of the agent's Go module, and Agents that of what its processes need. Empty: no agent runs.
+	AgentModule, Agents string
 	// ReadyFile is created once the controller has read the cluster and acts; empty for none.
 	ReadyFile string
 }
@@ -53,6 +55,9 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	controller.buckets = options.Buckets
+	if options.AgentModule != "" {
+		controller.agents = newAgentProcesses(ctx, options.AgentModule, options.Agents, config, controller.log)
+	}
 	return controller.run(ctx, func() error {
 		if options.ReadyFile == "" {
 			return nil
@@ -120,6 +125,8 @@ type standIn struct {
 	// buckets holds the buckets, and looks are the backup targets as last looked at, by name; only the data loop uses them.
 	buckets string
 	looks   map[string]targetLook
+	// agents run in place of their pods on simulated nodes; nil: none does.
+	agents agents
 	// schedules are the recurring jobs', by name, and jobRuns those under way; only the data loop uses them.
 	schedules map[string]schedule
 	jobRuns   []*jobRun
@@ -163,6 +170,7 @@ func newStandIn(
 		c.addResizeLoop(),
 		c.addFailoverLoop(),
 		c.addUninstallLoop(),
+		c.addAgentLoop(),
 	); err != nil {
 		return nil, fmt.Errorf("watch the cluster: %w", err)
 	}
