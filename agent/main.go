@@ -18,6 +18,8 @@ import (
 func subcommands() []*cobra.Command {
 	return []*cobra.Command{
 		command.Guard(),
+		command.Fence(),
+		command.Admit(),
 	}
 }
 
