@@ -87,13 +87,13 @@ func checkSilence(t *testing.T, p Parameters, moments []moment) {
 	t.Helper()
 	heard, before := time.Duration(0), Running
 	for _, one := range moments {
-		if one.round.reached() {
+		if one.round.Answered() {
 			heard = one.round.Start
 		}
 		if silent := one.round.End - heard; before == Running && one.state == Paused && silent < p.PauseAfter {
 			t.Fatalf("paused at %v, after a silence of %v only", one.round.End, silent)
 		}
-		if before == Paused && one.round.reached() && one.state == Paused {
+		if before == Paused && one.round.Answered() && one.state == Paused {
 			t.Fatalf("still paused at %v although something answered", one.round.End)
 		}
 		before = one.state

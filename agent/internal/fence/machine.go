@@ -81,7 +81,7 @@ func (m *Machine) answers(round Round) bool {
 // answers says whether a round is a reason to go on, where peers says whether any was ever known.
 func (p Parameters) answers(round Round, peers bool) bool {
 	alone := len(round.Peers) == 0 && !peers
-	return round.reached() || (alone && p.WithoutPeers == WithoutPeersIgnore)
+	return round.Answered() || (alone && p.WithoutPeers == WithoutPeersIgnore)
 }
 
 // wakes notices that this process may have been asleep: between two looks lies a stall, in which the engine may have gone

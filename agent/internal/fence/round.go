@@ -33,8 +33,8 @@ type Round struct {
 	Peers []bool
 }
 
-// reached says whether anything off this node answered.
-func (r Round) reached() bool {
+// Answered says whether anything off this node answered.
+func (r Round) Answered() bool {
 	return r.APIServer || slices.Contains(r.Peers, true)
 }
 

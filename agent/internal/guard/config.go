@@ -37,6 +37,11 @@ const (
 // Config is how the guard decides. Default has the measured times.
 type Config struct {
 	Mode Mode
+	// Longhorn says that the storage is Longhorn. On other storage there are no replicas to look after, and nobody drops the
+	// attachment before the taint is there. Default: true.
+	Longhorn bool
+	// FencedStorage says that storage other than Longhorn keeps a node from writing once the volume has left it. Default: false.
+	FencedStorage bool
 	// Proofs are those that count. Default: all three.
 	Proofs []Proof
 	// Isolation is how long after a cut the pod has ended itself at the latest. Default: 28 s, WorstEnd of package fence.
@@ -78,6 +83,7 @@ type Budgets struct {
 func Default() Config {
 	return Config{
 		Mode:           ModeGuard,
+		Longhorn:       true,
 		Proofs:         []Proof{ProofDeleted, ProofShutdown, ProofIsolation},
 		Isolation:      28 * time.Second,
 		LeaseStale:     40 * time.Second,
@@ -109,6 +115,10 @@ func (c Config) Validate() error {
 		if !slices.Contains(known, proof) {
 			problems = append(problems, fmt.Errorf("the proofs: got %q, want some of %q", proof, known))
 		}
+	}
+	if slices.Contains(c.Proofs, ProofIsolation) && !c.Longhorn && !c.FencedStorage {
+		problems = append(problems, fmt.Errorf("the proofs: got %q without Longhorn, want storage that keeps a node from writing once "+
+			"the volume has left it (fenced storage): where the kubelet alone has died nobody ends the database", ProofIsolation))
 	}
 	return errors.Join(append(problems, positive.Check(
 		positive.Length{Name: "Isolation", Value: c.Isolation},

@@ -75,7 +75,7 @@ const (
 	RuleMajority Rule = "majority"
 	// RuleOwnNode wants the guard's own node Ready.
 	RuleOwnNode Rule = "own-node"
-	// RuleReplica wants a healthy replica on another Ready node: without one the volume cannot come up there.
+	// RuleReplica wants a healthy replica on another Ready node: without one the volume cannot come up there. With Longhorn only.
 	RuleReplica Rule = "replica"
 	// RuleOpen wants no other take-over open.
 	RuleOpen Rule = "open-take-over"

@@ -31,7 +31,7 @@ func (d decider) rules(name string) []Refusal {
 	if !d.world.ready(d.world.GuardNode) {
 		refuse(RuleOwnNode, fmt.Sprintf("the guard's own node %s is not Ready", d.world.GuardNode))
 	}
-	if d.world.good(name) == 0 {
+	if d.config.Longhorn && d.world.good(name) == 0 {
 		refuse(RuleReplica, "there is no healthy replica on another Ready node")
 	}
 	refuse(RuleProof, d.unproven(name))

@@ -293,3 +293,33 @@ func TestSequence_TooMuchIsLost(t *testing.T) {
 		})
 	}
 }
+
+// On other storage there are no replicas, and the taint is what lets the volume go.
+func TestSequence_OtherStorage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.config.Longhorn = false
+	r.config.Proofs = []Proof{ProofShutdown}
+	r.world.Replicas, r.world.LonghornReady = nil, map[string]bool{}
+	r.detach = -1
+	r.at(50*second, func() {
+		node := r.world.node("n1")
+		node.Shutdown, node.ShutdownFor = true, 10*second
+	})
+	r.run(120 * second)
+	r.wantKinds(WriteRecord, DeletePod, SetTaint, ForceDeletePod)
+	r.wantAttachedBy(60)
+}
+
+func TestValidate_IsolationWithoutLonghornWantsFencedStorage(t *testing.T) {
+	t.Parallel()
+	config := Default()
+	config.Longhorn = false
+	if err := config.Validate(); err == nil || !strings.Contains(err.Error(), "fenced storage") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	config.FencedStorage = true
+	if err := config.Validate(); err != nil {
+		t.Errorf("fenced: got %v", err)
+	}
+}

@@ -35,8 +35,12 @@ func (d decider) next(name string) (Step, []string) {
 	return Step{}, notes
 }
 
-// detaching says whether Longhorn may still drop the attachment: it begins when the pod is being deleted and the node is down.
+// detaching says whether Longhorn may still drop the attachment: it begins when the pod is being deleted and the node is down. No
+// other storage does that; there Kubernetes waits for the taint.
 func (d decider) detaching(node *Node, pod *Pod) bool {
+	if !d.config.Longhorn {
+		return false
+	}
 	since := pod.DeletedAt
 	if node.ReadySince.After(since) {
 		since = node.ReadySince

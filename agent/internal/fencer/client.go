@@ -1,0 +1,95 @@
+package fencer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+)
+
+const (
+	// askEvery is the time between two questions.
+	askEvery = time.Second
+	// askTimeout bounds one: a check that has no word of the API server takes PauseAfter, and may be late.
+	askTimeout = 20 * time.Second
+	// sayEvery is how often an unchanged reason is said again.
+	sayEvery = 30 * time.Second
+)
+
+// Client asks the check whether the database may start.
+type Client struct {
+	// Directory is where the check listens.
+	Directory string
+	// Wait is how long to ask. A refusal that ended the container would put it into the kubelet's back-off of up to 5 min, and the
+	// database would stay away for that long after the network is back.
+	Wait time.Duration
+	// Out gets a line for each reason to wait.
+	Out io.Writer
+}
+
+// Admit returns nil when the database may start, and an error when it may not, ever or within Wait.
+func (c Client) Admit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %v", c.Wait))
+	defer cancel()
+	client := c.http()
+	reason, said := "", time.Time{}
+	for {
+		answer, err := ask(ctx, client)
+		if err != nil {
+			// It may be restarting.
+			answer = reply{Reason: fmt.Sprintf("the check (agent fence) does not answer: %v", err)}
+		}
+		switch {
+		case answer.Go:
+			return nil
+		case answer.Final:
+			return errors.New("the database may not start: " + answer.Reason)
+		}
+		if ctx.Err() == nil && (answer.Reason != reason || time.Since(said) >= sayEvery) {
+			reason, said = answer.Reason, time.Now()
+			_, _ = fmt.Fprintf(c.Out, "the database waits for its start: %s\n", reason) // A log that is gone is no reason to start.
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the database may not start: %w: %s", context.Cause(ctx), reason)
+		case <-time.After(askEvery):
+		}
+	}
+}
+
+// http is a client of the socket. Each question has a connection of its own: a check that was restarted listens on another socket.
+func (c Client) http() *http.Client {
+	path := filepath.Join(c.Directory, socketFile)
+	return &http.Client{
+		Timeout: askTimeout,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "unix", path)
+			},
+		},
+	}
+}
+
+// ask asks once.
+func ask(ctx context.Context, client *http.Client) (reply, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://fence"+admitPath, nil)
+	if err != nil {
+		return reply{}, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return reply{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var answer reply
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<16)).Decode(&answer); err != nil {
+		return reply{}, fmt.Errorf("%s: %w", response.Status, err)
+	}
+	return answer, nil
+}

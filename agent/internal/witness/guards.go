@@ -1,0 +1,114 @@
+package witness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// portName is the guards' port that answers, as the Service calls it.
+const portName = "alive"
+
+// endpointSlices is what counts of a list of EndpointSlices.
+type endpointSlices struct {
+	Kind  string `json:"kind"`
+	Items []struct {
+		AddressType string `json:"addressType"`
+		Endpoints   []struct {
+			Addresses []string `json:"addresses"`
+			NodeName  *string  `json:"nodeName"`
+		} `json:"endpoints"`
+		Ports []struct {
+			Name *string `json:"name"`
+			Port *int    `json:"port"`
+		} `json:"ports"`
+	} `json:"items"`
+}
+
+// guards returns the addresses of the guards on other nodes, sorted. One that is not ready counts too: whether it answers is
+// asked of itself, and during a fault readiness is the last thing to rely on.
+func (a *apiServer) guards(ctx context.Context, namespace, service, node string) ([]string, error) {
+	path := a.address.JoinPath("apis", "discovery.k8s.io", "v1", "namespaces", namespace, "endpointslices")
+	path.RawQuery = url.Values{"labelSelector": {"kubernetes.io/service-name=" + service}}.Encode()
+	code, body, err := a.get(ctx, path, "application/json")
+	if err != nil {
+		return nil, fmt.Errorf("list the guards: %w", err)
+	}
+	var list endpointSlices
+	if err := json.Unmarshal(body, &list); code != http.StatusOK || err != nil || list.Kind != "EndpointSliceList" {
+		return nil, errors.Join(fmt.Errorf("list the guards: %d %s, kind %q", code, hint(code), list.Kind), err)
+	}
+	return list.others(node), nil
+}
+
+// others are the endpoints that are not on the node.
+func (l endpointSlices) others(node string) []string {
+	addresses := []string{}
+	for _, slice := range l.Items {
+		if slice.AddressType == "FQDN" {
+			continue // DNS goes with the network.
+		}
+		for _, port := range slice.Ports {
+			if port.Name == nil || *port.Name != portName || port.Port == nil {
+				continue
+			}
+			for _, endpoint := range slice.Endpoints {
+				if endpoint.NodeName != nil && *endpoint.NodeName == node {
+					continue
+				}
+				for _, address := range endpoint.Addresses {
+					addresses = append(addresses, net.JoinHostPort(address, strconv.Itoa(*port.Port)))
+				}
+			}
+		}
+	}
+	slices.Sort(addresses)
+	return slices.Compact(addresses)
+}
+
+// guards asks the guards on other nodes.
+type guards struct {
+	node   string
+	client *http.Client
+}
+
+func newGuards(node string, timeout time.Duration) *guards {
+	return &guards{node: node, client: plainClient(timeout, nil)}
+}
+
+// alive returns nil when a guard on another node answers at the address. Addresses are given again: another program there does not
+// count, nor does a guard on this node.
+func (g *guards) alive(ctx context.Context, address string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/alive", nil)
+	if err != nil {
+		return fmt.Errorf("ask the guard at %s: %w", address, err)
+	}
+	response, err := g.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask the guard at %s: %w", address, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	const enough = 4 << 10
+	body, err := io.ReadAll(io.LimitReader(response.Body, enough))
+	if err != nil {
+		return fmt.Errorf("read the answer of the guard at %s: %w", address, err)
+	}
+	var said struct {
+		Node string `json:"node"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil || response.StatusCode != http.StatusOK {
+		return errors.Join(fmt.Errorf("%s is no guard: %d", address, response.StatusCode), err)
+	}
+	if said.Node == "" || said.Node == g.node {
+		return fmt.Errorf("at %s: got node %q, want another one than %q", address, said.Node, g.node)
+	}
+	return nil
+}
