@@ -20,6 +20,7 @@ func subcommands() []*cobra.Command {
 		command.Guard(),
 		command.Fence(),
 		command.Admit(),
+		command.Sleep(),
 	}
 }
 
