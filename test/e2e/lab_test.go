@@ -108,14 +108,6 @@ func (l *lab) isDrained() {
 	l.heals()
 }
 
-// fault does something to a node.
-func (s sandbox) fault(t *testing.T, fault, node string) {
-	t.Helper()
-	if output, err := runSandbox("node", fault, node, "--name", s.Name); err != nil {
-		t.Fatalf("node %s %s: %v\n%s", fault, node, err, output)
-	}
-}
-
 func (l *lab) claim() string {
 	l.t.Helper()
 	return l.on.kubectl(l.t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
