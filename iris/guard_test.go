@@ -1,6 +1,9 @@
 package iris
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,4 +103,46 @@ func TestGuard_RightsAreNoWiderThanNeeded(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What the roles grant is what the guard's own tests have seen it use (agent/rights.txt), and nothing else.
+func TestGuard_RightsAreThoseThatTheAgentUses(t *testing.T) {
+	t.Parallel()
+	cfg := community(guardedBy(agentImage))
+	var granted []string
+	for _, one := range cfg.grants() {
+		if one.account != guardName {
+			continue
+		}
+		for _, rule := range one.rules {
+			granted = append(granted, rule.lines(one.namespace)...)
+		}
+	}
+	slices.Sort(granted)
+	written, err := os.ReadFile(filepath.Join("..", "agent", "rights.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("NAMESPACE", cfg.Namespace, "CLAIM", claimName, "LONGHORN", cfg.LonghornNamespace, "LEASE", guardName)
+	want := strings.Split(strings.TrimSpace(names.Replace(string(written))), "\n")
+	slices.Sort(want)
+	if !slices.Equal(granted, want) {
+		t.Errorf("granted:\n%s\nused:\n%s", strings.Join(granted, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func (r rule) lines(namespace string) []string {
+	names := r.names
+	if names == nil {
+		names = []string{""}
+	}
+	var lines []string
+	for _, resource := range r.resources {
+		for _, verb := range r.verbs {
+			for _, name := range names {
+				lines = append(lines, fmt.Sprintf("%s %s.%s in %q named %q", verb, resource, r.group, namespace, name))
+			}
+		}
+	}
+	return lines
 }

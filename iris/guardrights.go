@@ -13,6 +13,9 @@ import (
 // nodeLeases is the namespace in which Kubernetes keeps the nodes' heartbeats.
 const nodeLeases = "kube-node-lease"
 
+// nodeEvents is the namespace of events of nodes, which are in none themselves.
+const nodeEvents = "default"
+
 // grant is what an account may do in a namespace; in an empty one, with objects that have none.
 type grant struct {
 	// account is the ServiceAccount's name, which is the role's too.
@@ -31,31 +34,31 @@ type rule struct {
 
 // grants are the rights of the guard and of the check in the pod, and no others: agent/README.md has what each is for.
 func (c Config) grants() []grant {
-	read := []string{"get", "list"}
 	grants := []grant{
 		{fenceName, c.Namespace, []rule{
 			{"", []string{"pods"}, []string{"get"}, nil},
-			{"discovery.k8s.io", []string{"endpointslices"}, read, nil},
+			{"discovery.k8s.io", []string{"endpointslices"}, []string{"list"}, nil},
 		}},
 		{guardName, c.Namespace, []rule{
-			{"", []string{"pods"}, []string{"get", "list", "delete"}, nil},
+			{"", []string{"pods"}, []string{"list", "delete"}, nil},
 			{"", []string{"persistentvolumeclaims"}, []string{"get"}, []string{claimName}},
-			{"", []string{"events"}, []string{"create", "patch", "update"}, nil},
+			{"", []string{"events"}, []string{"create", "patch"}, nil},
 			{"coordination.k8s.io", []string{"leases"}, []string{"create"}, nil}, // Of what does not exist no name can be checked.
 			{"coordination.k8s.io", []string{"leases"}, []string{"get", "update"}, []string{guardName}},
 		}},
-		{guardName, nodeLeases, []rule{{"coordination.k8s.io", []string{"leases"}, read, nil}}},
+		{guardName, nodeLeases, []rule{{"coordination.k8s.io", []string{"leases"}, []string{"list"}, nil}}},
+		{guardName, nodeEvents, []rule{{"", []string{"events"}, []string{"create", "patch"}, nil}}},
 		{guardName, "", []rule{
 			{"", []string{"nodes"}, []string{"get", "list", "patch"}, nil},
 			{"", []string{"persistentvolumes"}, []string{"get"}, nil},
-			{"storage.k8s.io", []string{"volumeattachments"}, []string{"get", "list", "delete"}, nil},
+			{"storage.k8s.io", []string{"volumeattachments"}, []string{"list", "delete"}, nil},
 		}},
 	}
 	if c.LonghornNamespace != "" {
 		grants = append(grants, grant{guardName, c.LonghornNamespace, []rule{
-			{"longhorn.io", []string{"nodes", "replicas", "orphans"}, read, nil},
-			{"longhorn.io", []string{"replicas"}, []string{"patch"}, nil},
-			{"longhorn.io", []string{"orphans"}, []string{"delete"}, nil},
+			{"longhorn.io", []string{"nodes"}, []string{"list"}, nil},
+			{"longhorn.io", []string{"replicas"}, []string{"list", "patch"}, nil},
+			{"longhorn.io", []string{"orphans"}, []string{"list", "delete"}, nil},
 		}})
 	}
 	return grants
@@ -182,7 +185,7 @@ func (c Config) guardChecks() []check {
 	}
 	return append(checks,
 		check{"volumeattachments", `oldObject.spec.attacher == "driver.longhorn.io"`, "the guard deletes attachments of Longhorn's volumes only"},
-		check{"replicas", unchangedBut("spec", `k in ["failedAt", "lastFailedAt"]`), "of a replica's spec the guard changes the time of its failure only"},
+		check{"replicas", unchangedBut("spec", `k in ["failedAt", "lastFailedAt", "desireState"]`), "of a replica's spec the guard changes only what says that it has failed"},
 		check{"replicas", `object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) && ` +
 			`object.metadata.?labels.orValue({}) == oldObject.metadata.?labels.orValue({})`, "the guard changes no finalizer or label of a replica"},
 		check{"orphans", `oldObject.spec.?orphanType.orValue("") == "engine-instance"`, "the guard deletes engines that belong to nothing, and no data"},

@@ -72,7 +72,7 @@ func guardRights(needs Needs, apply []string) []right {
 	rights := resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
 		"validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io")
 	rights = append(rights, resources(needs.Database.Namespace, apply, "serviceaccounts")...)
-	namespaces := []string{needs.Database.Namespace, "kube-node-lease"}
+	namespaces := []string{needs.Database.Namespace, "kube-node-lease", "default"}
 	if needs.Storage.Install {
 		namespaces = append(namespaces, needs.Storage.Namespace)
 	}

@@ -87,7 +87,7 @@ func checkGuardRights(t *testing.T, on sandbox) {
 		{[]string{"-n", "longhorn-system", "delete", "replicas.longhorn.io", "--all"}, "forbidden"},
 		{[]string{
 			"-n", "longhorn-system", "patch", "replicas.longhorn.io", firstReplica(t, on), "--type=merge", `-p={"spec":{"nodeID":"elsewhere"}}`,
-		}, "spec the guard changes the time of its failure only"},
+		}, "spec the guard changes only what says that it has failed"},
 	} {
 		output, err := on.tryKubectl(t, append(asGuard, test.arguments...)...)
 		if err == nil || !strings.Contains(output+err.Error(), test.because) {
