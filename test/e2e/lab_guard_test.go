@@ -1,0 +1,181 @@
+//go:build e2e && lab && linux
+
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestLab_Guard loses nodes in each way with the guard and the check in the pod, and wants every acknowledged row back, from replicas
+// that are all the same. TestLab_CutOff is what happens without them.
+func TestLab_Guard(t *testing.T) {
+	l := startLab(t, "guarded")
+	l.cfg = l.cfg.set("failover.image", agentImage).set("iris.synchronousCommit", true)
+	l.configure(l.cfg)
+	l.up()
+	claim := l.claim()
+	l.writes(1)
+	l.step("an API server that is away stops nothing", l.missesAPIServer)
+	l.step("a killed node", func() { l.losesNodeGuarded("kill", "start") })
+	l.step("a node without kubelet", func() { l.losesNodeGuarded("kubelet-stop", "start") })
+	l.step("a node that is cut off", func() { l.losesNodeGuarded("cut", "join") })
+	// The early ones are those that corrupt without the guard; at about 50 s the node returns in the middle of a take-over.
+	for _, seconds := range []int{5, 10, 20, 40, 48, 52, 60, 75} {
+		l.step(fmt.Sprintf("a node that is cut off for %d s", seconds), func() { l.isCutOffFor(time.Duration(seconds) * time.Second) })
+	}
+	if l.claim() != claim {
+		t.Error("the claim is another one: the data is lost")
+	}
+	l.destroyEverything(l.cfg)
+}
+
+// losesNodeGuarded takes the database's node away while it writes, and gives it back once the database is elsewhere.
+func (l *lab) losesNodeGuarded(fault, end string) {
+	l.t.Helper()
+	node := l.node()
+	w := l.acknowledging()
+	l.survives(fault, func() { l.on.fault(l.t, fault, node) })
+	if now := l.node(); now == node {
+		l.t.Errorf("%s: the database is on %s, which is lost", fault, node)
+	}
+	l.keepsRows(fault, w)
+	l.on.fault(l.t, end, node)
+	l.isSettled(fault, node)
+}
+
+// isCutOffFor cuts the database's node off and lets it return, whatever has happened meanwhile.
+func (l *lab) isCutOffFor(long time.Duration) {
+	l.t.Helper()
+	what := fmt.Sprintf("cut for %s", long)
+	node := l.node()
+	w := l.acknowledging()
+	l.on.fault(l.t, "cut", node)
+	time.Sleep(long)
+	l.on.fault(l.t, "join", node)
+	l.on.kubectl(l.t, "wait", "node", node, "--for=condition=Ready", "--timeout=120s")
+	l.isSettled(what, node)
+	l.keepsRows(what, w)
+}
+
+// isSettled wants the database to answer, no trace of a take-over on the node, a volume that is healthy, and equal replicas.
+func (l *lab) isSettled(what, node string) {
+	l.t.Helper()
+	eventually(l.t, recovery, func() error {
+		_, err := l.has(1)
+		return err
+	})
+	l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=180s")
+	l.heals()
+	eventually(l.t, recovery, func() error {
+		marks := l.on.kubectl(l.t, "get", "node", node, "-o",
+			`jsonpath={.metadata.annotations.guard\.ha-iris/iris}{.spec.taints[?(@.key=="node.kubernetes.io/out-of-service")].effect}`)
+		if marks != "" {
+			return fmt.Errorf("the node still has %s", marks)
+		}
+		return nil
+	})
+	if orphans := l.on.kubectl(l.t, "-n", "longhorn-system", "get", "orphans.longhorn.io", "-o", "name"); orphans != "" {
+		l.t.Errorf("%s: left behind: %s", what, orphans)
+	}
+	time.Sleep(5 * time.Second) // A rebuild would begin now.
+	l.heals()
+	// While the database writes no comparison can be made, so it is stopped for it.
+	l.on.kubectl(l.t, "-n", "iris", "scale", "deployment/iris", "--replicas=0")
+	eventually(l.t, recovery, func() error { return l.volumeIs("detached", "") })
+	if differ := differing(l.t, l.on.replicas(l.t)); differ > 0 {
+		l.t.Errorf("%s: %d blocks of the replicas differ", what, differ)
+	}
+	l.on.kubectl(l.t, "-n", "iris", "scale", "deployment/iris", "--replicas=1")
+	eventually(l.t, recovery, func() error {
+		_, err := l.has(1)
+		return err
+	})
+	l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=180s")
+	l.heals()
+}
+
+// keepsRows wants every row that was acknowledged.
+func (l *lab) keepsRows(what string, w *writer) {
+	l.t.Helper()
+	acks := w.acks()
+	lost := l.missing(acks)
+	l.t.Logf("%s: %d of %d acknowledged rows are missing; the longest pause between two was %.1f s", what, len(lost), len(acks), longestPause(acks))
+	if len(lost) > 0 {
+		l.t.Errorf("%s: acknowledged rows are lost, the first of them %d", what, lost[0].row)
+	}
+}
+
+// missesAPIServer stops the API server for a minute. The guards on other nodes still answer, so the database goes on.
+func (l *lab) missesAPIServer() {
+	l.t.Helper()
+	pid := l.on.process(l.t, "kube-apiserver")
+	w := l.acknowledging()
+	began := uptime(l.t)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		l.t.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		l.t.Fatal(err)
+	}
+	ended := uptime(l.t)
+	acks := w.acks()
+	during := 0
+	for _, a := range acks {
+		if a.at > began && a.at < ended {
+			during++
+		}
+	}
+	// 5 s: what a loaded machine makes of a writer that starts two processes for each row. A pause of the check's would last a minute.
+	if pause := longestPause(acks); during < 60 || pause > 5 {
+		l.t.Errorf("%d rows were acknowledged in the minute without an API server, the longest pause was %.1f s", during, pause)
+	}
+	l.on.kubectl(l.t, "wait", "nodes", "--all", "--for=condition=Ready", "--timeout=120s")
+	l.keepsRows("without an API server", w)
+	l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=180s")
+}
+
+// process is the pid of one of the sandbox's processes.
+func (s sandbox) process(t *testing.T, name string) int {
+	t.Helper()
+	own := filepath.Join(repository, ".local", "sandbox", s.Name) + string(filepath.Separator)
+	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range found {
+		content, err := os.ReadFile(path)
+		program, arguments, _ := strings.Cut(string(content), "\x00")
+		if err != nil || filepath.Base(program) != name || !strings.Contains(arguments, own) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	t.Fatalf("sandbox %s has no process %s", s.Name, name)
+	return 0
+}
+
+// uptime is in seconds since this machine's start, as the writer's.
+func uptime(t *testing.T) float64 {
+	t.Helper()
+	content, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seconds float64
+	if _, err := fmt.Sscan(string(content), &seconds); err != nil {
+		t.Fatal(err)
+	}
+	return seconds
+}
