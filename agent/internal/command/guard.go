@@ -3,9 +3,28 @@ package command
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+
+	"ha-iris/agent/internal/guard"
+	"ha-iris/agent/internal/kube"
+	"ha-iris/agent/internal/watchman"
 )
+
+// guardName is how the guard calls itself in requests and events.
+const guardName = "ha-iris-guard"
 
 // Guard returns the command that frees the database's pod when its node is lost.
 func Guard() *cobra.Command {
@@ -20,15 +39,81 @@ func Guard() *cobra.Command {
 			if err := options.validate(); err != nil {
 				return err
 			}
-			return runGuard(command.Context(), options)
+			return runGuard(command.Context(), options, command.ErrOrStderr())
 		},
 	}
 	options.bind(command.Flags())
 	return command
 }
 
-// runGuard runs until the context ends.
-func runGuard(ctx context.Context, _ *guardOptions) error {
-	<-ctx.Done()
-	return nil
+// runGuard runs until the context ends, or the guard cannot answer or stand for election at all. An API server that is away is no
+// reason to end.
+func runGuard(ctx context.Context, options *guardOptions, stderr io.Writer) error {
+	config, err := options.config()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	klog.SetSlogLogger(log)
+	cluster, err := kube.Connect(options.kubeconfig, guardName)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", options.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	log.Info("started", "mode", options.mode, "claim", options.namespace+"/"+options.claim, "node", options.node, "pod", options.pod,
+		"proofs", fmt.Sprint(config.Proofs), "longhorn", options.longhornNamespace, "listen", listener.Addr().String())
+	return assembled{options, config, cluster, log, watchman.NewMetrics()}.run(ctx, listener)
+}
+
+// assembled is a guard that is ready to run.
+type assembled struct {
+	options *guardOptions
+	config  guard.Config
+	cluster *kube.Cluster
+	log     *slog.Logger
+	metrics *watchman.Metrics
+}
+
+func (g assembled) run(ctx context.Context, listener net.Listener) error {
+	recorder, shutdown := g.recorder(ctx)
+	defer shutdown()
+	campaign := watchman.NewCampaign(g.lock(), watchman.DefaultTerms(), g.term(recorder), g.log, g.metrics)
+	handler, err := watchman.Handler(g.options.node, campaign.Known, g.metrics)
+	if err != nil {
+		return err
+	}
+	group, within := errgroup.WithContext(ctx)
+	group.Go(func() error { return watchman.Serve(within, listener, handler) })
+	group.Go(func() error { return campaign.Run(within) })
+	return group.Wait()
+}
+
+// recorder writes events, and ends with the function that it returns.
+func (g assembled) recorder(ctx context.Context) (record.EventRecorder, func()) {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: g.cluster.Core.Events("")})
+	source := corev1.EventSource{Component: guardName, Host: g.options.node}
+	return broadcaster.NewRecorder(scheme.Scheme, source), broadcaster.Shutdown
+}
+
+func (g assembled) lock() resourcelock.Interface {
+	return &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: g.options.namespace, Name: g.options.lease},
+		Client:     g.cluster.Coordination,
+		LockConfig: resourcelock.ResourceLockConfig{Identity: g.options.pod},
+	}
+}
+
+// term is one term of leading, which begins with knowing nothing.
+func (g assembled) term(recorder record.EventRecorder) func(context.Context) {
+	target := kube.Target{
+		Namespace: g.options.namespace, Claim: g.options.claim, Node: g.options.node, LonghornNamespace: g.options.longhornNamespace,
+	}
+	return func(ctx context.Context) {
+		reporter := watchman.NewReporter(target.Namespace, g.log, recorder, g.metrics)
+		watchman.NewLoop(g.config, kube.NewReader(g.cluster, target), kube.NewActor(g.cluster, target), reporter).Run(ctx)
+	}
 }

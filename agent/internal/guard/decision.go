@@ -29,8 +29,8 @@ const (
 	// SetTaint adds node.kubernetes.io/out-of-service=nodeshutdown:NoExecute and annotates with Step.Record, in one patch with
 	// the resourceVersion as the precondition.
 	SetTaint Kind = "set-taint"
-	// FailReplica makes Longhorn no longer use the replica on the lost node. Whether by its spec.failedAt or by its deletion is
-	// for the Actor: not measured yet.
+	// FailReplica makes Longhorn no longer use the content of the replica on the lost node, with its resourceVersion as the
+	// precondition.
 	FailReplica Kind = "fail-replica"
 	// ForceDeletePod deletes the pod with grace 0 and its UID as the precondition.
 	ForceDeletePod Kind = "force-delete-pod"
@@ -49,14 +49,14 @@ const (
 type Step struct {
 	Kind Kind
 	Node string
-	// ResourceVersion is the node's, as a precondition.
+	// ResourceVersion is the node's or the replica's, as a precondition of its change.
 	ResourceVersion string
 	// Record is what to write, or what was written.
 	Record Record
 	// Pod and PodUID name the pod, with the UID as a precondition.
 	Pod, PodUID string
-	// Object is the name of the VolumeAttachment, replica or orphan.
-	Object string
+	// Object is the name of the VolumeAttachment, replica or orphan; ObjectUID is a precondition of its deletion.
+	Object, ObjectUID string
 	// Why is for logs and events.
 	Why string
 }

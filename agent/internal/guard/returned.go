@@ -39,7 +39,7 @@ func (d decider) comeBack(node *Node) (Step, []string) {
 	}
 	if orphan := d.orphanOn(node.Name); orphan != nil && d.world.attachmentOn(node.Name) == nil {
 		return Step{
-			Kind: ClearEngine, Node: node.Name, Object: orphan.Name,
+			Kind: ClearEngine, Node: node.Name, Object: orphan.Name, ObjectUID: orphan.UID,
 			Why: "attaching the volume on this node again would adopt the engine that was cut off",
 		}, notes
 	}

@@ -106,13 +106,13 @@ func TestStates_BackWithEnginesAndOtherTakeOvers(t *testing.T) {
 	t.Parallel()
 	checkSituations(t, map[string]situation{
 		"back, with a stale engine": {
-			world: back, change: func(w *World) { w.Orphans = []Orphan{{"o", "n1"}} }, want: Act, step: ClearEngine, node: "n1",
+			world: back, change: func(w *World) { w.Orphans = []Orphan{{Name: "o", Node: "n1"}} }, want: Act, step: ClearEngine, node: "n1",
 		},
 		"back, an engine on another node": {
-			world: back, change: func(w *World) { w.Orphans = []Orphan{{"o", "n4"}} }, want: Act, step: GiveBack, node: "n1",
+			world: back, change: func(w *World) { w.Orphans = []Orphan{{Name: "o", Node: "n4"}} }, want: Act, step: GiveBack, node: "n1",
 		},
 		"back, an engine while the volume is there": {world: back, change: func(w *World) {
-			w.Orphans, w.Attachments = []Orphan{{"o", "n1"}}, lost().Attachments
+			w.Orphans, w.Attachments = []Orphan{{Name: "o", Node: "n1"}}, lost().Attachments
 		}, want: Act, step: GiveBack, node: "n1"},
 		"back, the same boot with the volume": {
 			world: back, change: func(w *World) { w.Nodes[0].VolumesInUse = []string{w.Volume} }, want: Wait, step: WaitReturn, node: "n1",
@@ -236,7 +236,7 @@ func randomWorld(random *rand.Rand) (Config, World) {
 		world.Attachments = nil
 	}
 	if chance(4) {
-		world.Orphans = []Orphan{{"o", "n1"}}
+		world.Orphans = []Orphan{{Name: "o", Node: "n1"}}
 	}
 	if chance(5) {
 		world.Tried = map[Kind]time.Time{WriteRecord: after(100), SetTaint: after(100), FailReplica: after(100)}

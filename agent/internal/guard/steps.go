@@ -56,7 +56,7 @@ func nextGone(name string, pod *Pod, attachment *Attachment) Step {
 	case pod != nil:
 		return forceDelete(pod)
 	case attachment != nil:
-		return Step{Kind: DeleteAttachment, Node: name, Object: attachment.Name, Why: "its node is gone"}
+		return Step{Kind: DeleteAttachment, Node: name, Object: attachment.Name, ObjectUID: attachment.UID, Why: "its node is gone"}
 	default:
 		return Step{}
 	}
@@ -139,7 +139,7 @@ func (d decider) untrusted(node string) (*Replica, []string) {
 
 func failReplica(replica *Replica) Step {
 	return Step{
-		Kind: FailReplica, Node: replica.Node, Object: replica.Name,
+		Kind: FailReplica, Node: replica.Node, Object: replica.Name, ResourceVersion: replica.ResourceVersion,
 		Why: "it may have what the others do not have, and would count as healthy if its node returned now",
 	}
 }

@@ -105,6 +105,8 @@ type Pod struct {
 // Attachment is what counts of a VolumeAttachment.
 type Attachment struct {
 	Name string
+	// UID is the precondition of its deletion.
+	UID  string
 	Node string
 	// Attached is status.attached.
 	Attached bool
@@ -113,7 +115,9 @@ type Attachment struct {
 // Replica is what counts of a replica in Longhorn.
 type Replica struct {
 	Name string
-	Node string
+	// ResourceVersion is the precondition of its change: once Longhorn has begun to rebuild it, it must not be failed any more.
+	ResourceVersion string
+	Node            string
 	// Healthy says that it was read and written (spec.healthyAt) and has not failed since.
 	Healthy bool
 	// Failed says that Longhorn no longer uses its content (spec.failedAt).
@@ -123,6 +127,8 @@ type Replica struct {
 // Orphan is an engine that runs on a node and belongs to nothing.
 type Orphan struct {
 	Name string
+	// UID is the precondition of its deletion.
+	UID  string
 	Node string
 }
 

@@ -1,0 +1,87 @@
+package kube
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"ha-iris/agent/internal/guard"
+)
+
+// world is what the guard needs of the objects.
+func (r *Reader) world(found findings) guard.World {
+	r.memory.shutDown(found.nodes)
+	world := guard.World{
+		GuardNode:     r.target.Node,
+		Volume:        found.claim.inUse(),
+		Leases:        r.memory.leases(),
+		LonghornReady: found.others.longhornNodes,
+		Replicas:      found.others.replicas,
+		Orphans:       found.others.orphans,
+	}
+	for i := range found.nodes {
+		world.Nodes = append(world.Nodes, r.node(&found.nodes[i]))
+	}
+	for i := range found.pods {
+		if found.pods[i].Spec.NodeName != "" {
+			world.Pods = append(world.Pods, convertPod(&found.pods[i]))
+		}
+	}
+	for _, one := range found.others.attachments {
+		if name := one.Spec.Source.PersistentVolumeName; name != nil && *name == found.claim.volume && *name != "" {
+			world.Attachments = append(world.Attachments, guard.Attachment{
+				Name: one.Name, UID: string(one.UID), Node: one.Spec.NodeName, Attached: one.Status.Attached,
+			})
+		}
+	}
+	return world
+}
+
+func (r *Reader) node(node *corev1.Node) guard.Node {
+	converted := guard.Node{
+		Name:            node.Name,
+		ResourceVersion: node.ResourceVersion,
+		BootID:          node.Status.NodeInfo.BootID,
+		OutOfService:    tainted(node, outOfServiceKey),
+		Shutdown:        tainted(node, cloudShutdownKey),
+		ShutdownFor:     r.memory.shutDownFor(node.Name),
+	}
+	converted.Ready, converted.ReadySince = readiness(node)
+	for _, one := range node.Status.VolumesInUse {
+		converted.VolumesInUse = append(converted.VolumesInUse, string(one))
+	}
+	if record, found := node.Annotations[r.target.Annotation()]; found {
+		converted.Record = parseRecord(record)
+	}
+	return converted
+}
+
+// readiness is the node's condition Ready and since when. A node that has none yet is not Ready, but nobody has lost it either.
+func readiness(node *corev1.Node) (guard.Ready, time.Time) {
+	for _, one := range node.Status.Conditions {
+		if one.Type == corev1.NodeReady {
+			return guard.Ready(one.Status), one.LastTransitionTime.Time
+		}
+	}
+	return guard.ReadyFalse, node.CreationTimestamp.Time
+}
+
+func tainted(node *corev1.Node, key string) bool {
+	for _, one := range node.Spec.Taints {
+		if one.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+func convertPod(pod *corev1.Pod) guard.Pod {
+	converted := guard.Pod{Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName}
+	if at := pod.DeletionTimestamp; at != nil {
+		converted.DeletedAt = at.Time
+		if grace := pod.DeletionGracePeriodSeconds; grace != nil {
+			converted.DeletedAt = at.Add(-time.Duration(*grace) * time.Second)
+		}
+	}
+	return converted
+}

@@ -1,0 +1,108 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"ha-iris/agent/internal/guard"
+)
+
+// nodePatch is a merge patch of a node: the guard's annotation and, where it is given, the whole list of taints. A merge patch
+// replaces lists; with the resourceVersion no other taint can get lost by that.
+type nodePatch struct {
+	Metadata nodeMetadata `json:"metadata"`
+	Spec     *nodeSpec    `json:"spec,omitempty"`
+}
+
+type nodeMetadata struct {
+	ResourceVersion string             `json:"resourceVersion"`
+	Annotations     map[string]*string `json:"annotations"`
+}
+
+type nodeSpec struct {
+	Taints []corev1.Taint `json:"taints"`
+}
+
+func (a *Actor) writeRecord(ctx context.Context, step guard.Step) error {
+	return a.patchNode(ctx, step, &step.Record, nil)
+}
+
+func (a *Actor) setTaint(ctx context.Context, step guard.Step) error {
+	node, err := a.readNode(ctx, step)
+	if err != nil {
+		return err
+	}
+	taint := corev1.Taint{Key: outOfServiceKey, Value: outOfServiceValue, Effect: corev1.TaintEffectNoExecute}
+	return a.patchNode(ctx, step, &step.Record, &nodeSpec{append(slices.Clone(node.Spec.Taints), taint)})
+}
+
+// giveBack takes away the annotation and the taint, if that is the guard's own. Of a node that is gone there is nothing to give.
+func (a *Actor) giveBack(ctx context.Context, step guard.Step) error {
+	var spec *nodeSpec
+	if step.Record.Tainted {
+		node, err := a.readNode(ctx, step)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		spec = &nodeSpec{slices.DeleteFunc(slices.Clone(node.Spec.Taints), own)}
+		if spec.Taints == nil {
+			spec.Taints = []corev1.Taint{}
+		}
+	}
+	if err := a.patchNode(ctx, step, nil, spec); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return nil
+}
+
+func own(taint corev1.Taint) bool {
+	return taint.Key == outOfServiceKey && taint.Value == outOfServiceValue && taint.Effect == corev1.TaintEffectNoExecute
+}
+
+// readNode reads the node for its taints, which the decision does not have, and refuses one that has changed since the decision.
+func (a *Actor) readNode(ctx context.Context, step guard.Step) (*corev1.Node, error) {
+	node, err := a.cluster.Core.Nodes().Get(ctx, step.Node, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("the node %s: %w", step.Node, err)
+	}
+	if node.ResourceVersion != step.ResourceVersion {
+		return nil, fmt.Errorf("the node %s has changed since it was decided on", step.Node)
+	}
+	return node, nil
+}
+
+// patchNode writes the record, or removes it, together with the taints.
+func (a *Actor) patchNode(ctx context.Context, step guard.Step, record *guard.Record, spec *nodeSpec) error {
+	if step.ResourceVersion == "" {
+		return fmt.Errorf("the node %s: %w", step.Node, errNoPrecondition)
+	}
+	var value *string
+	if record != nil {
+		written, err := json.Marshal(record)
+		if err != nil {
+			return fmt.Errorf("the record of the node %s: %w", step.Node, err)
+		}
+		text := string(written)
+		value = &text
+	}
+	patch, err := json.Marshal(nodePatch{
+		Metadata: nodeMetadata{step.ResourceVersion, map[string]*string{a.target.Annotation(): value}},
+		Spec:     spec,
+	})
+	if err != nil {
+		return fmt.Errorf("the change of the node %s: %w", step.Node, err)
+	}
+	if _, err := a.cluster.Core.Nodes().Patch(ctx, step.Node, mergePatch, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("change the node %s: %w", step.Node, err)
+	}
+	return nil
+}

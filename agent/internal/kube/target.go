@@ -1,0 +1,50 @@
+package kube
+
+import (
+	"encoding/json"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"ha-iris/agent/internal/guard"
+)
+
+// Target is what one guard looks after.
+type Target struct {
+	// Namespace and Claim name the database's PersistentVolumeClaim.
+	Namespace, Claim string
+	// Node is the node that the guard runs on.
+	Node string
+	// LonghornNamespace is empty where the storage is not Longhorn.
+	LonghornNamespace string
+}
+
+const (
+	// annotationPrefix begins the annotation with the guard's record. Its name is the namespace: two databases on one cluster keep
+	// a record each.
+	annotationPrefix = "guard.ha-iris/"
+	outOfServiceKey  = "node.kubernetes.io/out-of-service"
+	// outOfServiceValue is the one that Kubernetes' documentation uses. Kubernetes looks at the key and the effect alone; the
+	// guard takes only a taint with this value and the effect NoExecute for its own.
+	outOfServiceValue = "nodeshutdown"
+	cloudShutdownKey  = "node.cloudprovider.kubernetes.io/shutdown"
+	leaseNamespace    = "kube-node-lease"
+	longhornDriver    = "driver.longhorn.io"
+)
+
+// Annotation is the key of the guard's record on nodes.
+func (t Target) Annotation() string { return annotationPrefix + t.Namespace }
+
+// parseRecord reads an annotation. One that is not the guard's own writing counts as a record of nothing: it is written anew or
+// given back, and no taint is ever taken away for it.
+func parseRecord(text string) *guard.Record {
+	record := &guard.Record{}
+	if err := json.Unmarshal([]byte(text), record); err != nil {
+		return &guard.Record{}
+	}
+	return record
+}
+
+// longhorn is a kind of Longhorn's, in the version that 1.12.1 stores.
+func longhorn(resource string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: resource}
+}

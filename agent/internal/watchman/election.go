@@ -1,0 +1,102 @@
+package watchman
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// Terms are the times of the election.
+type Terms struct {
+	// Lease is how long the others wait for a leader that is silent, Renew how long a leader tries to renew before it gives up,
+	// Retry how often all try.
+	Lease, Renew, Retry time.Duration
+}
+
+// DefaultTerms are those of Kubernetes' own controllers: a leader that is lost with the database's node is replaced within 15 s, while
+// the control plane takes 40 s and more to notice the loss.
+func DefaultTerms() Terms {
+	return Terms{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
+}
+
+// Campaign stands for election for as long as it runs.
+//
+// A leader that loses its Lease stops to lead and stands again; the process goes on, unlike the usual controller. It has nothing in its
+// caches that a restart would have to clear, because each term gets a reader and a loop of its own, and the check in the database's pod
+// asks this very process: while the API server is away a restart would take that answer away at the moment when it is the only one.
+type Campaign struct {
+	lock    resourcelock.Interface
+	terms   Terms
+	lead    func(context.Context)
+	log     *slog.Logger
+	metrics *Metrics
+	// term has room for one: the next term waits for the end of the one before.
+	term  chan struct{}
+	known atomic.Bool
+}
+
+// NewCampaign returns a campaign that calls lead for each term, with a context that ends with it.
+func NewCampaign(
+	lock resourcelock.Interface, terms Terms, lead func(context.Context), log *slog.Logger, metrics *Metrics,
+) *Campaign {
+	return &Campaign{lock: lock, terms: terms, lead: lead, log: log, metrics: metrics, term: make(chan struct{}, 1)}
+}
+
+// Known says whether this guard has ever heard who leads: the API server has answered, and rights and names are right.
+func (c *Campaign) Known() bool { return c.known.Load() }
+
+// Run stands for election until the context ends, and then gives the Lease back.
+func (c *Campaign) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+			Lock:            c.lock,
+			LeaseDuration:   c.terms.Lease,
+			RenewDeadline:   c.terms.Renew,
+			RetryPeriod:     c.terms.Retry,
+			ReleaseOnCancel: true,
+			Name:            c.lock.Describe(),
+			Callbacks: leaderelection.LeaderCallbacks{
+				OnStartedLeading: c.serve,
+				OnStoppedLeading: func() {},
+				OnNewLeader:      c.heard,
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("the election by %s: %w", c.lock.Describe(), err)
+		}
+		elector.Run(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(c.terms.Retry):
+		}
+	}
+	c.term <- struct{}{} // the last term ends before the process does
+	<-c.term
+	return nil
+}
+
+// serve is one term.
+func (c *Campaign) serve(ctx context.Context) {
+	c.term <- struct{}{}
+	defer func() { <-c.term }()
+	if ctx.Err() != nil {
+		return
+	}
+	c.log.Info("leading", "identity", c.lock.Identity())
+	c.metrics.leads(true)
+	defer func() {
+		c.metrics.leads(false)
+		c.log.Info("no longer leading", "identity", c.lock.Identity())
+	}()
+	c.lead(ctx)
+}
+
+func (c *Campaign) heard(identity string) {
+	c.known.Store(true)
+	c.log.Info("leader elected", "identity", identity)
+}

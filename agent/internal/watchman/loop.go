@@ -1,0 +1,116 @@
+// Package watchman runs a guard: it looks at the cluster each second while it leads, takes the steps that package guard decides on,
+// says what it does, and answers the check in the database's pod whether it leads or not.
+package watchman
+
+import (
+	"context"
+	"time"
+
+	"ha-iris/agent/internal/guard"
+)
+
+const (
+	// interval is how often the leader looks (guard.Actor wants a second).
+	interval = time.Second
+	// stale is when what was read is too old to act on, because this process slept in between: the node may be back. It is more
+	// than two rounds of reads of 2 s each take, and as long as a leader may go without renewing.
+	stale = 10 * time.Second
+)
+
+// Loop decides and acts for as long as this guard leads. It is made anew each time it comes to lead.
+type Loop struct {
+	config   guard.Config
+	reader   guard.Reader
+	actor    guard.Actor
+	reporter *Reporter
+	clock    func() time.Time
+	tried    map[guard.Kind]time.Time
+	// node is the one that tried is about.
+	node string
+	// done is the last step that succeeded.
+	done subject
+}
+
+// NewLoop returns a loop that knows nothing yet.
+func NewLoop(config guard.Config, reader guard.Reader, actor guard.Actor, reporter *Reporter) *Loop {
+	return &Loop{
+		config: config, reader: reader, actor: actor, reporter: reporter,
+		clock: time.Now, tried: map[guard.Kind]time.Time{},
+	}
+}
+
+// Run looks until the context ends: at once after a step that succeeded, and otherwise each second.
+func (l *Loop) Run(ctx context.Context) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		if l.round(ctx) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// round looks once, and says whether to look again at once.
+func (l *Loop) round(ctx context.Context) bool {
+	begun := l.clock()
+	world, now, err := l.reader.World(ctx)
+	if ctx.Err() != nil {
+		return false
+	}
+	l.reporter.read(err)
+	if err != nil {
+		return false
+	}
+	decision := l.decide(world, now)
+	l.reporter.decided(decision, world, now)
+	if decision.Verdict != guard.Act || l.clock().Sub(begun) > stale {
+		return false
+	}
+	return l.act(ctx, decision.Step, now)
+}
+
+// decide keeps what was tried for one node away from decisions about another one.
+func (l *Loop) decide(world guard.World, now time.Time) guard.Decision {
+	world.Tried = l.tried
+	decision := l.config.Decide(world, now)
+	if decision.Step.Node == l.node {
+		return decision
+	}
+	l.node = decision.Step.Node
+	if len(l.tried) == 0 {
+		return decision
+	}
+	clear(l.tried)
+	return l.config.Decide(world, now)
+}
+
+// act takes the step, and says whether to look again at once. A step that is decided on again although it has succeeded is something
+// that takes its time, such as an object with a finalizer: that waits a second.
+func (l *Loop) act(ctx context.Context, step guard.Step, now time.Time) bool {
+	if _, tried := l.tried[step.Kind]; !tried {
+		l.tried[step.Kind] = now
+	}
+	err := l.actor.Do(ctx, step)
+	l.reporter.did(step, err)
+	if err != nil {
+		return false
+	}
+	delete(l.tried, step.Kind)
+	again := l.done == subjectOf(step)
+	l.done = subjectOf(step)
+	return !again
+}
+
+// subject is what makes two steps the same.
+type subject struct {
+	kind              guard.Kind
+	node, pod, object string
+}
+
+func subjectOf(step guard.Step) subject {
+	return subject{step.Kind, step.Node, step.Pod, step.Object}
+}

@@ -1,0 +1,71 @@
+package watchman
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func ask(t *testing.T, handler http.Handler, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	return answer
+}
+
+func TestHandler(t *testing.T) {
+	t.Parallel()
+	var ready atomic.Bool
+	metrics := NewMetrics()
+	handler, err := Handler(`n"1`, ready.Load, metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alive Alive
+	answer := ask(t, handler, http.MethodGet, "/alive")
+	if err := json.Unmarshal(answer.Body.Bytes(), &alive); err != nil || answer.Code != http.StatusOK || alive.Node != `n"1` ||
+		answer.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("/alive: got %d, %q, %v", answer.Code, answer.Body.String(), err)
+	}
+	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+		if got := ask(t, handler, http.MethodGet, "/readyz").Code; got != want {
+			t.Errorf("/readyz: got %d, want %d", got, want)
+		}
+		ready.Store(true)
+	}
+	if got := ask(t, handler, http.MethodGet, "/healthz").Code; got != http.StatusOK {
+		t.Errorf("/healthz: got %d", got)
+	}
+	metrics.leads(true)
+	if got := ask(t, handler, http.MethodGet, "/metrics").Body.String(); !strings.Contains(got, "\nha_iris_guard_leader 1\n") {
+		t.Errorf("/metrics: got %s", got)
+	}
+	for path, method := range map[string]string{"/": http.MethodGet, "/alive": http.MethodPost} {
+		if got := ask(t, handler, method, path).Code; got < http.StatusBadRequest {
+			t.Errorf("%s %s: got %d", method, path, got)
+		}
+	}
+}
+
+func TestServe_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(ctx, listener, http.NotFoundHandler()) }()
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("got %v", err)
+	}
+	if err := Serve(t.Context(), listener, http.NotFoundHandler()); err == nil {
+		t.Error("a listener that is closed is no error")
+	}
+}
