@@ -81,7 +81,7 @@ func pausing() int {
 			mutex.Unlock()
 		}
 	}()
-	fmt.Fprintln(os.Stdout, "ready")
+	_, _ = fmt.Fprintln(os.Stdout, "ready") // Without its reader the pod is over.
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
@@ -92,7 +92,7 @@ func pausing() int {
 		mutex.Lock()
 		for name, one := range pids {
 			if one == pid {
-				fmt.Fprintln(os.Stdout, name, status.ExitStatus())
+				_, _ = fmt.Fprintln(os.Stdout, name, status.ExitStatus())
 			}
 		}
 		mutex.Unlock()
@@ -134,7 +134,8 @@ const (
 	isWanted   = `{"kind":"Pod","metadata":{"name":"iris-0","uid":"u1"}}`
 	isUnwanted = `{"kind":"Pod","metadata":{"name":"iris-0","uid":"u2"}}`
 	// The times are shorter than the real ones. Their sums: paused within 1.5 s, ended within 4.5 s.
-	times      = "--interval=200ms --timeout=200ms --pause-after=700ms --end-after=3700ms --margin=400ms --stall=1600ms --earliest-take-over=5s"
+	times = "--interval=200ms --timeout=200ms --pause-after=700ms --end-after=3700ms --margin=400ms --stall=1600ms " +
+		"--earliest-take-over=5s"
 	worstPause = 1500 * time.Millisecond
 	worstEnd   = 4500 * time.Millisecond
 )
@@ -235,7 +236,8 @@ func (p *pod) order(one order) {
 // startFence begins the sidecar.
 func (p *pod) startFence() {
 	p.t.Helper()
-	arguments := strings.Fields(p.self + " fence --namespace=db --pod=iris-0 --uid=u1 --node=n1 --listen=127.0.0.1:0 --without-peers=fence " + times)
+	arguments := strings.Fields(p.self + " fence --namespace=db --pod=iris-0 --uid=u1 --node=n1 --listen=127.0.0.1:0 " +
+		"--without-peers=fence " + times)
 	token := filepath.Join(p.directory, "token")
 	arguments = append(arguments, "--dir="+p.directory, "--api-server="+p.server.URL, "--token-file="+token, "--ca-file="+token)
 	p.order(order{Name: "fence", Role: roleAgent, Arguments: arguments})

@@ -55,7 +55,8 @@ func (o *fenceOptions) bind(flags *pflag.FlagSet) {
 	text(&o.pod, "pod", "this pod's name (required)")
 	text(&o.uid, "uid", "this pod's UID (required)")
 	text(&o.node, "node", "the node that this pod runs on (required)")
-	text(&o.guardService, "guard-service", "the headless Service of the guards in that namespace, with a port named alive; empty without guards")
+	text(&o.guardService, "guard-service", "the headless Service of the guards in that namespace, with a port named alive;\n"+
+		"empty without guards")
 	text(&o.directory, "dir", "the directory that is shared with the database's container: fence.sock, agent, state.json")
 	text(&o.listen, "listen", "the address of /healthz and /metrics")
 	p := &o.parameters
@@ -68,7 +69,8 @@ func (o *fenceOptions) bind(flags *pflag.FlagSet) {
 		"(Longhorn's engine-replica-timeout)")
 	flags.DurationVar(&p.EarliestTakeOver, "earliest-take-over", p.EarliestTakeOver,
 		"the first moment after a cut at which another node may get the volume")
-	text(&o.withoutPeers, "without-peers", "what silence of the API server means while no guard is known: ignore, or fence, which pauses")
+	text(&o.withoutPeers, "without-peers", "what silence of the API server means while no guard is known: ignore,\n"+
+		"or fence, which pauses")
 	text(&o.apiServer, "api-server", "the API server's URL (in a cluster its address is the default)")
 	text(&o.tokenFile, "token-file", "the file with the ServiceAccount's token")
 	text(&o.caFile, "ca-file", "the file with the API server's authority")

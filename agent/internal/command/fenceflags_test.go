@@ -20,7 +20,9 @@ func fenceParsed(t *testing.T, arguments ...string) *fenceOptions {
 	return options
 }
 
-var fenceRequired = []string{"--namespace", "iris", "--pod", "iris-0", "--uid", "u", "--node", "n1", "--api-server", "https://10.0.0.1:443"}
+var fenceRequired = []string{
+	"--namespace", "iris", "--pod", "iris-0", "--uid", "u", "--node", "n1", "--api-server", "https://10.0.0.1:443",
+}
 
 func TestFenceFlags_Defaults(t *testing.T) {
 	t.Parallel()
@@ -39,7 +41,8 @@ func TestFenceFlags_Defaults(t *testing.T) {
 
 func TestFenceFlags_AllTimesAreTaken(t *testing.T) {
 	t.Parallel()
-	options := fenceParsed(t, append(fenceRequired, "--interval", "1ms", "--timeout", "2ms", "--pause-after", "4ms", "--end-after", "8ms",
+	options := fenceParsed(t, append(fenceRequired, "--interval", "1ms", "--timeout", "2ms", "--pause-after", "4ms",
+		"--end-after", "8ms",
 		"--margin", "16ms", "--stall", "32ms", "--earliest-take-over", "64ms", "--without-peers", "fence")...)
 	if err := options.validate(); err != nil {
 		t.Error(err)

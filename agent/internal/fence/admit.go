@@ -10,8 +10,8 @@ type Start struct {
 	// Rounds are the probes made for it, some in a row: a single lost packet must not send the container into Kubernetes'
 	// back-off. PauseAfter divided by Interval is a good number.
 	Rounds []Round
-	// EndedBefore says that the check has ended the database in this pod for good at some time (a file beside it, which
-	// outlives the container).
+	// EndedBefore says that the check has ended the database in this pod for good, or that there was a time of which it knows
+	// nothing (another boot, a lost record), so that somebody may have taken over.
 	EndedBefore bool
 }
 
@@ -35,7 +35,7 @@ func (p Parameters) Admit(start Start) error {
 		reasons = append(reasons, errors.New("the API server no longer wants this pod: the volume may be in use elsewhere"))
 	}
 	if word == WordUnknown && start.EndedBefore {
-		reasons = append(reasons, errors.New("the database was ended because this node was cut off, and only the API server, "+
+		reasons = append(reasons, errors.New("the database was ended, or nobody watched, and only the API server, "+
 			"which does not answer, can say that nobody has taken over"))
 	}
 	return errors.Join(reasons...)

@@ -17,22 +17,31 @@ func TestResume(t *testing.T) {
 		rounds  []Round
 		want    []State
 	}{
-		"running, away for a moment":         {resumed(Running, false, 102), []Round{at(102.5, true)}, []State{Running}},
-		"running, away and cut off":          {resumed(Running, false, 102), []Round{at(103.9, false), at(104, false)}, []State{Running, Paused}},
+		"running, away for a moment": {resumed(Running, false, 102), []Round{at(102.5, true)}, []State{Running}},
+		"running, away and cut off": {
+			resumed(Running, false, 102), []Round{at(103.9, false), at(104, false)}, []State{Running, Paused},
+		},
 		"running, its list of peers is lost": {resumed(Running, false, 104), []Round{at(104, false)}, []State{Paused}},
-		"running, away for a stall":          {resumed(Running, false, 108), []Round{at(108, false, true), at(109, false, true)}, []State{Paused, Running}},
+		"running, away for a stall": {
+			resumed(Running, false, 108), []Round{at(108, false, true), at(109, false, true)}, []State{Paused, Running},
+		},
 		"running, away for a take-over": {
-			resumed(Running, false, 125), []Round{at(125, false, true), at(126, false, true), at(127, true)},
+			resumed(Running, false, 125),
+			[]Round{at(125, false, true), at(126, false, true), at(127, true)},
 			[]State{Paused, Paused, Running},
 		},
-		"paused, an answer":         {resumed(Paused, false, 102), []Round{at(102, false), at(103, false, true)}, []State{Paused, Running}},
-		"paused, the silence lasts": {resumed(Paused, false, 110), []Round{at(124.9, false), at(125, false)}, []State{Paused, Ended}},
-		"paused, back too late":     {resumed(Paused, false, 130), []Round{at(130, true)}, []State{Ended}},
-		"paused after a sleep":      {resumed(Paused, true, 101), []Round{at(101, false, true), at(102, true)}, []State{Paused, Running}},
-		"paused, taken over":        {resumed(Paused, true, 101), []Round{unwanted}, []State{Ended}},
-		"ended":                     {resumed(Ended, false, 101), []Round{at(102, true)}, []State{Ended}},
+		"paused, an answer": {resumed(Paused, false, 102), []Round{at(102, false), at(103, false, true)}, []State{Paused, Running}},
+		"paused, the silence lasts": {
+			resumed(Paused, false, 110), []Round{at(124.9, false), at(125, false)}, []State{Paused, Ended},
+		},
+		"paused, back too late": {resumed(Paused, false, 130), []Round{at(130, true)}, []State{Ended}},
+		"paused after a sleep":  {resumed(Paused, true, 101), []Round{at(101, false, true), at(102, true)}, []State{Paused, Running}},
+		"paused, taken over":    {resumed(Paused, true, 101), []Round{unwanted}, []State{Ended}},
+		"ended":                 {resumed(Ended, false, 101), []Round{at(102, true)}, []State{Ended}},
 		"nothing is known": {
-			Unwatched(Default(), 100*second), []Round{at(100.1, true), at(101, false, true), at(102, true)}, []State{Paused, Paused, Running},
+			Unwatched(Default(), 100*second),
+			[]Round{at(100.1, true), at(101, false, true), at(102, true)},
+			[]State{Paused, Paused, Running},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

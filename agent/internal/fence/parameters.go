@@ -46,7 +46,8 @@ type Parameters struct {
 	// EndAfter is how long nothing at all may answer before the database is ended for good, counted as PauseAfter is.
 	// Default: 25 s, the most that keeps the worst case below EarliestTakeOver.
 	EndAfter time.Duration
-	// Margin is what a decision takes until every process has stopped, on a node that is busy. Default: 1 s (not measured yet).
+	// Margin is what a decision takes until every process has stopped, on a node that is busy. Default: 1 s; 50
+	// busy processes on 2 cores took 3 to 258 ms (TestReal_PausingFiftyBusyProcessesFitsTheMargin).
 	Margin time.Duration
 	// Stall is how long an engine without its remote replicas holds writes back. Default: 8 s, Longhorn's
 	// engine-replica-timeout (8 to 30); 8.8 to 9.1 s were measured with it, and the setting is what can be relied on.

@@ -35,7 +35,9 @@ type node struct {
 // fresh is a healthy node with a pod that has just begun.
 func fresh(t *testing.T) *node {
 	t.Helper()
-	return &node{began: time.Now().Add(-time.Hour), api: fence.WordWanted, peer: true, peers: []string{"10.0.0.2:8090"}, state: fence.Running}
+	return &node{
+		began: time.Now().Add(-time.Hour), api: fence.WordWanted, peer: true, peers: []string{"10.0.0.2:8090"}, state: fence.Running,
+	}
 }
 
 func (n *node) now() time.Duration { return time.Since(n.began) }
@@ -50,7 +52,8 @@ func (n *node) set(api fence.Word, peer bool) {
 // Probe answers after 10 ms, or at the time-out.
 func (n *node) Probe(ctx context.Context) fence.Round {
 	n.mutex.Lock()
-	round := fence.Round{Start: n.now(), Pod: n.api, APIServer: n.api != fence.WordUnknown, Peers: slices.Repeat([]bool{n.peer}, len(n.peers))}
+	round := fence.Round{Start: n.now(), Pod: n.api, APIServer: n.api != fence.WordUnknown}
+	round.Peers = slices.Repeat([]bool{n.peer}, len(n.peers))
 	takes := 10*time.Millisecond + n.hang
 	if !round.APIServer || !n.peer {
 		takes += fence.Default().Timeout

@@ -84,7 +84,7 @@ func (l *Loop) registry() *prometheus.Registry {
 			return 0
 		})))
 	}
-	gauge("last_answer_age_seconds", "Time since the start of the last round in which the API server or a guard on another node answered.",
+	gauge("last_answer_age_seconds", "Time since the start of the last round in which the API server or another node's guard answered.",
 		s.read(func() float64 { return (now() - s.heard).Seconds() }))
 	gauge("peers", "Guards on other nodes that are asked.", func() float64 { return float64(len(l.config.Witness.Peers())) })
 	counter("pauses_total", "How often the database was paused.", s.read(func() float64 { return s.pauses }))

@@ -120,8 +120,8 @@ func (k *keeper) run() {
 	}
 }
 
-// keep writes a record and waits for it, but not for long. The newest record replaces one that has not been begun. It is called from
-// one goroutine only.
+// keep writes a record and waits for it, but not for long. The newest record replaces one that has not been begun. It is called
+// from one goroutine only.
 func (k *keeper) keep(one record) error {
 	done := k.put(one)
 	timer := time.NewTimer(k.wait)

@@ -1,10 +1,11 @@
 // Package processes stops, continues and kills the processes of the database: all of the pod's that are not this program's own.
 //
-// A process with a single thread does nothing in user space from the moment of the signal: one that runs is interrupted, one that
-// sleeps or waits for a processor stops before it runs again. One in uninterruptible sleep, as in fsync on a volume that stalls, takes
-// the signal when it leaves it, before it returns to user space: it cannot tell anybody that its write was acknowledged. No process can
-// be in the middle of a fork: fork begins anew when a signal is pending. Of a process with several threads one takes the signal and
-// stops the others, when it gets a processor: on a machine with 50 busy processes on 2 cores up to 38 ms later. Pause waits for that.
+// A process with a single thread does nothing in user space from the moment of the signal: one that runs is interrupted, one
+// that sleeps or waits for a processor stops before it runs again. One in uninterruptible sleep, as in fsync on a volume that
+// stalls, takes the signal when it leaves it, before it returns to user space: it cannot tell anybody that its write was
+// acknowledged. No process can be in the middle of a fork: fork begins anew when a signal is pending. Of a process with several
+// threads one takes the signal and stops the others, when it gets a processor: with 50 busy processes on 2 cores up to 38 ms
+// later. Pause waits for that.
 package processes
 
 import (

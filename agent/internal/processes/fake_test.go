@@ -54,7 +54,8 @@ func (f *fake) set(pid int, state byte, parent int, started int) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		f.t.Fatal(err)
 	}
-	text := fmt.Sprintf("%d (p%d) %c %d%s", pid, pid, state, parent, strings.Replace(line[len(" S 10"):], "4711", strconv.Itoa(started), 1))
+	rest := strings.Replace(line[len(" S 10"):], "4711", strconv.Itoa(started), 1)
+	text := fmt.Sprintf("%d (p%d) %c %d%s", pid, pid, state, parent, rest)
 	text = strings.Replace(text, " 3 0 ", " 1 0 ", 1) // One thread.
 	if err := os.WriteFile(filepath.Join(directory, "stat"), []byte(text), 0o600); err != nil {
 		f.t.Fatal(err)

@@ -25,7 +25,8 @@ func TestParse(t *testing.T) {
 func TestParse_RefusesWhatIsNoStat(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", "77", "77 iris" + line, "77 )(" + line, "77 (iris) S 10", "x (iris)" + line, "77 (iris) SS" + line[2:], "77 (iris) S ten" + line[5:],
+		"", "77", "77 iris" + line, "77 )(" + line, "77 (iris) S 10", "x (iris)" + line, "77 (iris) SS" + line[2:],
+		"77 (iris) S ten" + line[5:],
 	} {
 		if got, err := parse(text); err == nil {
 			t.Errorf("%q: got %+v", text, got)
@@ -39,7 +40,9 @@ func TestGone(t *testing.T) {
 		state   byte
 		threads int
 		want    bool
-	}{{'Z', 1, true}, {'Z', 0, true}, {'X', 0, true}, {'Z', 4, false}, {'R', 1, false}, {'D', 1, false}, {'T', 1, false}, {'t', 1, false}} {
+	}{
+		{'Z', 1, true}, {'Z', 0, true}, {'X', 0, true}, {'Z', 4, false}, {'R', 1, false}, {'D', 1, false}, {'T', 1, false}, {'t', 1, false},
+	} {
 		if got := (process{state: test.state, threads: test.threads}).gone(); got != test.want {
 			t.Errorf("%c with %d threads: got %v", test.state, test.threads, got)
 		}

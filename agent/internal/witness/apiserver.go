@@ -110,11 +110,12 @@ func (a *apiServer) get(ctx context.Context, address *url.URL, accept string) (i
 	}
 	request.Header.Set("Accept", accept)
 	// A token that is no valid header would be in the error of the request.
-	if plain := strings.TrimSpace(string(token)); plain != "" && !strings.ContainsFunc(plain, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		request.Header.Set("Authorization", "Bearer "+plain)
-	} else {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	plain := strings.TrimSpace(string(token))
+	if plain == "" || strings.ContainsFunc(plain, odd) {
 		return 0, nil, fmt.Errorf("the token in %s: got %d bytes, want one word", a.tokenFile, len(token))
 	}
+	request.Header.Set("Authorization", "Bearer "+plain)
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask the API server: %w", err)

@@ -19,18 +19,20 @@ const portName = "alive"
 
 // endpointSlices is what counts of a list of EndpointSlices.
 type endpointSlices struct {
-	Kind  string `json:"kind"`
-	Items []struct {
-		AddressType string `json:"addressType"`
-		Endpoints   []struct {
-			Addresses []string `json:"addresses"`
-			NodeName  *string  `json:"nodeName"`
-		} `json:"endpoints"`
-		Ports []struct {
-			Name *string `json:"name"`
-			Port *int    `json:"port"`
-		} `json:"ports"`
-	} `json:"items"`
+	Kind  string          `json:"kind"`
+	Items []endpointSlice `json:"items"`
+}
+
+type endpointSlice struct {
+	AddressType string `json:"addressType"`
+	Endpoints   []struct {
+		Addresses []string `json:"addresses"`
+		NodeName  *string  `json:"nodeName"`
+	} `json:"endpoints"`
+	Ports []struct {
+		Name *string `json:"name"`
+		Port *int    `json:"port"`
+	} `json:"ports"`
 }
 
 // guards returns the addresses of the guards on other nodes, sorted. One that is not ready counts too: whether it answers is
@@ -60,18 +62,25 @@ func (l endpointSlices) others(node string) []string {
 			if port.Name == nil || *port.Name != portName || port.Port == nil {
 				continue
 			}
-			for _, endpoint := range slice.Endpoints {
-				if endpoint.NodeName != nil && *endpoint.NodeName == node {
-					continue
-				}
-				for _, address := range endpoint.Addresses {
-					addresses = append(addresses, net.JoinHostPort(address, strconv.Itoa(*port.Port)))
-				}
-			}
+			addresses = append(addresses, slice.at(*port.Port, node)...)
 		}
 	}
 	slices.Sort(addresses)
 	return slices.Compact(addresses)
+}
+
+// at returns the addresses, with the port, of the endpoints that are not on the node.
+func (s endpointSlice) at(port int, node string) []string {
+	var addresses []string
+	for _, endpoint := range s.Endpoints {
+		if endpoint.NodeName != nil && *endpoint.NodeName == node {
+			continue
+		}
+		for _, address := range endpoint.Addresses {
+			addresses = append(addresses, net.JoinHostPort(address, strconv.Itoa(port)))
+		}
+	}
+	return addresses
 }
 
 // guards asks the guards on other nodes.

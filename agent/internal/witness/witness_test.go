@@ -137,25 +137,29 @@ func TestProbe_WhatTheAPIServerSays(t *testing.T) {
 		answer answers
 		want   fence.Word
 	}{
-		"wanted":           {says(200, wanted), fence.WordWanted},
-		"a whole pod":      {says(200, `{"kind":"Pod","metadata":{"name":"iris-0","uid":"u1"},"spec":{}}`), fence.WordWanted},
-		"another UID":      {says(200, strings.Replace(wanted, "u1", "u2", 1)), fence.WordUnwanted},
-		"is being deleted": {says(200, strings.Replace(wanted, `"u1"`, `"u1","deletionTimestamp":"2026-11-28T00:00:00Z"`, 1)), fence.WordUnwanted},
-		"gone":             {says(404, gone), fence.WordUnwanted},
-		"404 of another":   {says(404, strings.Replace(gone, "iris-0", "iris-1", 1)), fence.WordUnknown},
-		"404 of a page":    {says(404, "not found"), fence.WordUnknown},
-		"404 of a path":    {says(404, `{"kind":"Status","reason":"NotFound","details":{}}`), fence.WordUnknown},
-		"another pod":      {says(200, strings.Replace(wanted, "iris-0", "iris-1", 1)), fence.WordUnknown},
-		"no UID":           {says(200, `{"kind":"Pod","metadata":{"name":"iris-0"}}`), fence.WordUnknown},
-		"a page":           {says(200, "<html>"), fence.WordUnknown},
-		"nothing":          {says(200, ""), fence.WordUnknown},
-		"cut short":        {says(200, wanted[:20]), fence.WordUnknown},
-		"401":              {says(401, `{"kind":"Status","reason":"Unauthorized"}`), fence.WordUnknown},
-		"403":              {says(403, `{"kind":"Status","reason":"Forbidden","details":{"name":"iris-0","kind":"pods"}}`), fence.WordUnknown},
-		"429":              {says(429, wanted), fence.WordUnknown},
-		"500":              {says(500, wanted), fence.WordUnknown},
-		"503":              {says(503, gone), fence.WordUnknown},
-		"hangs":            {hangs, fence.WordUnknown},
+		"wanted":      {says(200, wanted), fence.WordWanted},
+		"a whole pod": {says(200, `{"kind":"Pod","metadata":{"name":"iris-0","uid":"u1"},"spec":{}}`), fence.WordWanted},
+		"another UID": {says(200, strings.Replace(wanted, "u1", "u2", 1)), fence.WordUnwanted},
+		"is being deleted": {
+			says(200, strings.Replace(wanted, `"u1"`, `"u1","deletionTimestamp":"2026-11-28T00:00:00Z"`, 1)), fence.WordUnwanted,
+		},
+		"gone":           {says(404, gone), fence.WordUnwanted},
+		"404 of another": {says(404, strings.Replace(gone, "iris-0", "iris-1", 1)), fence.WordUnknown},
+		"404 of a page":  {says(404, "not found"), fence.WordUnknown},
+		"404 of a path":  {says(404, `{"kind":"Status","reason":"NotFound","details":{}}`), fence.WordUnknown},
+		"another pod":    {says(200, strings.Replace(wanted, "iris-0", "iris-1", 1)), fence.WordUnknown},
+		"no UID":         {says(200, `{"kind":"Pod","metadata":{"name":"iris-0"}}`), fence.WordUnknown},
+		"a page":         {says(200, "<html>"), fence.WordUnknown},
+		"nothing":        {says(200, ""), fence.WordUnknown},
+		"cut short":      {says(200, wanted[:20]), fence.WordUnknown},
+		"401":            {says(401, `{"kind":"Status","reason":"Unauthorized"}`), fence.WordUnknown},
+		"403": {
+			says(403, `{"kind":"Status","reason":"Forbidden","details":{"name":"iris-0","kind":"pods"}}`), fence.WordUnknown,
+		},
+		"429":   {says(429, wanted), fence.WordUnknown},
+		"500":   {says(500, wanted), fence.WordUnknown},
+		"503":   {says(503, gone), fence.WordUnknown},
+		"hangs": {hangs, fence.WordUnknown},
 		"hangs in the body": {func(response http.ResponseWriter, request *http.Request) {
 			_, _ = response.Write([]byte(wanted[:20]))
 			_ = http.NewResponseController(response).Flush()
@@ -271,7 +275,8 @@ func TestProbe_Peers(t *testing.T) {
 	gone := alive(t, hangs)
 	peers := []string{
 		alive(t, says(200, `{"node":"n2"}`)), alive(t, says(200, `{"node":"n1"}`)), alive(t, says(200, `{"node":""}`)),
-		alive(t, says(200, `ok`)), alive(t, says(503, `{"node":"n2"}`)), gone, "127.0.0.1:1", "no address", alive(t, says(200, `{"node":"n3"}`)),
+		alive(t, says(200, `ok`)), alive(t, says(503, `{"node":"n2"}`)), gone, "127.0.0.1:1", "no address",
+		alive(t, says(200, `{"node":"n3"}`)),
 	}
 	want := []bool{true, false, false, false, false, false, false, false, true}
 	r := newRig(t, peers...)
@@ -286,8 +291,8 @@ func TestProbe_Peers(t *testing.T) {
 	}
 }
 
-// endpointSlice is an EndpointSlice with an endpoint on each node.
-func endpointSlice(kind, port string, number int, nodes map[string]string) map[string]any {
+// sliceOf is an EndpointSlice with an endpoint on each node.
+func sliceOf(kind, port string, number int, nodes map[string]string) map[string]any {
 	endpoints := []any{}
 	for address, node := range nodes {
 		endpoint := map[string]any{"addresses": []string{address}, "conditions": map[string]any{"ready": false}}
@@ -305,11 +310,11 @@ func TestList_TheGuardsOnOtherNodes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	content, err := json.Marshal(map[string]any{"kind": "EndpointSliceList", "items": []any{
-		endpointSlice("IPv4", "alive", 8090, map[string]string{"10.0.0.1": "n1", "10.0.0.2": "n2", "10.0.0.3": ""}),
-		endpointSlice("IPv4", "alive", 8090, map[string]string{"10.0.0.2": "n2"}),
-		endpointSlice("IPv6", "alive", 8090, map[string]string{"fd00::2": "n2"}),
-		endpointSlice("IPv4", "metrics", 9, map[string]string{"10.0.0.4": "n2"}),
-		endpointSlice("FQDN", "alive", 8090, map[string]string{"guard.example": "n2"}),
+		sliceOf("IPv4", "alive", 8090, map[string]string{"10.0.0.1": "n1", "10.0.0.2": "n2", "10.0.0.3": ""}),
+		sliceOf("IPv4", "alive", 8090, map[string]string{"10.0.0.2": "n2"}),
+		sliceOf("IPv6", "alive", 8090, map[string]string{"fd00::2": "n2"}),
+		sliceOf("IPv4", "metrics", 9, map[string]string{"10.0.0.4": "n2"}),
+		sliceOf("FQDN", "alive", 8090, map[string]string{"guard.example": "n2"}),
 	}})
 	if err != nil {
 		t.Fatal(err)
