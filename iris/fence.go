@@ -29,6 +29,7 @@ func admission() []string {
 // fence checks from inside the pod whether anything off its node can be reached, and stops the database's processes before the
 // volume's engine goes on alone (agent/README.md). An init container that is always restarted starts before the database and ends after it.
 func (c Config) fence() *corev1.ContainerArgs {
+	healthz := &corev1.HTTPGetActionArgs{Path: pulumi.String("/healthz"), Port: pulumi.String(fencePortName)}
 	return &corev1.ContainerArgs{
 		Name:            pulumi.String(fenceContainer),
 		Image:           pulumi.String(c.Failover.image()),
@@ -46,9 +47,13 @@ func (c Config) fence() *corev1.ContainerArgs {
 		},
 		Ports: corev1.ContainerPortArray{port(fencePortName, fencePort)},
 		// It has to act within a second on a busy node. Its own program, copied for the database's container, counts as storage.
-		Resources: resources("50m", "500m", "64Mi", "128Mi"),
+		Resources: resources("50m", "1", "64Mi", "128Mi"),
+		// The database's container runs the program that it copies: it is there before that container starts.
+		StartupProbe: &corev1.ProbeArgs{
+			HttpGet: healthz, PeriodSeconds: pulumi.Int(1), TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(60),
+		},
 		LivenessProbe: &corev1.ProbeArgs{
-			HttpGet:       &corev1.HTTPGetActionArgs{Path: pulumi.String("/healthz"), Port: pulumi.String(fencePortName)},
+			HttpGet:       healthz,
 			PeriodSeconds: pulumi.Int(alivePeriod),
 			// A restart leaves the database unwatched for seconds: only what does not answer for half a minute is restarted.
 			TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(3),
