@@ -16,10 +16,9 @@ import (
 // TestLab_Guard loses nodes in each way with the guard and the check in the pod, and wants every acknowledged row back, from replicas
 // that are all the same. TestLab_CutOff is what happens without them.
 func TestLab_Guard(t *testing.T) {
-	l := startLab(t, "guarded")
-	l.cfg = l.cfg.set("failover.image", agentImage).set("iris.synchronousCommit", true)
-	l.configure(l.cfg)
-	l.up()
+	l := startLab(t, "guarded", func(c config) config {
+		return c.set("failover.image", agentImage).set("iris.synchronousCommit", true)
+	})
 	claim := l.claim()
 	l.writes(1)
 	l.step("an API server that is away stops nothing", l.missesAPIServer)

@@ -32,10 +32,13 @@ type lab struct {
 }
 
 // startLab starts three real nodes and brings the stack up on them.
-func startLab(t *testing.T, name string) *lab {
+func startLab(t *testing.T, name string, change ...func(config) config) *lab {
 	t.Helper()
 	on := ownSandbox(t, "e2e-"+name, "--nodes", "real")
 	cfg := baseConfig(on).set("iris.image", labImage).set("iris.service.sourceRanges", []any{"10.64.0.0/10"})
+	for _, one := range change {
+		cfg = one(cfg)
+	}
 	l := &lab{stack: newStack(t, name), t: t, on: on, cfg: cfg}
 	l.configure(cfg)
 	began := time.Now()

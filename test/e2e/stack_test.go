@@ -39,7 +39,7 @@ type object = map[string]any
 
 // config is what a stack sets; sections left out keep the program's defaults.
 type config struct {
-	cluster, storage, iris object
+	cluster, storage, iris, failover object
 	// other are keys of other namespaces, such as aws:region.
 	other object
 }
@@ -64,7 +64,7 @@ func (c config) installingNothing() config {
 
 // set returns a copy with one key of a section changed; path is dotted, its head the section.
 func (c config) set(path string, value any) config {
-	encoded, err := json.Marshal(object{"cluster": c.cluster, "storage": c.storage, "iris": c.iris})
+	encoded, err := json.Marshal(object{"cluster": c.cluster, "storage": c.storage, "iris": c.iris, "failover": c.failover})
 	if err != nil {
 		panic(err) //nolint:forbidigo // A literal in a test that cannot be encoded is the test's own mistake.
 	}
@@ -74,6 +74,10 @@ func (c config) set(path string, value any) config {
 	}
 	keys := strings.Split(path, ".")
 	section := copied[keys[0]]
+	if section == nil {
+		section = object{}
+		copied[keys[0]] = section
+	}
 	for _, key := range keys[1 : len(keys)-1] {
 		nested, ok := section[key].(map[string]any)
 		if !ok {
@@ -83,7 +87,7 @@ func (c config) set(path string, value any) config {
 		section = nested
 	}
 	section[keys[len(keys)-1]] = value
-	return config{cluster: copied["cluster"], storage: copied["storage"], iris: copied["iris"], other: c.other}
+	return config{cluster: copied["cluster"], storage: copied["storage"], iris: copied["iris"], failover: copied["failover"], other: c.other}
 }
 
 // stack is one stack of the program on the real engine, with state and settings of its own.
@@ -166,6 +170,9 @@ func (p project) write(t *testing.T, dir string) {
 func (s *stack) configure(c config) {
 	s.t.Helper()
 	settings := object{"ha-iris:cluster": c.cluster, "ha-iris:storage": c.storage, "ha-iris:iris": c.iris}
+	if c.failover != nil {
+		settings["ha-iris:failover"] = c.failover
+	}
 	maps.Copy(settings, c.other)
 	content, err := yaml.Marshal(object{"config": settings})
 	if err != nil {
