@@ -70,6 +70,7 @@ func clouds() []cloud {
 // TestClouds takes a stack through its life on stand-in clouds: the engine, the program and everything in Kubernetes are
 // real, the clouds' APIs are simulated (test/standin says what is kept of the vendors' contracts).
 func TestClouds(t *testing.T) {
+	t.Parallel()
 	tools := t.TempDir()
 	if err := standin.InstallCLI(t.Context(), tools); err != nil {
 		t.Fatalf("build the clouds' command line tools: %v", err)

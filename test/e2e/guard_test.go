@@ -14,6 +14,7 @@ const agentImage = "ha-iris.local/agent:0.1.0"
 
 // TestGuard runs the real guard with the rights that the stack gives it. Only the kubelets and Longhorn are played.
 func TestGuard(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	on := ownSandbox(t, "e2e-guard")
 	s := newStack(t, "guard")
 	cfg := baseConfig(on)
