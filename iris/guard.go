@@ -1,6 +1,7 @@
 package iris
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	schedulingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/scheduling/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -48,7 +50,7 @@ func (c Config) guardComponent() component {
 //
 // after are resources without which the storage's namespace is not there.
 func (s *scope) guard(
-	data *data, configuration *configuration, policies *policies, after []pulumi.Resource,
+	data *data, configuration *configuration, policies *policies, class *schedulingv1.PriorityClass, after []pulumi.Resource,
 ) ([]pulumi.Resource, error) {
 	if !s.cfg.Failover.guarded() {
 		return nil, nil
@@ -60,6 +62,8 @@ func (s *scope) guard(
 	own := s.cfg.guardComponent()
 	pod := own.pod
 	pod.ImagePullSecrets = configuration.pullSecrets
+	// The database's: a node that runs full must not lose its guard first.
+	pod.PriorityClassName = class.Metadata.Name().Elem()
 	template, err := policies.template(own, nil, pod)
 	if err != nil {
 		return nil, err
@@ -104,9 +108,7 @@ func (c Config) guardPod() *corev1.PodSpecArgs {
 		// A token for the one container, as a volume of its own.
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		EnableServiceLinks:           pulumi.Bool(false),
-		// The database's class: a node that runs full must not lose its guard first.
-		PriorityClassName: pulumi.String(c.priorityClassName()),
-		Tolerations:       tolerate(guardTolerationSeconds),
+		Tolerations:                  tolerate(guardTolerationSeconds),
 		Affinity: &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
 			RequiredDuringSchedulingIgnoredDuringExecution: corev1.PodAffinityTermArray{&corev1.PodAffinityTermArgs{
 				LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"app": pulumi.String(guardName)}},
@@ -138,7 +140,7 @@ func (c Config) guardContainer() *corev1.ContainerArgs {
 		Args: pulumi.ToStringArray([]string{
 			"guard", "--mode", string(c.Failover.mode()), "--namespace", "$(POD_NAMESPACE)", "--pod", "$(POD_NAME)",
 			"--node", "$(NODE_NAME)", "--claim", claimName, "--longhorn-namespace=" + c.LonghornNamespace,
-			"--proofs", strings.Join(proofs, ","), "--lease", guardName,
+			"--proofs", strings.Join(proofs, ","), "--lease", guardName, fmt.Sprintf("--fenced-storage=%t", c.Failover.FencedStorage),
 		}),
 		Env: corev1.EnvVarArray{
 			fromField("POD_NAMESPACE", "metadata.namespace"), fromField("POD_NAME", "metadata.name"), fromField("NODE_NAME", "spec.nodeName"),

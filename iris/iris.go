@@ -143,12 +143,16 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if text := s.cfg.Failover.remark(); text != "" {
 		_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: i}) // A failure to log does not stop the run.
 	}
-	guard, err := s.guard(data, configuration, policies, args.After)
+	class, err := s.priorityClass(data.namespace)
+	if err != nil {
+		return err
+	}
+	guard, err := s.guard(data, configuration, policies, class, args.After)
 	if err != nil {
 		return err
 	}
 	rollout := s.newRollout(args.API)
-	deployment, err := s.workload(data, configuration, policies, guard, rollout)
+	deployment, err := s.workload(data, configuration, policies, class, guard, rollout)
 	if err != nil {
 		return err
 	}

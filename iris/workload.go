@@ -34,12 +34,9 @@ const (
 
 // workload runs the database.
 func (s *scope) workload(
-	data *data, configuration *configuration, policies *policies, guard []pulumi.Resource, rollout *rollout,
+	data *data, configuration *configuration, policies *policies, class *schedulingv1.PriorityClass, guard []pulumi.Resource,
+	rollout *rollout,
 ) (*appsv1.Deployment, error) {
-	class, err := s.priorityClass(data.namespace)
-	if err != nil {
-		return nil, err
-	}
 	own := s.cfg.database()
 	pod := own.pod
 	pod.PriorityClassName = class.Metadata.Name().Elem()
