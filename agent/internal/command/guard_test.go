@@ -73,9 +73,9 @@ func get(t *testing.T, url string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// While the API server is away a guard goes on and answers the check in the database's pod; no secret gets into the log.
+// While the API server is away a guard goes on and answers the check in the database's pod; no secret gets into the log. It does not run
+// beside other tests: client-go has one log for the whole process.
 func TestGuard_IsAliveWithoutTheAPIServer(t *testing.T) {
-	t.Parallel()
 	var log output
 	ctx, stop := context.WithCancel(t.Context())
 	command := Guard()
@@ -112,7 +112,6 @@ func TestGuard_IsAliveWithoutTheAPIServer(t *testing.T) {
 }
 
 func TestGuard_AnAddressThatIsTaken(t *testing.T) {
-	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

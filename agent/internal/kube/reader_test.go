@@ -200,6 +200,20 @@ func TestReader_ClaimThatWasReplaced(t *testing.T) {
 	}
 }
 
+// A claim that was made again may have a volume of the same name, with another one behind it.
+func TestReader_ClaimThatWasReplacedUnderTheSameNames(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.lose("n1")
+	r.look()
+	r.drop("persistentvolumeclaims", "iris", "data")
+	r.drop("persistentvolumes", "", "pv-1")
+	r.add(claimObject("uid-new", "pv-1"), volumeObject("pv-1", "handle-2"))
+	if world := r.look(); world.Volume != "kubernetes.io/csi/driver.longhorn.io^handle-2" || len(world.Replicas) > 0 {
+		t.Errorf("got %+v", world)
+	}
+}
+
 func TestReader_OtherStorageAsksNothingOfLonghorn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

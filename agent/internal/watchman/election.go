@@ -50,9 +50,16 @@ func NewCampaign(
 // Known says whether this guard has ever heard who leads: the API server has answered, and rights and names are right.
 func (c *Campaign) Known() bool { return c.known.Load() }
 
-// Run stands for election until the context ends, and then gives the Lease back.
+// Run stands for election until the context ends. The Lease is given back only when the last term has ended: until then the other guard
+// must not begin.
 func (c *Campaign) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	standing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		c.term <- struct{}{} // for good: no term begins any more
+		stop()
+	})()
+	for standing.Err() == nil {
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock:            c.lock,
 			LeaseDuration:   c.terms.Lease,
@@ -61,7 +68,7 @@ func (c *Campaign) Run(ctx context.Context) error {
 			ReleaseOnCancel: true,
 			Name:            c.lock.Describe(),
 			Callbacks: leaderelection.LeaderCallbacks{
-				OnStartedLeading: c.serve,
+				OnStartedLeading: func(term context.Context) { c.serve(ctx, term) },
 				OnStoppedLeading: func() {},
 				OnNewLeader:      c.heard,
 			},
@@ -69,22 +76,27 @@ func (c *Campaign) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("the election by %s: %w", c.lock.Describe(), err)
 		}
-		elector.Run(ctx)
+		elector.Run(standing)
 		select {
-		case <-ctx.Done():
+		case <-standing.Done():
 		case <-time.After(c.terms.Retry):
 		}
 	}
-	c.term <- struct{}{} // the last term ends before the process does
-	<-c.term
 	return nil
 }
 
-// serve is one term.
-func (c *Campaign) serve(ctx context.Context) {
-	c.term <- struct{}{}
-	defer func() { <-c.term }()
-	if ctx.Err() != nil {
+// serve is one term. It ends with the Lease or with the guard.
+func (c *Campaign) serve(ctx, term context.Context) {
+	select {
+	case c.term <- struct{}{}:
+		defer func() { <-c.term }()
+	case <-term.Done():
+		return
+	}
+	leading, cancel := context.WithCancel(term)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	if leading.Err() != nil {
 		return
 	}
 	c.log.Info("leading", "identity", c.lock.Identity())
@@ -93,7 +105,7 @@ func (c *Campaign) serve(ctx context.Context) {
 		c.metrics.leads(false)
 		c.log.Info("no longer leading", "identity", c.lock.Identity())
 	}()
-	c.lead(ctx)
+	c.lead(leading)
 }
 
 func (c *Campaign) heard(identity string) {

@@ -124,7 +124,7 @@ func (c *candidate) finish() {
 	}
 }
 
-// A guard that is stopped gives the Lease back, and the other one leads within a retry.
+// A guard that is stopped gives the Lease back once it no longer leads, and the other one leads within a retry.
 func TestCampaign_HandsOver(t *testing.T) {
 	t.Parallel()
 	elect(t, func(t *testing.T, b *ballot) {
@@ -189,10 +189,9 @@ func TestCampaign_WaitsForTheAPIServer(t *testing.T) {
 
 func TestCampaign_RefusesTermsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	b := &ballot{t: t, client: fake.NewClientset()}
-	c := &candidate{Interface: &resourcelock.LeaseLock{
-		Client: b.client.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: "a"},
-	}}
+	c := &resourcelock.LeaseLock{
+		Client: fake.NewClientset().CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: "a"},
+	}
 	campaign := NewCampaign(c, Terms{}, func(context.Context) {}, slog.New(slog.NewTextHandler(io.Discard, nil)), NewMetrics())
 	if err := campaign.Run(t.Context()); err == nil {
 		t.Error("accepted")

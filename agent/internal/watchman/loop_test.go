@@ -68,6 +68,9 @@ func TestLoop_TheSameStepAgainWaits(t *testing.T) {
 		t.Errorf("again at once: got %v", got)
 	}
 	r.wantSteps(guard.ClearEngine, guard.ClearEngine, guard.ClearEngine)
+	if r.lines("step taken") != 1 || r.value("steps_total", "clear-engine,ok") != 3 {
+		t.Errorf("got\n%s", r.log.String())
+	}
 }
 
 func TestLoop_GoesOnWhenAStepsBudgetIsSpent(t *testing.T) {

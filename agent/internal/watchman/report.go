@@ -39,6 +39,8 @@ type Reporter struct {
 	failure map[string]string
 	notes   []string
 	open    *takeOver
+	// done is the last step that was reported as taken: one that takes its time is repeated each second.
+	done subject
 }
 
 // takeOver is one that has begun and not ended.
@@ -103,6 +105,7 @@ func (r *Reporter) announce(decision guard.Decision, world guard.World, now time
 		}
 	case guard.Refuse:
 		r.refuse(decision, world)
+	default: // the line in the log is enough
 	}
 }
 
@@ -199,13 +202,17 @@ func (r *Reporter) did(step guard.Step, err error) {
 	key := fmt.Sprint(subjectOf(step))
 	if err != nil {
 		if r.failure[key] != err.Error() {
-			r.failure[key] = err.Error()
+			r.failure[key], r.done = err.Error(), subject{}
 			r.log.Warn("step failed", "step", string(step.Kind), "node", step.Node, "error", err)
 			r.on(step, corev1.EventTypeWarning, reasonStepFailed, fmt.Sprintf("%s on node %s: %v", step.Kind, step.Node, err))
 		}
 		return
 	}
 	delete(r.failure, key)
+	if r.done == subjectOf(step) {
+		return
+	}
+	r.done = subjectOf(step)
 	reason := reasonStep
 	if step.Kind == guard.GiveBack {
 		reason = reasonReturned
