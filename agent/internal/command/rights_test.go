@@ -90,7 +90,7 @@ func seenCluster() (*kube.Cluster, *requests) {
 // everyStep takes a step of each kind; that there is nothing to take it on is no matter.
 func everyStep(ctx context.Context, actor *kube.Actor) {
 	for _, kind := range []guard.Kind{
-		guard.WriteRecord, guard.SetTaint, guard.GiveBack, guard.DeletePod, guard.ForceDeletePod, guard.DeleteAttachment,
+		guard.WriteRecord, guard.SetTaint, guard.Untaint, guard.GiveBack, guard.DeletePod, guard.ForceDeletePod, guard.DeleteAttachment,
 		guard.FailReplica, guard.ClearEngine,
 	} {
 		_ = actor.Do(ctx, guard.Step{

@@ -58,6 +58,9 @@ type Config struct {
 	ShutdownSettle time.Duration
 	// ReadyFor is how long a node must be Ready before it gets rid of the taint. Default: 10 s.
 	ReadyFor time.Duration
+	// EngineSearch is how long Longhorn's manager, back on a node, may take to report an engine that was left there as an orphan.
+	// Default: 20 s (not measured; an instance manager's list is read each few seconds).
+	EngineSearch time.Duration
 	// Budgets are the times after which the next step is taken anyway.
 	Budgets Budgets
 }
@@ -77,6 +80,8 @@ type Budgets struct {
 	// Replica is for the replica on the lost node to be failed, since the first try. Default: 5 s (not measured). Longhorn
 	// itself fails it when it attaches the volume, if the node is still away then.
 	Replica time.Duration
+	// Return is for a node that is back to let go of the volume, since the taint was taken from it. Default: 2 min.
+	Return time.Duration
 }
 
 // Default returns the configuration that acts, with all proofs.
@@ -91,12 +96,14 @@ func Default() Config {
 		RenewInterval:  10400 * time.Millisecond,
 		ShutdownSettle: 10 * time.Second,
 		ReadyFor:       10 * time.Second,
+		EngineSearch:   20 * time.Second,
 		Budgets: Budgets{
 			Longhorn: 10 * time.Second,
 			Record:   2 * time.Second,
 			Detach:   15 * time.Second,
 			Taint:    3 * time.Second,
 			Replica:  5 * time.Second,
+			Return:   2 * time.Minute,
 		},
 	}
 }
@@ -132,5 +139,7 @@ func (c Config) Validate() error {
 		positive.Length{Name: "Budgets.Detach", Value: c.Budgets.Detach},
 		positive.Length{Name: "Budgets.Taint", Value: c.Budgets.Taint},
 		positive.Length{Name: "Budgets.Replica", Value: c.Budgets.Replica},
+		positive.Length{Name: "Budgets.Return", Value: c.Budgets.Return},
+		positive.Length{Name: "EngineSearch", Value: c.EngineSearch},
 	)...)...)
 }

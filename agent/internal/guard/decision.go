@@ -40,6 +40,10 @@ const (
 	ClearEngine Kind = "clear-engine"
 	// WaitReturn waits until a node that is back may be used again.
 	WaitReturn Kind = "wait-return"
+	// Untaint removes the guard's taint from a node that is back with the boot that it was lost with, and writes Step.Record, in one
+	// patch with the resourceVersion as the precondition. Until then Longhorn's own pods cannot run there, and nobody can unmount the
+	// volume or find the engine that was left.
+	Untaint Kind = "untaint"
 	// GiveBack removes the guard's annotation, and the taint if Record.Tainted, in one patch with the resourceVersion as the
 	// precondition.
 	GiveBack Kind = "give-back"

@@ -30,7 +30,7 @@ func (d decider) returned() Decision {
 	return best
 }
 
-// comeBack is the next step for a node that is back. The node itself is left alone until GiveBack; its replica and its engine are
+// comeBack is the next step for a node that is back. The node itself is left alone until Untaint and GiveBack; its replica and its engine are
 // not: they are what makes its return dangerous.
 func (d decider) comeBack(node *Node) (Step, []string) {
 	replica, notes := d.untrusted(node.Name)
@@ -45,6 +45,14 @@ func (d decider) comeBack(node *Node) (Step, []string) {
 	}
 	if why := d.holds(node); why != "" {
 		return Step{Kind: WaitReturn, Node: node.Name, Record: *node.Record, Why: why}, notes
+	}
+	if node.Record.Tainted && node.BootID == node.Record.BootID {
+		record := *node.Record
+		record.Tainted, record.Untainted = false, d.now
+		return Step{
+			Kind: Untaint, Node: node.Name, ResourceVersion: node.ResourceVersion, Record: record,
+			Why: "the node is back, and with the taint Longhorn cannot run there to let go of the volume",
+		}, notes
 	}
 	return Step{
 		Kind: GiveBack, Node: node.Name, ResourceVersion: node.ResourceVersion, Record: *node.Record,
@@ -76,9 +84,27 @@ func (d decider) holds(node *Node) string {
 	if pod := d.world.podOn(node.Name); pod != nil && !pod.DeletedAt.IsZero() {
 		return "the database's pod is still being deleted"
 	}
-	booted := node.BootID != node.Record.BootID
-	if node.Record.Tainted && !booted && slices.Contains(node.VolumesInUse, d.world.Volume) {
-		return "the same boot, and it still has the volume in use"
+	return d.leftovers(node)
+}
+
+// leftovers says what of the time before the loss may still be on a node of the same boot from which the taint has been taken. The
+// taint keeps Longhorn's pods away, its CSI plugin among them, so that before that nothing of it could have gone (seen in the lab: a node
+// that was cut off for 100 s had the volume in use, and no manager, for as long as it was tainted).
+func (d decider) leftovers(node *Node) string {
+	if node.BootID != node.Record.BootID || node.Record.Untainted.IsZero() {
+		return ""
 	}
-	return ""
+	since := d.now.Sub(node.Record.Untainted)
+	switch {
+	case since >= d.config.Budgets.Return:
+		return ""
+	case slices.Contains(node.VolumesInUse, d.world.Volume):
+		return "the same boot, and it still has the volume in use"
+	case d.config.Longhorn && !d.world.LonghornReady[node.Name]:
+		return "Longhorn is not ready there yet"
+	case d.config.Longhorn && since < d.config.EngineSearch:
+		return fmt.Sprintf("without the taint for %v, want %v in which Longhorn finds an engine that was left", since, d.config.EngineSearch)
+	default:
+		return ""
+	}
 }

@@ -112,13 +112,13 @@ func (r *rig) check(step Step) {
 	}
 	node := r.world.node(step.Node)
 	back := node != nil && node.Ready == ReadyTrue
-	if allowed := []Kind{GiveBack, FailReplica, ClearEngine}; back && !slices.Contains(allowed, step.Kind) {
+	if allowed := []Kind{Untaint, GiveBack, FailReplica, ClearEngine}; back && !slices.Contains(allowed, step.Kind) {
 		r.t.Errorf("%s on %s, which is Ready", step.Kind, step.Node)
 	}
-	if !back && step.Kind == GiveBack {
+	if !back && (step.Kind == GiveBack || step.Kind == Untaint) {
 		r.t.Errorf("gives %s back although it is not Ready", step.Node)
 	}
-	changesNode := slices.Contains([]Kind{WriteRecord, SetTaint, GiveBack}, step.Kind)
+	changesNode := slices.Contains([]Kind{WriteRecord, SetTaint, Untaint, GiveBack}, step.Kind)
 	if changesNode && (node == nil || step.ResourceVersion != node.ResourceVersion) {
 		r.t.Errorf("%s without the resourceVersion", step.Kind)
 	}
@@ -139,6 +139,11 @@ func (r *rig) apply(step Step) {
 		record := step.Record
 		node.Record = &record
 		node.OutOfService = node.OutOfService || step.Kind == SetTaint
+	case Untaint:
+		record := step.Record
+		node.Record, node.OutOfService = &record, false
+		r.in(8*second, func() { r.world.LonghornReady["n1"] = true })
+		r.in(10*second, func() { node.VolumesInUse = nil })
 	case GiveBack:
 		node.OutOfService = node.OutOfService && !step.Record.Tainted
 		node.Record = nil
@@ -199,7 +204,7 @@ func (r *rig) comesBack(in time.Duration, bootID string) {
 	r.in(in, func() {
 		node := r.world.node("n1")
 		node.Ready, node.ReadySince, node.BootID = ReadyTrue, r.now, bootID
-		r.world.LonghornReady["n1"] = true
+		r.world.LonghornReady["n1"] = !node.OutOfService
 		r.in(3*second, func() {
 			if pod := r.world.podOn("n1"); pod != nil && !pod.DeletedAt.IsZero() {
 				r.podGone()
@@ -207,7 +212,7 @@ func (r *rig) comesBack(in time.Duration, bootID string) {
 			}
 		})
 		r.in(25*second, func() {
-			if r.world.podOn("n1") == nil {
+			if r.world.podOn("n1") == nil && !r.world.node("n1").OutOfService { // Longhorn's driver is not there with the taint.
 				r.world.node("n1").VolumesInUse = nil
 			}
 		})

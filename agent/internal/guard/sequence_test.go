@@ -171,7 +171,7 @@ func checkReturned(t *testing.T, r *rig, number int, bootID string) {
 	back, given := r.when[number].Sub(start).Seconds(), r.tookAt(GiveBack)
 	wait := 10.0
 	if bootID == "boot-n1" && slices.Contains(r.kinds(), SetTaint) {
-		wait = 25 // the kubelet of the same boot still has the volume
+		wait = 10 + 20 // The taint goes first, and Longhorn looks for what was left.
 	}
 	if given < back+wait || given > back+wait+2.5 {
 		t.Errorf("given back %.1f s after the return, want %.0f", given-back, wait)
@@ -205,8 +205,8 @@ func TestSequence_ClearsTheStaleEngineBeforeTheNodeIsUsed(t *testing.T) {
 		r.in(12*second, func() { r.world.Orphans = []Orphan{{Name: "orphan-1", Node: "n1"}} })
 	})
 	r.run(150 * second)
-	r.wantKinds(append(slices.Clone(whole), ClearEngine, GiveBack)...)
-	if step := r.taken[len(whole)]; step.Object != "orphan-1" {
+	r.wantKinds(append(slices.Clone(whole), Untaint, ClearEngine, GiveBack)...)
+	if step := r.taken[len(whole)+1]; step.Object != "orphan-1" {
 		t.Errorf("clears %+v", step)
 	}
 }

@@ -80,7 +80,8 @@ func TestStates_WhileANodeIsLost(t *testing.T) {
 func TestStates_BackWithTheDataInQuestion(t *testing.T) {
 	t.Parallel()
 	checkSituations(t, map[string]situation{
-		"back, all well": {world: back, want: Act, step: GiveBack, node: "n1"},
+		"back, all well":               {world: back, want: Act, step: Untaint, node: "n1"},
+		"back, all well, another boot": {world: back, change: booted, want: Act, step: GiveBack, node: "n1"},
 		"back, replica not failed, volume nowhere": {world: back, change: func(w *World) {
 			w.Replicas[0].Failed, w.Attachments = false, nil
 			w.Tried = map[Kind]time.Time{FailReplica: after(50)}
@@ -109,33 +110,75 @@ func TestStates_BackWithEnginesAndOtherTakeOvers(t *testing.T) {
 			world: back, change: func(w *World) { w.Orphans = []Orphan{{Name: "o", Node: "n1"}} }, want: Act, step: ClearEngine, node: "n1",
 		},
 		"back, an engine on another node": {
-			world: back, change: func(w *World) { w.Orphans = []Orphan{{Name: "o", Node: "n4"}} }, want: Act, step: GiveBack, node: "n1",
+			world: back, change: func(w *World) { w.Orphans = []Orphan{{Name: "o", Node: "n4"}} }, want: Act, step: Untaint, node: "n1",
 		},
 		"back, an engine while the volume is there": {world: back, change: func(w *World) {
 			w.Orphans, w.Attachments = []Orphan{{Name: "o", Node: "n1"}}, lost().Attachments
-		}, want: Act, step: GiveBack, node: "n1"},
+		}, want: Act, step: Untaint, node: "n1"},
 		"back, the same boot with the volume": {
-			world: back, change: func(w *World) { w.Nodes[0].VolumesInUse = []string{w.Volume} }, want: Wait, step: WaitReturn, node: "n1",
+			world: back, change: func(w *World) { w.Nodes[0].VolumesInUse = []string{w.Volume} }, want: Act, step: Untaint, node: "n1",
 		},
 		"back, another boot with the volume": {world: back, change: func(w *World) {
-			w.Nodes[0].VolumesInUse, w.Nodes[0].BootID = []string{w.Volume}, "another"
+			booted(w)
+			w.Nodes[0].VolumesInUse = []string{w.Volume}
 		}, want: Act, step: GiveBack, node: "n1"},
 		"back, and another node waits": {world: back, change: func(w *World) {
 			w.Nodes[3].Record = &Record{BootID: "boot-n4", Tainted: true}
 			w.Nodes[0].ReadySince = after(108)
-		}, want: Act, step: GiveBack, node: "n4"},
+		}, want: Act, step: Untaint, node: "n4"},
 		"back, while another take-over waits": {world: back, change: func(w *World) {
 			*w = w.losing("n4")
 			w.Nodes[3].Record = &Record{PodUID: "uid-b"}
 			w.Pods = []Pod{{Name: "iris-b", UID: "uid-b", Node: "n4", DeletedAt: after(109)}}
 			w.Attachments = []Attachment{{Name: "va-4", Node: "n4", Attached: true}}
-		}, want: Act, step: GiveBack, node: "n1"},
+		}, want: Act, step: Untaint, node: "n1"},
 		"back for a moment, while another take-over waits": {world: back, change: func(w *World) {
 			*w = w.losing("n4")
 			w.Nodes[0].ReadySince, w.Nodes[3].Record = after(108), &Record{PodUID: "uid-b"}
 			w.Pods = []Pod{{Name: "iris-b", UID: "uid-b", Node: "n4", DeletedAt: after(109)}}
 			w.Attachments = []Attachment{{Name: "va-4", Node: "n4", Attached: true}}
 		}, want: Wait, step: WaitDetach, node: "n4"},
+	})
+}
+
+func booted(w *World) { w.Nodes[0].BootID = "another" }
+
+// untainted is a node whose taint was taken away some seconds before 110 s.
+func untainted(seconds float64) func(*World) {
+	return func(w *World) {
+		w.Nodes[0].OutOfService, w.Nodes[0].Record.Tainted = false, false
+		w.Nodes[0].Record.Untainted = after(110 - seconds)
+		w.LonghornReady["n1"] = true
+	}
+}
+
+// With the taint nothing of Longhorn runs on the node, so what was left there can only go once it is taken away.
+func TestStates_BackWithoutTheTaint(t *testing.T) {
+	t.Parallel()
+	checkSituations(t, map[string]situation{
+		"nothing is left": {world: back, change: untainted(20), want: Act, step: GiveBack, node: "n1"},
+		"for a moment":    {world: back, change: untainted(19), want: Wait, step: WaitReturn, node: "n1"},
+		"with the volume": {world: back, change: func(w *World) {
+			untainted(30)(w)
+			w.Nodes[0].VolumesInUse = []string{w.Volume}
+		}, want: Wait, step: WaitReturn, node: "n1"},
+		"with the volume, for too long": {world: back, change: func(w *World) {
+			w.Nodes[0].ReadySince = after(-30)
+			untainted(120)(w)
+			w.Nodes[0].VolumesInUse = []string{w.Volume}
+		}, want: Act, step: GiveBack, node: "n1"},
+		"without Longhorn": {world: back, change: func(w *World) {
+			untainted(30)(w)
+			delete(w.LonghornReady, "n1")
+		}, want: Wait, step: WaitReturn, node: "n1"},
+		"with a stale engine": {world: back, change: func(w *World) {
+			untainted(5)(w)
+			w.Orphans = []Orphan{{Name: "o", Node: "n1"}}
+		}, want: Act, step: ClearEngine, node: "n1"},
+		"rebooted meanwhile": {world: back, change: func(w *World) {
+			untainted(1)(w)
+			booted(w)
+		}, want: Act, step: GiveBack, node: "n1"},
 	})
 }
 

@@ -81,6 +81,8 @@ type Record struct {
 	PodUID string `json:"podUID"`
 	// Tainted says that the out-of-service taint is the guard's own. It never removes another one.
 	Tainted bool `json:"tainted,omitempty"`
+	// Untainted is when the guard took its taint from a node that is back.
+	Untainted time.Time `json:"untainted,omitzero"`
 }
 
 // Lease is a node's heartbeat.

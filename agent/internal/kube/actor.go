@@ -33,6 +33,8 @@ func (a *Actor) Do(ctx context.Context, step guard.Step) error {
 		return a.writeRecord(ctx, step)
 	case guard.SetTaint:
 		return a.setTaint(ctx, step)
+	case guard.Untaint:
+		return a.untaint(ctx, step)
 	case guard.GiveBack:
 		return a.giveBack(ctx, step)
 	case guard.DeletePod:

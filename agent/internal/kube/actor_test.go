@@ -26,6 +26,7 @@ func steps() map[guard.Kind]guard.Step {
 	for _, step := range []guard.Step{
 		{Kind: guard.WriteRecord, ResourceVersion: "7", Record: record},
 		{Kind: guard.SetTaint, ResourceVersion: "7", Record: withTaint(record)},
+		{Kind: guard.Untaint, ResourceVersion: "7", Record: record},
 		{Kind: guard.GiveBack, ResourceVersion: "7", Record: withTaint(record)},
 		{Kind: guard.DeletePod, Pod: "iris-a", PodUID: "uid-iris-a"},
 		{Kind: guard.ForceDeletePod, Pod: "iris-a", PodUID: "uid-iris-a"},
@@ -174,6 +175,7 @@ func TestActor_NodePatches(t *testing.T) {
 	}{
 		guard.WriteRecord: {before: others, after: others},
 		guard.SetTaint:    {before: others, after: append(append([]corev1.Taint{}, others...), mine), tainted: true},
+		guard.Untaint:     {before: append(append([]corev1.Taint{}, others...), mine), after: others},
 		guard.GiveBack:    {before: append(append([]corev1.Taint{}, others...), mine), after: others},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -240,7 +242,7 @@ func TestActor_GiveBackTakesOnlyItsOwn(t *testing.T) {
 // A node that has changed since it was decided on is left alone, whether that shows when it is read or when it is written.
 func TestActor_NodeThatHasChanged(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []guard.Kind{guard.WriteRecord, guard.SetTaint, guard.GiveBack} {
+	for _, kind := range []guard.Kind{guard.WriteRecord, guard.SetTaint, guard.Untaint, guard.GiveBack} {
 		r := newActorRig(t)
 		if kind != guard.WriteRecord {
 			step := steps()[kind]

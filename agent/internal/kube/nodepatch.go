@@ -46,22 +46,39 @@ func (a *Actor) setTaint(ctx context.Context, step guard.Step) error {
 func (a *Actor) giveBack(ctx context.Context, step guard.Step) error {
 	var spec *nodeSpec
 	if step.Record.Tainted {
-		node, err := a.readNode(ctx, step)
-		if apierrors.IsNotFound(err) {
+		var err error
+		if spec, err = a.withoutOwn(ctx, step); apierrors.IsNotFound(err) {
 			return nil
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
-		}
-		spec = &nodeSpec{slices.DeleteFunc(slices.Clone(node.Spec.Taints), own)}
-		if spec.Taints == nil {
-			spec.Taints = []corev1.Taint{}
 		}
 	}
 	if err := a.patchNode(ctx, step, nil, spec); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
 	return nil
+}
+
+// untaint takes away the guard's own taint and keeps the record.
+func (a *Actor) untaint(ctx context.Context, step guard.Step) error {
+	spec, err := a.withoutOwn(ctx, step)
+	if err != nil {
+		return err
+	}
+	return a.patchNode(ctx, step, &step.Record, spec)
+}
+
+// withoutOwn are the node's taints without the guard's.
+func (a *Actor) withoutOwn(ctx context.Context, step guard.Step) (*nodeSpec, error) {
+	node, err := a.readNode(ctx, step)
+	if err != nil {
+		return nil, err
+	}
+	spec := &nodeSpec{slices.DeleteFunc(slices.Clone(node.Spec.Taints), own)}
+	if spec.Taints == nil {
+		spec.Taints = []corev1.Taint{}
+	}
+	return spec, nil
 }
 
 func own(taint corev1.Taint) bool {

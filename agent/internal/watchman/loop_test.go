@@ -28,9 +28,11 @@ func TestLoop_TakesOverAndGivesBack(t *testing.T) {
 	}
 	r.ready("n1", guard.ReadyTrue)
 	r.rounds(12)
+	r.wantSteps(guard.Untaint)
+	r.rounds(21)
 	r.wantSteps(guard.GiveBack)
-	r.wantReasons(reasonReturned)
-	if got := r.lines("verdict=wait step=wait-return"); got != 1 {
+	r.wantReasons(reasonStep, reasonReturned)
+	if got := r.lines("verdict=wait step=wait-return"); got != 2 {
 		t.Errorf("the log says %d times that it waits:\n%s", got, r.log.String())
 	}
 }

@@ -96,6 +96,10 @@ func (r *rig) Do(_ context.Context, step guard.Step) error {
 		r.world.Pods = []guard.Pod{{Name: "iris-b", UID: "uid-b", Node: "n2"}}
 	case guard.FailReplica:
 		r.world.Replicas[0].Failed = true
+	case guard.Untaint:
+		record := step.Record
+		node.Record, node.OutOfService = &record, false
+		r.world.LonghornReady["n1"] = true
 	case guard.GiveBack:
 		node.Record, node.OutOfService = nil, false
 	default:
