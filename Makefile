@@ -38,6 +38,27 @@ ifneq ($(words $(STACK))$(call without,$(letters) -,$(STACK))$(filter -% %-,$(ST
 $(error the stack is '$(STACK)' (from the $(if $(filter ci-preview,$(MAKECMDGOALS)),$(origin ENV),$(origin STACK))): \
 want lower-case letters, digits and inner hyphens, as in make up STACK=dev or make ci-preview ENV=dev; nothing was written)
 endif
+# What make agent-image publishes where is said behind make only: REPO=registry.example/NAME, the tag VERSION in place of git's name
+# for the commit, and BASE in place of the base image in agent/.ko.yaml. A tag must not move, so changes have to be committed.
+REPO :=
+VERSION :=
+BASE :=
+ifneq ($(filter agent-image,$(MAKECMDGOALS)),)
+unlike := $(call without,$(letters) . / _ - :,$(REPO))$(findstring :,$(notdir $(REPO)))$(if $(findstring /,$(REPO)),,no registry)
+ifneq ($(words $(REPO))$(unlike),1)
+$(error the repository is '$(REPO)': want that of a registry that you may push to, without a tag, as in \
+make agent-image REPO=registry.example/ha-iris-agent; nothing was written)
+endif
+ifeq ($(VERSION),)
+override VERSION := $(shell unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY GIT_COMMON_DIR; \
+	test -z "$$(git status --porcelain -- agent 2>&1)" && git describe --always --tags --match 'v[0-9]*')
+endif
+comma := ,
+ifneq ($(words $(VERSION))$(strip $(foreach c,$(unfit) $(comma) / @ +,$(findstring $(c),$(VERSION)))),1)
+$(error the tag is '$(VERSION)': commit the changes in agent/, which names the tag after the commit, or give one that was never \
+used, as in make agent-image VERSION=v1.2.3; nothing was written)
+endif
+endif
 # Without its errors a down would go on to delete, and -e lets the environment overrule what is below. Versions differ in where
 # MAKEFLAGS has the letters: in its first word without a dash, or behind one. Options with an argument are words of their own.
 options := $(filter-out --% -C% -E% -I% -O% -W% -f% -j% -l% -o%,$(filter -%,-$(MAKEFLAGS) $(MAKEFLAGS)))
@@ -49,13 +70,14 @@ endif
 LOCAL   := $(CURDIR)/.local
 SANDBOX := $(LOCAL)/bin/sandbox
 # What runs on nodes, in pods and in continuous integration.
-SCRIPTS := $(wildcard cluster/userdata/*.sh storage/nodeprep/*.sh) .ci/run
+SCRIPTS := $(wildcard cluster/userdata/*.sh storage/nodeprep/*.sh) .ci/run .ci/released-agent
 # Arguments for make pulumi.
 ARGS := --help
 
 # Taken out of what was exported: settings of Pulumi, Helm and Kubernetes for other clusters and stacks; a Go that is not the
-# one on PATH; directories that cd would look into first; the repository of a git hook; options for the checks.
-foreign := PULUMI_% HELM_% KUBE% GOROOT GOEXPERIMENT CDPATH SHELLCHECK_OPTS GL_DEBUG \
+# one on PATH; directories that cd would look into first; the repository of a git hook; options for the checks; what would make
+# another image of the same sources.
+foreign := PULUMI_% HELM_% KUBE% GOROOT GOEXPERIMENT CDPATH SHELLCHECK_OPTS GL_DEBUG KO_% KOCACHE SOURCE_DATE_EPOCH \
 	GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
 unexport $(foreach name,$(filter $(foreign),$(.VARIABLES)),$(if $(filter environment,$(origin $(name))),$(name)))
 
@@ -225,6 +247,24 @@ e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API
 ci-preview: sandbox-up stack ## Previews ENV as pull requests do and refuses what exposes or loses something
 	pulumi preview --json --show-sames --stack $(STACK) > $(LOCAL)/preview-$(STACK).json || { cat $(LOCAL)/preview-$(STACK).json; exit 1; }
 	go run ./ops/policy $(if $(filter dev,$(STACK)),--allow 'unprotected-data=urn:pulumi:dev::*') $(LOCAL)/preview-$(STACK).json
+
+# Without GOOS and GOARCH, which are this machine's and which ko refuses beside its platforms. The user is that of distroless
+# images, whatever BASE has. Of a base for one platform ko makes an image for that one and says nothing.
+.PHONY: agent-image
+agent-image: $(SANDBOX) ## Builds the agent's image and pushes it, without Docker: make agent-image REPO=registry.example/NAME
+	@$(SANDBOX) tools image
+	@rm -rf "$(LOCAL)/agent-image" && mkdir -p "$(LOCAL)/agent-image"
+	@cd agent && unset GOOS GOARCH && KO_DOCKER_REPO='$(REPO)' $(if $(BASE),KO_DEFAULTBASEIMAGE='$(BASE)') \
+		ko build --bare --platform linux/amd64,linux/arm64 --image-user 65532:65532 --tags '$(VERSION)' \
+		--sbom-dir "$(LOCAL)/agent-image/sbom" . >"$(LOCAL)/agent-image/reference"
+	@for platform in amd64 arm64; do test -f "$$(ls "$(LOCAL)/agent-image/sbom/agent-linux-$$platform"*)" || \
+		{ echo "the base image is not there for linux/$$platform: do not use what was pushed" >&2; exit 1; }; done
+	@image=$$(cat "$(LOCAL)/agent-image/reference") && printf '%s\npulumi config set --path failover.image %s\n' "$$image" "$$image"
+
+# Apart from make test: it builds ko and the agent twice, which takes minutes the first time.
+.PHONY: agent-image-test
+agent-image-test: $(SANDBOX) ## Builds the agent's image for a registry on this machine, and looks at it
+	cd sandbox && go test -tags agentimage -count=1 -timeout 60m -run '^TestAgentImage_' -v ./test
 
 # Options for make bench.
 BENCH :=

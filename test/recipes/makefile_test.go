@@ -27,6 +27,12 @@ if [ "$name" = go ]; then
 	build) [ "$2" = -o ] && mkdir -p "${3%/*}" && cp "$0" "$3" ;;
 	esac
 fi
+if [ "$name" = ko ]; then
+	echo "$KO_DOCKER_REPO@sha256:0"
+	echo "$*" >"$SEEN/arguments"
+	mkdir -p ../.local/agent-image/sbom
+	for platform in ${PLATFORMS-amd64 arm64}; do : >"../.local/agent-image/sbom/agent-linux-$platform.spdx.json"; done
+fi
 env >"$(mktemp "$SEEN/$name-XXXXXX")"
 pwd >>"$SEEN/directories"
 `
@@ -43,7 +49,7 @@ func newMade(t *testing.T, name string) *made {
 	t.Helper()
 	m := &made{t: t, parent: t.TempDir(), seen: t.TempDir(), bin: t.TempDir()}
 	m.dir = filepath.Join(m.parent, name)
-	for _, file := range []string{"Makefile", "go.mod", "sandbox/go.mod", ".ci/run"} {
+	for _, file := range []string{"Makefile", "go.mod", "sandbox/go.mod", ".ci/run", ".ci/released-agent"} {
 		m.write(filepath.Join(m.dir, filepath.FromSlash(file)), readFile(t, file), 0o755)
 	}
 	for _, module := range []string{"agent", filepath.Join("sandbox", "tools", "pulumi-language-go")} {
@@ -51,7 +57,7 @@ func newMade(t *testing.T, name string) *made {
 			t.Fatalf("make directory: %v", err)
 		}
 	}
-	for _, program := range []string{"go", "pulumi", "golangci-lint", "actionlint", "shfmt", "shellcheck"} {
+	for _, program := range []string{"go", "pulumi", "golangci-lint", "actionlint", "shfmt", "shellcheck", "ko"} {
 		m.write(filepath.Join(m.bin, program), stub, 0o755)
 	}
 	return m
@@ -160,7 +166,8 @@ func TestMakefile_DecidesWhatItsProgramsSee(t *testing.T) {
 		"PULUMI_BACKEND_URL", "PULUMI_EXPERIMENTAL", "PULUMI_K8S_ENABLE_PATCH_FORCE", "PULUMI_DEBUG_PROVIDERS",
 		"PULUMI_NOT_INVENTED_YET", "KUBECONFIG", "KUBERC", "KUBECACHEDIR", "KUBE_NOT_INVENTED_YET", "HELM_DRIVER", "HELM_PLUGINS",
 		"HELM_CONFIG_HOME", "HELM_NOT_INVENTED_YET", "GOROOT", "GOEXPERIMENT", "GOWORK", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
-		"GOLANGCI_LINT_CACHE", "SHELLCHECK_OPTS", "ARGS", "BENCH",
+		"GOLANGCI_LINT_CACHE", "SHELLCHECK_OPTS", "ARGS", "BENCH", "REPO", "VERSION", "BASE", "KO_DOCKER_REPO", "KO_DEFAULTBASEIMAGE",
+		"KO_CONFIG_PATH", "KOCACHE", "SOURCE_DATE_EPOCH",
 	} {
 		exported = append(exported, name+"="+theirs)
 	}
@@ -168,7 +175,7 @@ func TestMakefile_DecidesWhatItsProgramsSee(t *testing.T) {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			m := newMade(t, "checkout")
-			if output, err := m.make(exported, target); err != nil {
+			if output, err := m.make(exported, append(needed(target), target)...); err != nil {
 				t.Fatalf("make %s: %v\n%s", target, err, output)
 			}
 			seen := m.environments()
@@ -176,7 +183,7 @@ func TestMakefile_DecidesWhatItsProgramsSee(t *testing.T) {
 				t.Error("it ran no program; the check proves nothing")
 			}
 			for program, variables := range seen {
-				for _, problem := range foreign(variables, m.dir) {
+				for _, problem := range foreign(program, variables, m.dir) {
 					t.Errorf("%s: %s", program, problem)
 				}
 			}
@@ -187,8 +194,16 @@ func TestMakefile_DecidesWhatItsProgramsSee(t *testing.T) {
 	}
 }
 
+// needed is what a target refuses to run without.
+func needed(target string) []string {
+	if target == "agent-image" {
+		return []string{"REPO=registry.example/agent", "VERSION=v1"}
+	}
+	return nil
+}
+
 // foreign compares what a program saw with what it should.
-func foreign(variables map[string]string, dir string) []string {
+func foreign(program string, variables map[string]string, dir string) []string {
 	var problems []string
 	for name, value := range variables {
 		if strings.Contains(value, theirs) {
@@ -203,7 +218,8 @@ func foreign(variables map[string]string, dir string) []string {
 			problems = append(problems, fmt.Sprintf("%s is %q, want %q", name, got, want))
 		}
 	}
-	if got := variables["GOOS"] + " " + variables["GOARCH"]; got == "plan9 mips64" || got == " " {
+	got, isKo := variables["GOOS"]+" "+variables["GOARCH"], strings.HasPrefix(program, "ko-")
+	if got == "plan9 mips64" || (got == " ") != isKo { // ko builds for several, and refuses to be told one.
 		problems = append(problems, "it builds for "+got)
 	}
 	return problems

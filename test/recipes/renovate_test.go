@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,6 +13,7 @@ import (
 // renovate is what the checks need of .github/renovate.json.
 type renovate struct {
 	PackageRules []struct {
+		Description    string   `json:"description"`
 		MatchFileNames []string `json:"matchFileNames"`
 	} `json:"packageRules"`
 	CustomManagers []struct {
@@ -86,6 +88,43 @@ func TestRenovate_WatchesLonghornAndIRIS(t *testing.T) {
 	}
 }
 
+// A base with an image for one platform would make an agent for that one.
+func TestRenovate_WatchesTheBaseOfTheAgentsImage(t *testing.T) {
+	t.Parallel()
+	const path = "agent/.ko.yaml"
+	content, watched := sources(t)[path], false
+	for _, manager := range parseRenovate(t).CustomManagers {
+		for i, pattern := range manager.MatchStrings {
+			expression := regexp.MustCompile(pattern)
+			if i >= len(manager.ManagerFilePatterns) || !regexp.MustCompile(strings.Trim(manager.ManagerFilePatterns[i], "/")).MatchString(path) {
+				continue
+			}
+			match := expression.FindStringSubmatch(content)
+			watched = match != nil && match[expression.SubexpIndex("depName")] == "gcr.io/distroless/static-debian13" &&
+				match[expression.SubexpIndex("currentValue")] == "nonroot" && match[expression.SubexpIndex("currentDigest")] != ""
+		}
+	}
+	if !watched || strings.Count(content, "defaultBaseImage:") != 1 {
+		t.Errorf("the base image is not watched, or not the one that is: %s", content)
+	}
+}
+
+// Renovate finds every go.mod by itself; modules whose libraries must not be mixed are named.
+func TestRenovate_KeepsKubernetesLibrariesTogetherInEveryModule(t *testing.T) {
+	t.Parallel()
+	var grouped []string
+	for _, rule := range parseRenovate(t).PackageRules {
+		if strings.HasPrefix(rule.Description, "Kubernetes' libraries") {
+			grouped = rule.MatchFileNames
+		}
+	}
+	for _, module := range []string{"go.mod", "sandbox/go.mod", "agent/go.mod"} {
+		if !strings.Contains(readFile(t, filepath.FromSlash(module)), "k8s.io/client-go ") || !slices.Contains(grouped, module) {
+			t.Errorf("%s has no client-go, or is not among %v", module, grouped)
+		}
+	}
+}
+
 func TestRenovate_NamesFilesThatExist(t *testing.T) {
 	t.Parallel()
 	for _, rule := range parseRenovate(t).PackageRules {
@@ -95,10 +134,10 @@ func TestRenovate_NamesFilesThatExist(t *testing.T) {
 	}
 }
 
-// sources are the repository's Go files by their path below its top.
+// sources are the repository's Go files, and what else has pins, by their path below its top.
 func sources(t *testing.T) map[string]string {
 	t.Helper()
-	found := map[string]string{}
+	found := map[string]string{"agent/.ko.yaml": readFile(t, "agent", ".ko.yaml")}
 	for _, dir := range []string{"storage", "iris", "examples"} {
 		err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" {

@@ -55,7 +55,7 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 		"unknown command": {[]string{"start"}, `unknown command "start"`},
 		"bad name":        {[]string{"up", "--name", "A/B"}, `cluster name "A/B": want`},
 		"bad mode":        {[]string{"up", "--load-balancer", "none"}, "[ip hostname pending]"},
-		"unknown tool":    {[]string{"tools", "helm"}, "no such tool: helm; want run, lab, lint or any of"},
+		"unknown tool":    {[]string{"tools", "helm"}, "no such tool: helm; want run, lab, lint, image or any of"},
 		"unknown fault":   {[]string{"node", "burn", "ha-iris-node-a"}, `unknown command "burn" for "sandbox node"`},
 		"no node":         {[]string{"node", "kill"}, "want the name of one node; sandbox status shows them"},
 		"two nodes":       {[]string{"node", "cut", "a", "b"}, "want the name of one node; sandbox status shows them"},

@@ -14,12 +14,12 @@ func (a *app) toolsCommand() *cobra.Command {
 		Use:   "tools [NAME...]",
 		Short: "Find the tools, download them, or build them from their Go modules",
 		Long: `Finds the tools, downloads their official releases or builds them from their Go modules, at pinned versions, and prints
-one line for each that says which it was. Without names: what running a stack needs. Names are tools or the groups run
-and lint.
+one line for each that says which it was. Without names: what running a stack needs. Names are tools or the groups run,
+lab, lint and image.
 
 Tried in this order: what lies in .local/bin and still fits its pins; a compatible one on PATH; the project's release,
 checked against the SHA-256 that it publishes, given up when its page does not answer within 5 s; a build. The first build
-of everything takes about 15 minutes on 2 cores. The linters are always built.
+of everything takes about 15 minutes on 2 cores. The linters and ko are always built.
 
 The environment decides about downloads:
   SANDBOX_TOOLS     auto (default) as above; build: no release page is asked, and nothing from one is used;

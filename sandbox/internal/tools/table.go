@@ -11,11 +11,13 @@ import (
 // Group says what a tool is for.
 type Group string
 
-// The groups: Run is what a stack on the sandbox needs, Lab what real nodes need besides, Lint what the checks need.
+// The groups: Run is what a stack on the sandbox needs, Lab what real nodes need besides, Lint what the checks need, and Image
+// what publishes the agent's image, which no check does: its build takes minutes that continuous integration has not.
 const (
-	Run  Group = "run"
-	Lab  Group = "lab"
-	Lint Group = "lint"
+	Run   Group = "run"
+	Lab   Group = "lab"
+	Lint  Group = "lint"
+	Image Group = "image"
 )
 
 // tool describes one program. To add one: a directory with its go.mod and go.sum below sandbox/tools, and an entry in
@@ -63,7 +65,7 @@ type plugin struct {
 }
 
 func table() []tool {
-	return slices.Concat(clusterTools(), labTools(), pulumiTools(), lintTools())
+	return slices.Concat(clusterTools(), labTools(), pulumiTools(), lintTools(), imageTools())
 }
 
 func clusterTools() []tool {
@@ -183,6 +185,11 @@ func lintTools() []tool {
 	}
 }
 
+func imageTools() []tool {
+	const ko = "github.com/google/ko"
+	return []tool{{name: "ko", group: Image, module: "ko", pkg: ko, pinnedBy: ko, link: linkKo}}
+}
+
 // Names lists every tool.
 func Names() []string {
 	var names []string
@@ -211,8 +218,8 @@ func pick(names []string) ([]tool, error) {
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("no such tool: %s; want %s, %s, %s or any of %s",
-			strings.Join(unknown, ", "), Run, Lab, Lint, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("no such tool: %s; want %s, %s, %s, %s or any of %s",
+			strings.Join(unknown, ", "), Run, Lab, Lint, Image, strings.Join(Names(), ", "))
 	}
 	return slices.DeleteFunc(table(), func(t tool) bool { return !wanted[t.name] }), nil
 }

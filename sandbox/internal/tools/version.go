@@ -83,6 +83,11 @@ func linkPulumi(version string) string {
 	return "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=" + version
 }
 
+// linkKo sets the version that ko names itself with, in the SBOM of each image too.
+func linkKo(version string) string {
+	return "-X github.com/google/ko/pkg/commands.Version=" + version
+}
+
 // linkProvider tells our main which version to announce to the engine.
 func linkProvider(version string) string {
 	return "-X main.version=" + strings.TrimPrefix(version, "v")
