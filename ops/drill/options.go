@@ -76,7 +76,7 @@ func (s seconds) Set(text string) error {
 // parse reads the experiment and the options, in any order.
 func parse(args []string) (*options, error) {
 	o := &options{config: drill.Config{
-		Phase: 10 * time.Second, Recovery: 12 * time.Minute, Healing: 30 * time.Minute, WriteTimeout: 3 * time.Second,
+		Phase: 10 * time.Second, Recovery: 12 * time.Minute, Healing: 30 * time.Minute, WriteTimeout: 3 * time.Second, Warming: time.Minute,
 		// A replacement was seen to be deleted again 1.9 s after its start (longhorn-real.md).
 		Settling: 10 * time.Second,
 	}}

@@ -31,6 +31,8 @@ type Config struct {
 	Recovery time.Duration
 	// Healing is how long the volume may take to be healthy again, with a rebuild.
 	Healing time.Duration
+	// Warming is how long the first rows may take to be acknowledged.
+	Warming time.Duration
 	// Settling is how long is looked after a recovery for a second interruption.
 	Settling   time.Duration
 	Objectives func(fault.Kind) report.Objectives

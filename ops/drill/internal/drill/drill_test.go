@@ -41,7 +41,7 @@ func newBench(t *testing.T, kind fault.Kind) *bench {
 	b.Drill = &Drill{
 		Cluster: cluster, Report: &report.Report{},
 		Config: Config{
-			Namespace: fakeapi.Namespace, Experiments: []fault.Kind{kind}, Runs: 1, Recovery: 10 * time.Second, Healing: 5 * time.Second,
+			Namespace: fakeapi.Namespace, Experiments: []fault.Kind{kind}, Runs: 1, Recovery: 10 * time.Second, Healing: 5 * time.Second, Warming: 10 * time.Second,
 			Writer: "auto", Rate: 10, WriteTimeout: time.Second,
 			Objectives: func(fault.Kind) report.Objectives { return report.Objectives{P50: 5 * time.Second} },
 		},

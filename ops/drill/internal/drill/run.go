@@ -164,7 +164,7 @@ func (a *attempt) measure(ctx context.Context) (*report.Run, error) {
 // warmUp waits until rows are acknowledged, and then for a while by chance.
 func (a *attempt) warmUp(ctx context.Context) error {
 	if a.writer != nil {
-		err := until(ctx, time.Minute, "the first acknowledged rows", func() (bool, string) {
+		err := until(ctx, a.Config.Warming, "the first acknowledged rows", func() (bool, string) {
 			acknowledged := len(ledger.Acknowledgements(a.ledger.Writes(), false))
 			return acknowledged >= warm, fmt.Sprintf("%d were acknowledged, by %s", acknowledged, a.writer.About())
 		})

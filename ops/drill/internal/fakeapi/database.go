@@ -1,6 +1,10 @@
 package fakeapi
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+	"io"
+)
 
 // Namespace is the database's.
 const Namespace = "iris"
@@ -95,7 +99,7 @@ func (s *Server) Serve(pod string) {
 // SetReady sets a node's condition.
 func (s *Server) SetReady(node, status string) {
 	s.Edit("nodes", "", node, func(object Object) {
-		object["status"].(Object)["conditions"] = []any{Object{"type": "Ready", "status": status}} //nolint:forcetypeassert // Node made it.
+		object["status"].(Object)["conditions"] = []any{Object{"type": "Ready", "status": status}}
 	})
 }
 
@@ -108,4 +112,23 @@ func (s *Server) FailOver(old, node string, number int) {
 	name := fmt.Sprintf("iris-%d", number)
 	s.Put("pods", Pod(name, node))
 	s.Serve(name)
+}
+
+// Contain makes the nodes real: containers run there, and all are one IRIS.
+func (s *Server) Contain(iris *IRIS) {
+	for _, node := range []string{"node-a", "node-b", "node-c"} {
+		s.Edit("nodes", "", node, func(object Object) { delete(metadata(object), "annotations") })
+	}
+	s.Exec = func(ctx context.Context, _, script string, stdin io.Reader, stdout io.Writer) error {
+		return iris.Attach(ctx, script, stdin, stdout)
+	}
+}
+
+// Restart gives a pod another container, ready or not.
+func (s *Server) Restart(pod, container, ready string) {
+	s.Edit("pods", Namespace, pod, func(object Object) {
+		status := object["status"].(Object)
+		status["conditions"] = []any{Object{"type": "Ready", "status": ready}}
+		status["containerStatuses"] = []any{Object{"name": "iris", "containerID": container, "state": Object{"running": Object{}}}}
+	})
 }

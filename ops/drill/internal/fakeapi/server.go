@@ -25,10 +25,12 @@ type Object = map[string]any
 type Server struct {
 	// Deleted is called, without a lock, when somebody deletes or evicts an object. Nil: it is gone at once.
 	Deleted func(resource, namespace, name string)
+	// Exec runs commands. Nil: there are no containers.
+	Exec Exec
 	// Refuse answers a request instead, if it returns a status above 0.
 	Refuse func(method, path string) (status int, message string)
 
-	address  string
+	server   *httptest.Server
 	mu       sync.Mutex
 	objects  map[string]Object
 	version  int
@@ -44,23 +46,32 @@ type change struct {
 func New(t *testing.T) *Server {
 	t.Helper()
 	s := &Server{objects: map[string]Object{}, watchers: map[chan change]string{}}
-	server := httptest.NewServer(s)
+	s.server = httptest.NewServer(s)
 	t.Cleanup(func() {
-		server.CloseClientConnections() // Watches never end by themselves.
-		server.Close()
+		s.Break() // Watches never end by themselves.
+		s.server.Close()
 	})
-	s.address = server.URL
 	return s
 }
 
 // Config leads to the server.
-func (s *Server) Config() *rest.Config { return &rest.Config{Host: s.address} }
+func (s *Server) Config() *rest.Config { return &rest.Config{Host: s.server.URL} }
 
 // Kubeconfig leads to the server, under the context "fake".
 func (s *Server) Kubeconfig() string {
 	return fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "fake",
 		"contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-		"clusters": [{"name": "fake", "cluster": {"server": %q}}], "users": [{"name": "fake", "user": {"token": "hunter2"}}]}`, s.address)
+		"clusters": [{"name": "fake", "cluster": {"server": %q}}], "users": [{"name": "fake", "user": {"token": "hunter2"}}]}`, s.server.URL)
+}
+
+// Break ends all connections, watches among them.
+func (s *Server) Break() { s.server.CloseClientConnections() }
+
+// Watching is how many watches there are.
+func (s *Server) Watching() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.watchers)
 }
 
 // Put makes or replaces an object.
@@ -144,8 +155,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case sub == "eviction":
 		s.evict(w, resource, namespace, name)
+	case sub == "exec":
+		s.execute(w, r, name)
 	case sub != "":
-		fail(w, http.StatusForbidden, "there are no containers")
+		fail(w, http.StatusNotFound, "there is no "+sub)
 	case r.Method == http.MethodGet && r.URL.Query().Get("watch") == "true":
 		s.watch(w, r, resource+"/"+prefixed(namespace))
 	case r.Method == http.MethodGet && name == "":

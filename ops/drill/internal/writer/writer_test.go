@@ -1,20 +1,17 @@
 package writer
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"ha-iris/ops/drill/internal/fakeapi"
 	"ha-iris/ops/drill/internal/ledger"
 )
 
@@ -136,75 +133,9 @@ func TestStandIn_NamesTheRow(t *testing.T) {
 	}
 }
 
-// terminal plays "iris session": a prompt, and for each line the acknowledgement that it asks for.
-type terminal struct {
-	mu       sync.Mutex
-	rows     map[int64]int
-	sessions int
-	// fails says for a row what to do instead.
-	fails func(session int, row int64) string
-}
-
-var typed = regexp.MustCompile(`^tstart  set \^haIrisDrill\("r1",(\d+)\)=\$get\(\^haIrisDrill\("r1",\d+\)\)\+1 tcommit  write "ack="_\d+_"\.",!$`)
-
-func (s *terminal) Attach(ctx context.Context, script string, stdin io.Reader, stdout io.Writer) error {
-	if script != session || stdin == nil {
-		return fmt.Errorf("got %q", script)
-	}
-	s.mu.Lock()
-	s.sessions++
-	number := s.sessions
-	s.mu.Unlock()
-	_, _ = io.WriteString(stdout, "\nNode: iris, Instance: IRIS\n\nUSER>")
-	for scanner := bufio.NewScanner(stdin); ctx.Err() == nil && scanner.Scan(); {
-		end, err := s.line(ctx, number, scanner.Text(), stdout)
-		if end {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *terminal) line(ctx context.Context, number int, line string, stdout io.Writer) (end bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	match := typed.FindStringSubmatch(line)
-	switch {
-	case line == "halt":
-		return true, nil
-	case strings.HasPrefix(line, "zwrite "):
-		for row, times := range s.rows {
-			_, _ = fmt.Fprintf(stdout, "^haIrisDrill(\"r1\",%d)=%d\n", row, times)
-		}
-	case strings.HasPrefix(line, "write "):
-		_, _ = fmt.Fprintln(stdout, strings.NewReplacer(`write "`, "", `"_"`, "", `",!`, "").Replace(line))
-	case match == nil:
-		return true, fmt.Errorf("cannot read %q", line)
-	default:
-		row, _ := strconv.ParseInt(match[1], 10, 64)
-		if s.fails != nil {
-			switch s.fails(number, row) {
-			case "end":
-				return true, errors.New("the container is gone")
-			case "hang":
-				<-ctx.Done()
-				return true, ctx.Err()
-			case "error":
-				_, _ = io.WriteString(stdout, "\n<FILEFULL>\nUSER>")
-				return false, nil
-			}
-		}
-		s.rows[row]++
-		ack := fmt.Sprintf("ack=%d.\n\nUSER>", row)
-		_, _ = io.WriteString(stdout, ack[:5]) // A number may arrive in two parts.
-		_, _ = io.WriteString(stdout, ack[5:])
-	}
-	return false, nil
-}
-
 func TestSession_WritesAndReadsBack(t *testing.T) {
 	t.Parallel()
-	shell := &terminal{rows: map[int64]int{}}
+	shell := fakeapi.NewIRIS()
 	s := &Session{Options: options(), Shell: shell}
 	into, counts := outcomes(t, s, 600*time.Millisecond)
 	if counts[ledger.Acknowledged] < 20 || counts[ledger.Failed] > 40 {
@@ -223,16 +154,17 @@ func TestSession_WritesAndReadsBack(t *testing.T) {
 func TestSession_BeginsAgainWhenItEndsHangsOrFails(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{"end", "hang", "error"} {
-		shell := &terminal{rows: map[int64]int{}, fails: func(session int, row int64) string {
+		shell := fakeapi.NewIRIS()
+		shell.Fails = func(session int, row int64) string {
 			if session == 1 && row >= 20 {
 				return what
 			}
 			return ""
-		}}
+		}
 		s := &Session{Options: options(), Shell: shell}
 		into, counts := outcomes(t, s, 1500*time.Millisecond)
-		if counts[ledger.Acknowledged] < 40 || counts[ledger.Unknown] < 1 || shell.sessions < 2 {
-			t.Errorf("%s: the outcomes are %v after %d sessions", what, counts, shell.sessions)
+		if counts[ledger.Acknowledged] < 40 || counts[ledger.Unknown] < 1 || shell.Sessions() < 2 {
+			t.Errorf("%s: the outcomes are %v after %d sessions", what, counts, shell.Sessions())
 		}
 		for _, write := range into.Writes() {
 			if write.Row == 20 && write.Outcome == ledger.Acknowledged {
