@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"ha-iris/ops/drill/internal/drill"
 	"ha-iris/ops/drill/internal/kube"
 	"ha-iris/ops/drill/internal/report"
@@ -83,6 +85,9 @@ Examples:
 `
 
 func main() {
+	// What client-go logs of a connection that breaks is what a drill is about, and would go between its lines.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

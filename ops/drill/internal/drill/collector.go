@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +22,8 @@ const (
 
 // collector watches what a failover consists of.
 type collector struct {
-	told func(timeline.Event)
+	told    func(timeline.Event)
+	watched int // How many kinds of objects.
 
 	mu       sync.Mutex
 	observer timeline.Observer
@@ -31,13 +33,12 @@ type collector struct {
 	nodes    map[string]*unstructured.Unstructured
 	attached map[string]string // The name of an attachment, and the node that it is attached to.
 	held     []timeline.Held
-	volume   string // The robustness.
 	endpoint string // The pod that the Service leads to.
 	claim    string // The persistent volume.
 }
 
-// collect begins to watch, and returns when everything has been seen once.
-func collect(ctx context.Context, cluster *kube.Client, world *preflight.World, told func(timeline.Event)) (*collector, error) {
+// collect begins to watch, until the context ends.
+func collect(ctx context.Context, cluster *kube.Client, world *preflight.World, told func(timeline.Event)) *collector {
 	c := &collector{
 		told:     told,
 		observer: timeline.Observer{Record: recordPrefix + world.Namespace, Container: world.Container},
@@ -72,12 +73,17 @@ func collect(ctx context.Context, cluster *kube.Client, world *preflight.World, 
 			},
 		})
 	}
-	err := until(ctx, time.Minute, "the first look at the cluster", func() (bool, string) {
+	c.watched = len(watched)
+	return c
+}
+
+// ready waits until everything has been seen once.
+func (c *collector) ready(ctx context.Context) error {
+	return until(ctx, time.Minute, "the first look at the cluster", func() (bool, string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.listed) == len(watched), ""
+		return len(c.listed) == c.watched, fmt.Sprintf("saw %d of %d kinds of objects", len(c.listed), c.watched)
 	})
-	return c, err
 }
 
 func (c *collector) list(at time.Time, kind timeline.Kind, objects []*unstructured.Unstructured) {
@@ -136,8 +142,6 @@ func (c *collector) remember(at time.Time, kind timeline.Kind, object *unstructu
 			nodes = append(nodes, node)
 		}
 		c.held = append(c.held, timeline.Held{At: at, Nodes: nodes})
-	case timeline.Volumes:
-		c.volume = text(object, "status", "robustness")
 	case timeline.Slices:
 		c.endpoint = ""
 		list, _, _ := unstructured.NestedSlice(object.Object, "endpoints")

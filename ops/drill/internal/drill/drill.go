@@ -122,6 +122,9 @@ func (d *Drill) begins(ctx context.Context) bool {
 	for _, line := range world.Plan(fmt.Sprintf("%s, %d times each", strings.Join(names, ", "), d.Config.Runs)) {
 		d.Host.Say("%s", line)
 	}
+	if slices.Contains(d.Config.Experiments, fault.CutNode) {
+		d.Host.Say("warning    cut-node loses acknowledged writes, and may damage the volume, unless the database stops itself when it is cut off")
+	}
 	if err := d.Host.Confirm(ctx); err != nil {
 		d.Report.Refusals = append(d.Report.Refusals, err.Error())
 		return false

@@ -227,6 +227,36 @@ func TestRun_CleansUpAfterCtrlC(t *testing.T) {
 	}
 }
 
+func TestRun_WaitsForTheNodeAfterCtrlC(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fault.LoseNode)
+	stopped := filepath.Join(t.TempDir(), "stopped")
+	b.Config.Commands = fault.Commands{StopNode: ": > " + stopped, StartNode: "rm " + stopped}
+	ctx, cancel := context.WithCancel(t.Context())
+	var back time.Time
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		waitFor(t, stopped)
+		b.server.SetReady("node-a", "Unknown")
+		time.Sleep(200 * time.Millisecond)
+		cancel()
+		for _, err := os.Stat(stopped); err == nil && t.Context().Err() == nil; _, err = os.Stat(stopped) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(500 * time.Millisecond)
+		back = time.Now()
+		b.server.SetReady("node-a", "True")
+	}()
+	b.Run(ctx)
+	ended := time.Now()
+	<-done
+	b.wantReleased()
+	if ended.Before(back) || len(b.Report.Uncleaned) > 0 {
+		t.Errorf("it ended at %s, the node was back at %s; left are %q", ended, back, b.Report.Uncleaned)
+	}
+}
+
 func TestRun_BreaksWhenTheClaimIsAnotherOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fault.DeletePod)

@@ -66,9 +66,10 @@ func (d *Drill) once(ctx context.Context, kind fault.Kind, number int) (*report.
 		Namespace: d.Config.Namespace, Pod: pod.Name, UID: pod.UID, Container: world.Container, Node: pod.Spec.NodeName,
 	}}
 	a.run = report.Run{Number: number, Node: pod.Spec.NodeName, Pod: pod.Name, Fault: time.Now()}
-	watching, stop := context.WithCancel(ctx)
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // What Ctrl-C leaves to be undone is watched too.
 	defer stop()
-	if a.seen, err = collect(watching, d.Cluster, world, a.tell); err != nil {
+	a.seen = collect(watching, d.Cluster, world, a.tell)
+	if err := a.seen.ready(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.prepare(ctx); err != nil {
@@ -298,6 +299,7 @@ func (a *attempt) undo(ctx context.Context) error {
 		a.followInside(ctx)
 	}
 	if a.kind.NodeLost() {
+		a.Host.Say("%s %d  waiting until node %s is Ready", a.kind, a.run.Number, a.victim.Node)
 		err := until(ctx, undoing, "node "+a.victim.Node, func() (bool, string) { return a.seen.nodeReady(a.victim.Node), "not Ready" })
 		if err != nil {
 			return err

@@ -16,6 +16,8 @@ const reading = 5 * time.Minute
 
 // takeStock reads back what was written and fills in the run, also when the drill is being ended.
 func (a *attempt) takeStock(ctx context.Context) error {
+	// Where it never came back by itself it may do so now that the node is there; what is missing then is known best.
+	_ = until(ctx, min(a.Config.Healing, reading), "a pod that serves", func() (bool, string) { return a.seen.serving() != nil, "" })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reading)
 	defer cancel()
 	writes := slices.Concat(a.ledger.Writes(), a.acknowledged)
@@ -60,10 +62,10 @@ func (a *attempt) gaps(writes []ledger.Write, end time.Time) ledger.Outage {
 	}
 	a.run.Gap = outage.Length(end).Seconds()
 	a.run.Interruptions = ledger.Pauses(acknowledged, a.made, end, interruption)
-	if a.inside != nil {
+	if a.inside != nil && a.replaced() {
 		overlap := ledger.Overlap(a.acknowledged, outage.First)
 		a.run.Overlap = overlap.Seconds()
-		if a.replaced() && overlap > a.inside.ClockError() {
+		if overlap > a.inside.ClockError() {
 			a.run.Broken = append(a.run.Broken, fmt.Sprintf("two instances acknowledged at once, for %.1f s", overlap.Seconds()))
 		}
 	}
@@ -103,6 +105,9 @@ func (a *attempt) books(ctx context.Context, writes []ledger.Write, outage ledge
 	a.run.Books = &books
 	if len(books.Duplicated) > 0 {
 		a.run.Broken = append(a.run.Broken, fmt.Sprintf("%d rows are there twice", len(books.Duplicated)))
+	}
+	if a.inside != nil && !a.replaced() {
+		_ = a.inside.Stop(ctx, a.shell(a.victim.Pod)) // It ends by itself, later.
 	}
 	if err := writer.Remove(ctx, a.shell(""), a.rows); err != nil {
 		a.run.Notes = append(a.run.Notes, err.Error())

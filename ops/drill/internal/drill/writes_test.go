@@ -21,7 +21,7 @@ func (b *bench) contain(meanwhile func(iris *fakeapi.IRIS)) *fakeapi.IRIS {
 		if !strings.Contains(script, "kill -9") {
 			return fmt.Errorf("cannot run %q", script)
 		}
-		_, _ = io.WriteString(stdout, "killed=2\n")
+		_, _ = io.WriteString(stdout, "processes: 12 13;\n")
 		go func() {
 			time.Sleep(50 * time.Millisecond)
 			iris.Stop()

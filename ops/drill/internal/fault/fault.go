@@ -123,23 +123,21 @@ func (m *Maker) machine(ctx context.Context, command, says, node string, back bo
 }
 
 // killScript ends the processes of the instance as a crash does. irisdb is the name of all of them, the control process first; the
-// entry point and what else runs in the pod stay.
-const killScript = `killed=0; for p in /proc/[0-9]*; do c=$({ tr '\0' ' ' < $p/cmdline; } 2>/dev/null); case ${c%% *} in irisdb|*/irisdb) ` +
-	`kill -9 ${p#/proc/} && killed=$((killed+1)) ;; esac; done; echo killed=$killed`
+// entry point and what else runs in the pod stay. They are named before they are killed, because the shell may end with the container.
+const killScript = `pids=; for p in /proc/[0-9]*; do c=$({ tr '\0' ' ' < $p/cmdline; } 2>/dev/null); ` +
+	`case ${c%% *} in irisdb|*/irisdb) pids="$pids ${p#/proc/}" ;; esac; done; echo "processes:$pids;"; [ -z "$pids" ] || kill -9 $pids`
 
 func (m *Maker) killInstance(ctx context.Context, victim Victim) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	in := kube.Container{Namespace: victim.Namespace, Pod: victim.Pod, Name: victim.Container}
 	said, err := m.Cluster.Shell(ctx, in, killScript, "")
-	if err == nil && strings.Contains(said, "killed=0") {
+	switch {
+	case strings.Contains(said, "processes:;"):
 		return fmt.Errorf("there is no process irisdb in pod %s", victim.Pod)
+	case strings.Contains(said, "processes: "):
+		return nil
+	default:
+		return errors.Join(fmt.Errorf("kill the instance in pod %s: the shell said %q", victim.Pod, said), err)
 	}
-	if err != nil && !strings.Contains(said, "killed=") && !containerEnded(err) {
-		return err
-	}
-	return nil
 }
-
-// containerEnded says whether a command ended because its container did: iris-main ends when the instance does.
-func containerEnded(err error) bool { return strings.Contains(err.Error(), "exit code 137") }

@@ -24,6 +24,9 @@ func (r *Report) Table(w io.Writer) error {
 		s := experiment.Statistics
 		line("gap in seconds: min %s, p50 %s, p95 %s, max %s; %d of %d runs recovered",
 			figure(s.Min), figure(s.P50), figure(s.P95), figure(s.Max), s.Runs-s.Never, s.Runs)
+		if err := experiment.phases(&text); err != nil {
+			return err
+		}
 		for _, missed := range experiment.Missed {
 			line("MISSED  %s", missed)
 		}
@@ -107,8 +110,22 @@ func Owners() []timeline.Owner {
 	return []timeline.Owner{timeline.Kubernetes, timeline.Guard, timeline.Longhorn, timeline.IRIS, timeline.Drill}
 }
 
-// PhaseTable writes a run's phases.
-func (r *Run) PhaseTable(w io.Writer) error {
+// phases writes those of the run in the middle.
+func (e *Experiment) phases(w io.Writer) error {
+	for i := range e.Runs {
+		run := &e.Runs[i]
+		if p50 := e.Statistics.P50; !run.Recovered || p50 == nil || run.Gap != *p50 {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "run %d, seconds after the fault, and since what came before:\n", run.Number); err != nil {
+			return err
+		}
+		return run.phases(w)
+	}
+	return nil
+}
+
+func (r *Run) phases(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 	for _, phase := range r.Phases {
 		if _, err := fmt.Fprintf(table, "  +%.1f s\t%.1f s\t%s\t%s\t%s\n", phase.Begins+phase.Seconds, phase.Seconds, phase.To, phase.Owner,
