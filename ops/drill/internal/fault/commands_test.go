@@ -32,7 +32,7 @@ func TestRun_NamesTheNodeInTheCommand(t *testing.T) {
 	if err := run(t.Context(), "echo no quota >&2; false", "node-a"); err == nil || !strings.Contains(err.Error(), "no quota") {
 		t.Errorf("a command that fails: %v", err)
 	}
-	if err := run(t.Context(), "echo {node}", "a; rm -rf /"); err == nil {
+	if err := run(t.Context(), "echo {node}", "a; true"); err == nil {
 		t.Error("a name that a shell would run was accepted")
 	}
 }

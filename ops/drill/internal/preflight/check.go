@@ -128,6 +128,7 @@ func (w *World) obstacles(node *corev1.Node, pod *corev1.Pod) []string {
 			obstacles = append(obstacles, "tainted "+taint.Key)
 		}
 	}
+	obstacles = slices.Compact(obstacles) // One key with two effects.
 	for key, value := range pod.Spec.NodeSelector {
 		if node.Labels[key] != value {
 			obstacles = append(obstacles, "without the label "+key+"="+value)

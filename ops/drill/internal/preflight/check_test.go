@@ -49,27 +49,28 @@ func TestCheck_RefusesForEachReason(t *testing.T) {
 		spoil func(w *World)
 		want  string
 	}{
-		"no pod":                 {func(w *World) { w.Database = nil }, "there is no pod"},
-		"two pods":               {func(w *World) { w.Database = append(w.Database, w.Database[0]) }, "2 pods"},
-		"not Ready":              {func(w *World) { w.Database[0].Status.Conditions[0].Status = corev1.ConditionFalse }, "is not Ready"},
-		"unbound claim":          {func(w *World) { w.PersistentVolume = "" }, "not bound"},
-		"on the program's node":  {func(w *World) { w.RunnerNode = "node-a" }, "start it elsewhere"},
-		"another drill":          {func(w *World) { w.Hold = &Hold{Holder: "drill-x", Live: true} }, "another drill is at work: drill-x"},
-		"an unfinished drill":    {func(w *World) { w.Hold = &Hold{Holder: "drill-x", Unfinished: true} }, "drill cleanup"},
-		"degraded":               {func(w *World) { w.Volume.Robustness = "degraded" }, "degraded"},
-		"detached":               {func(w *World) { w.Volume.State = "detached" }, "detached"},
-		"a rebuild":              {func(w *World) { w.Volume.Rebuilding = []string{"r-9"} }, "being rebuilt: r-9"},
-		"one replica elsewhere":  {func(w *World) { w.Volume.Replicas[2].Good = false }, "on 1 other Ready nodes [node-b]"},
-		"two on one other node":  {func(w *World) { w.Volume.Replicas[2].Node = "node-b" }, "on 1 other Ready nodes [node-b]"},
-		"a replica's node down":  {func(w *World) { w.Nodes[2].Status.Conditions[0].Status = corev1.ConditionUnknown }, "on 1 other Ready nodes [node-b]"},
-		"a node down":            {func(w *World) { w.Nodes[1].Status.Conditions[0].Status = corev1.ConditionFalse }, "node-b: not Ready"},
-		"a cordoned node":        {func(w *World) { w.Nodes[1].Spec.Unschedulable = true }, "node-b: cordoned"},
-		"a tainted node":         {taint, "node-b: tainted dedicated"},
-		"a node of another kind": {func(w *World) { w.Database[0].Spec.NodeSelector = map[string]string{"kubernetes.io/arch": "arm64"} }, "without the label kubernetes.io/arch=arm64"},
-		"a full node":            {fill, "node-b: 3Gi of memory left, want 4Gi"},
-		"too many pods":          {func(w *World) { w.Nodes[1].Status.Allocatable[corev1.ResourcePods] = resource.MustParse("0") }, "0 of pods left"},
-		"no image":               {func(w *World) { w.Nodes[1].Status.Images = nil }, "node-b: without the image " + fakeapi.Image},
-		"two nodes only":         {func(w *World) { w.Nodes = w.Nodes[:2] }, "1 other nodes can take the database [node-b], want 2"},
+		"no pod":                            {func(w *World) { w.Database = nil }, "there is no pod"},
+		"two pods":                          {func(w *World) { w.Database = append(w.Database, w.Database[0]) }, "2 pods"},
+		"not Ready":                         {func(w *World) { w.Database[0].Status.Conditions[0].Status = corev1.ConditionFalse }, "is not Ready"},
+		"unbound claim":                     {func(w *World) { w.PersistentVolume = "" }, "not bound"},
+		"on the program's node":             {func(w *World) { w.RunnerNode = "node-a" }, "start it elsewhere"},
+		"another drill":                     {func(w *World) { w.Hold = &Hold{Holder: "drill-x", Live: true} }, "another drill is at work: drill-x"},
+		"an unfinished drill":               {func(w *World) { w.Hold = &Hold{Holder: "drill-x", Unfinished: true} }, "drill cleanup"},
+		"degraded":                          {func(w *World) { w.Volume.Robustness = "degraded" }, "degraded"},
+		"detached":                          {func(w *World) { w.Volume.State = "detached" }, "detached"},
+		"a rebuild":                         {func(w *World) { w.Volume.Rebuilding = []string{"r-9"} }, "being rebuilt: r-9"},
+		"one replica elsewhere":             {func(w *World) { w.Volume.Replicas[2].Good = false }, "on 1 other Ready nodes [node-b]"},
+		"two on one other node":             {func(w *World) { w.Volume.Replicas[2].Node = "node-b" }, "on 1 other Ready nodes [node-b]"},
+		"a replica's node down":             {func(w *World) { w.Nodes[2].Status.Conditions[0].Status = corev1.ConditionUnknown }, "on 1 other Ready nodes [node-b]"},
+		"a node down":                       {func(w *World) { w.Nodes[1].Status.Conditions[0].Status = corev1.ConditionFalse }, "node-b: not Ready"},
+		"a cordoned node":                   {func(w *World) { w.Nodes[1].Spec.Unschedulable = true }, "node-b: cordoned"},
+		"a tainted node":                    {taint, "node-b: tainted dedicated"},
+		"a taint that is borne for a while": {taintFor, "node-b: tainted dedicated"},
+		"a node of another kind":            {func(w *World) { w.Database[0].Spec.NodeSelector = map[string]string{"kubernetes.io/arch": "arm64"} }, "without the label kubernetes.io/arch=arm64"},
+		"a full node":                       {fill, "node-b: 3Gi of memory left, want 4Gi"},
+		"too many pods":                     {func(w *World) { w.Nodes[1].Status.Allocatable[corev1.ResourcePods] = resource.MustParse("0") }, "0 of pods left"},
+		"no image":                          {func(w *World) { w.Nodes[1].Status.Images = nil }, "node-b: without the image " + fakeapi.Image},
+		"two nodes only":                    {func(w *World) { w.Nodes = w.Nodes[:2] }, "1 other nodes can take the database [node-b], want 2"},
 	} {
 		world := healthy(t)
 		test.spoil(world)
@@ -80,8 +81,24 @@ func TestCheck_RefusesForEachReason(t *testing.T) {
 	}
 }
 
+func TestCheck_NamesATaintOnce(t *testing.T) {
+	t.Parallel()
+	world := healthy(t)
+	world.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "gone", Effect: corev1.TaintEffectNoSchedule}, {Key: "gone", Effect: corev1.TaintEffectNoExecute}}
+	if refusals, _ := Check(world); len(refusals) != 1 || strings.Count(refusals[0], "tainted gone") != 1 {
+		t.Errorf("refused with %q", refusals)
+	}
+}
+
 func taint(w *World) {
 	w.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "dedicated", Effect: corev1.TaintEffectNoSchedule}}
+}
+
+// taintFor tolerates the taint for a while, after which the pod would be evicted again.
+func taintFor(w *World) {
+	taint(w)
+	seconds := int64(5)
+	w.Database[0].Spec.Tolerations = []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists, TolerationSeconds: &seconds}}
 }
 
 func fill(w *World) {

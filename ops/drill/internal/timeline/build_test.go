@@ -23,7 +23,10 @@ func lost(guarded bool) Run {
 		{At: second(51.6), Mark: PodGone, UID: "old", Node: "a"},
 		{At: second(49.1), Mark: PodCreated, UID: "new"},
 		{At: second(51.7), Mark: Scheduled, UID: "new", Node: "b"},
-		{At: second(52), Mark: NotReady, Node: "c"}, // Another node.
+		{At: second(10), Mark: NotReady, Node: "c"}, // Other nodes' and pods'.
+		{At: second(11), Mark: Detached, Node: "c"},
+		{At: second(50), Mark: Unready, UID: "new"},
+		{At: second(12), Mark: PodGone, UID: "older", Node: "a"},
 		{At: second(59.8), Mark: Attached, Node: "b"},
 		{At: second(61), Mark: Started, UID: "new", Node: "b"},
 		{At: second(72), Mark: Ready, UID: "new", Node: "b"},

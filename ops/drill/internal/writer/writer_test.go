@@ -174,6 +174,24 @@ func TestSession_BeginsAgainWhenItEndsHangsOrFails(t *testing.T) {
 	}
 }
 
+// The transaction of a line that failed is open: nothing may be written into it.
+func TestSession_EndsWithALineThatFails(t *testing.T) {
+	t.Parallel()
+	shell := fakeapi.NewIRIS()
+	shell.Fails = func(session int, row int64) string {
+		if session == 1 && row >= 20 {
+			return "error"
+		}
+		return ""
+	}
+	patient := options()
+	patient.Timeout = time.Minute
+	_, counts := outcomes(t, &Session{Options: patient, Shell: shell}, 1500*time.Millisecond)
+	if shell.Sessions() < 2 || counts[ledger.Acknowledged] < 40 {
+		t.Errorf("%d sessions, the outcomes are %v", shell.Sessions(), counts)
+	}
+}
+
 func TestParseRows_ReadsZWRITE(t *testing.T) {
 	t.Parallel()
 	rows := parseRows("USER>^haIrisDrill(\"r1\",5)=1\r\n^haIrisDrill(\"r1\",6)=2\n^haIrisDrill(\"r2\",7)=1\n^haIrisDrill(\"r1\",8)=\"row=8\"\n"+
