@@ -124,7 +124,8 @@ func (o *options) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 			Confirm: func(ctx context.Context) error { return o.confirm(ctx, target, terminal) },
 		},
 		Report: &report.Report{
-			Tool: "ha-iris drill", Begun: time.Now(), Context: target.Context, Namespace: o.config.Namespace, Experiments: []report.Experiment{},
+			Tool: "ha-iris drill", Begun: time.Now(), Context: target.Context, Namespace: o.config.Namespace,
+			Experiments: []report.Experiment{},
 		},
 	}
 	terminal.say("context    %s, %s", target.Context, target.Server)

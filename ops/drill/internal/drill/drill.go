@@ -1,5 +1,5 @@
-// Package drill runs the experiments: it looks whether the cluster can survive them, makes the fault, measures what it costs, gives back
-// what it took and waits until all is well again.
+// Package drill runs the experiments: it looks whether the cluster can survive them, makes the fault, measures what it costs,
+// gives back what it took and waits until all is well again.
 package drill
 
 import (
@@ -123,7 +123,7 @@ func (d *Drill) begins(ctx context.Context) bool {
 		d.Host.Say("%s", line)
 	}
 	if slices.Contains(d.Config.Experiments, fault.CutNode) {
-		d.Host.Say("warning    cut-node loses acknowledged writes, and may damage the volume, unless the database stops itself when it is cut off")
+		d.Host.Say("warning    cut-node loses acknowledged writes, and may damage the volume, unless a database that is cut off stops itself")
 	}
 	if err := d.Host.Confirm(ctx); err != nil {
 		d.Report.Refusals = append(d.Report.Refusals, err.Error())

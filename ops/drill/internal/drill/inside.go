@@ -26,8 +26,8 @@ func (a *attempt) readInside(ctx context.Context) {
 	}
 }
 
-// notes are what can be had of the file: from the nodes' disks where they are this machine's, from a command, or through the API server,
-// which reaches only a pod that still exists and a node that is not cut off.
+// notes are what can be had of the file: from the nodes' disks where they are this machine's, from a command, or through the API
+// server, which reaches only a pod that still exists and a node that is not cut off.
 func (a *attempt) notes(ctx context.Context) []string {
 	var found []string
 	if a.Config.Disks != "" {
@@ -68,7 +68,8 @@ func disks(nodes, file string) []string {
 // lingers is how long the old pod may go on after its node is back: its grace period, 45 s by default, and a bit.
 const lingers = 60 * time.Second
 
-// followInside reads on until the old pod is gone: what it acknowledges after the return counts most, because another one may be at work.
+// followInside reads on until the old pod is gone: what it acknowledges after the return counts most, because another one may be
+// at work.
 func (a *attempt) followInside(ctx context.Context) {
 	began := time.Now()
 	for time.Since(began) < lingers && ctx.Err() == nil {

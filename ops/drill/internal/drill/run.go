@@ -207,8 +207,8 @@ func (a *attempt) strike(ctx context.Context) error {
 	return nil
 }
 
-// follow waits for the recovery, unless the fault could not be made, gives back what it took and waits until all is healthy, with the
-// writers going on.
+// follow waits for the recovery, unless the fault could not be made, gives back what it took and waits until all is healthy, with
+// the writers going on.
 func (a *attempt) follow(ctx context.Context, failed error) error {
 	if failed == nil {
 		failed = a.recovers(ctx)
@@ -251,12 +251,12 @@ func (a *attempt) recovers(ctx context.Context) error {
 	}
 }
 
-// unharmed is how long a database that was put back in time must go on before the cut counts as survived: a node is called lost up to 60 s
-// after its last heartbeat (failover.md 1.1), but one that is back sends the next within ten.
+// unharmed is how long a database that was put back in time must go on before the cut counts as survived: a node is called lost up
+// to 60 s after its last heartbeat (failover.md 1.1), but one that is back sends the next within ten.
 const unharmed = 30 * time.Second
 
-// isBack says whether another pod serves, or another container in the same one, or the same one again after an early return; and rows
-// are acknowledged.
+// isBack says whether another pod serves, or another container in the same one, or the same one again after an early return; and
+// rows are acknowledged.
 func (a *attempt) isBack(now time.Time) bool {
 	pod := a.seen.serving()
 	if pod == nil {

@@ -115,7 +115,8 @@ func (a *attempt) books(ctx context.Context, writes []ledger.Write, outage ledge
 	return nil
 }
 
-// known adds to the writes those of the pod's own writer that it did not note, because nobody answered it: they are unknown, no phantoms.
+// known adds to the writes those of the pod's own writer that it did not note, because nobody answered it: they are unknown, no
+// phantoms.
 func known(writes []ledger.Write, rows []ledger.Row) []ledger.Write {
 	noted := map[int64]bool{}
 	for _, write := range writes {

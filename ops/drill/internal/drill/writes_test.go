@@ -13,8 +13,8 @@ import (
 	"ha-iris/ops/drill/internal/report"
 )
 
-// contain gives the bench containers with an IRIS in them, whose death is followed by a restart; meanwhile something may happen to the
-// rows.
+// contain gives the bench containers with an IRIS in them, whose death is followed by a restart; meanwhile something may happen to
+// the rows.
 func (b *bench) contain(meanwhile func(iris *fakeapi.IRIS)) *fakeapi.IRIS {
 	iris := fakeapi.NewIRIS()
 	iris.Other = func(script string, stdout io.Writer) error {

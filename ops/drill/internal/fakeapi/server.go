@@ -1,5 +1,5 @@
-// Package fakeapi is an API server in memory, for tests: objects of any kind, lists, watches, merge patches and evictions. It has no
-// controllers; a test plays them.
+// Package fakeapi is an API server in memory, for tests: objects of any kind, lists, watches, merge patches and evictions. It has
+// no controllers; a test plays them.
 package fakeapi
 
 import (

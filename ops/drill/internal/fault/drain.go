@@ -23,8 +23,9 @@ func (m *Maker) cordon(ctx context.Context, node string, on bool) error {
 	return m.Cluster.Patch(ctx, kube.Nodes, "", node, map[string]any{"spec": map[string]any{"unschedulable": on}})
 }
 
-// drain does what "kubectl drain --ignore-daemonsets --delete-emptydir-data" does: it keeps new pods off the node, evicts those that are
-// there and waits until they are gone. Pods of DaemonSets and the node's own stay, and pods that nothing would make again.
+// drain does what "kubectl drain --ignore-daemonsets --delete-emptydir-data" does: it keeps new pods off the node, evicts those
+// that are there and waits until they are gone. Pods of DaemonSets and the node's own stay, and pods that nothing would make
+// again.
 func (m *Maker) drain(ctx context.Context, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()

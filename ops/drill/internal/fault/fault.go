@@ -123,7 +123,8 @@ func (m *Maker) machine(ctx context.Context, command, says, node string, back bo
 }
 
 // killScript ends the processes of the instance as a crash does. irisdb is the name of all of them, the control process first; the
-// entry point and what else runs in the pod stay. They are named before they are killed, because the shell may end with the container.
+// entry point and what else runs in the pod stay. They are named before they are killed, because the shell may end with the
+// container.
 const killScript = `pids=; for p in /proc/[0-9]*; do c=$({ tr '\0' ' ' < $p/cmdline; } 2>/dev/null); ` +
 	`case ${c%% *} in irisdb|*/irisdb) pids="$pids ${p#/proc/}" ;; esac; done; echo "processes:$pids;"; [ -z "$pids" ] || kill -9 $pids`
 

@@ -26,7 +26,8 @@ func (c *Client) Exec(ctx context.Context, in Container, command []string, stdin
 	if stdin != nil {
 		query.Set("stdin", "true")
 	}
-	target, err := url.Parse(strings.TrimSuffix(c.config.Host, "/") + "/api/v1/namespaces/" + in.Namespace + "/pods/" + in.Pod + "/exec?" + query.Encode())
+	path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/exec?%s", in.Namespace, in.Pod, query.Encode())
+	target, err := url.Parse(strings.TrimSuffix(c.config.Host, "/") + path)
 	if err != nil {
 		return fmt.Errorf("address of pod %s: %w", in.Pod, err)
 	}

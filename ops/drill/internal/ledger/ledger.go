@@ -1,5 +1,5 @@
-// Package ledger keeps what was written to the database and what became of it, and says what an outage has cost. It has no clock and no
-// network.
+// Package ledger keeps what was written to the database and what became of it, and says what an outage has cost. It has no clock
+// and no network.
 package ledger
 
 import (

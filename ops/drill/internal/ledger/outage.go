@@ -21,8 +21,8 @@ func (o Outage) Length(end time.Time) time.Duration {
 	return end.Sub(o.Last)
 }
 
-// Pauses are the times without acknowledgements that ended after the fault and lasted at least so long, in order. The last one is open
-// if nothing was acknowledged in the end.
+// Pauses are the times without acknowledgements that ended after the fault and lasted at least so long, in order. The last one is
+// open if nothing was acknowledged in the end.
 func Pauses(acknowledged []time.Time, fault, end time.Time, atLeast time.Duration) []Outage {
 	var found []Outage
 	keep := func(o Outage) {
@@ -43,8 +43,8 @@ func Pauses(acknowledged []time.Time, fault, end time.Time, atLeast time.Duratio
 	return found
 }
 
-// Longest is the longest time without acknowledgements that ended after the fault: what a fault brings about may begin long after it,
-// as when only a kubelet dies. A time that has not ended counts before all others when it lasts at least so long. False: there
+// Longest is the longest time without acknowledgements that ended after the fault: what a fault brings about may begin long after
+// it, as when only a kubelet dies. A time that has not ended counts before all others when it lasts at least so long. False: there
 // were fewer than two acknowledgements.
 func Longest(acknowledged []time.Time, fault, end time.Time, never time.Duration) (Outage, bool) {
 	pauses := Pauses(acknowledged, fault, end, 0)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Statistics are those of the outages of several runs, in seconds. A run that did not recover is longer than all others; where it is
-// what a figure stands for, the figure is missing.
+// Statistics are those of the outages of several runs, in seconds. A run that did not recover is longer than all others; where it
+// is what a figure stands for, the figure is missing.
 type Statistics struct {
 	Runs  int      `json:"runs"`
 	Never int      `json:"never"`
@@ -17,8 +17,8 @@ type Statistics struct {
 	Max   *float64 `json:"max"`
 }
 
-// Summarize counts lengths, a negative one of which stands for a run that did not recover. Percentiles are by the nearest rank, so that each
-// is the length of a run: with 20 runs the 95th is the second longest.
+// Summarize counts lengths, a negative one of which stands for a run that did not recover. Percentiles are by the nearest rank, so
+// that each is the length of a run: with 20 runs the 95th is the second longest.
 func Summarize(lengths []time.Duration) Statistics {
 	s := Statistics{Runs: len(lengths)}
 	sorted := make([]float64, 0, len(lengths))

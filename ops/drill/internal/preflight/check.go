@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// spares is how many other nodes must be able to take the database: one is to take it, and the other is what is left when that one has a
-// fault of its own.
+// spares is how many other nodes must be able to take the database: one is to take it, and the other is what is left when that one
+// has a fault of its own.
 const spares = 2
 
 // Check returns every reason not to begin, and what was not looked at.
@@ -69,7 +69,8 @@ func (w *World) volume(pod *corev1.Pod) []string {
 	var elsewhere []string
 	for _, replica := range w.Volume.Replicas {
 		node := w.node(replica.Node)
-		if replica.Good && replica.Node != pod.Spec.NodeName && node != nil && NodeReady(node) && !slices.Contains(elsewhere, replica.Node) {
+		other := replica.Node != pod.Spec.NodeName && !slices.Contains(elsewhere, replica.Node)
+		if replica.Good && other && node != nil && NodeReady(node) {
 			elsewhere = append(elsewhere, replica.Node)
 		}
 	}
@@ -206,8 +207,8 @@ func requests(pod *corev1.Pod) corev1.ResourceList {
 	return sum
 }
 
-// hasImage looks at what the node says, which leaves images out beyond the 50 largest, and at a pod there that runs with the image, such
-// as that of the DaemonSet which pulls it beforehand.
+// hasImage looks at what the node says, which leaves images out beyond the 50 largest, and at a pod there that runs with the
+// image, such as that of the DaemonSet which pulls it beforehand.
 func (w *World) hasImage(node *corev1.Node, image string) bool {
 	wanted := normalized(image)
 	for _, one := range node.Status.Images {

@@ -1,5 +1,5 @@
-// Package preflight says why a cluster would not survive a fault, before the fault is made. What it decides is a pure function of what was
-// read.
+// Package preflight says why a cluster would not survive a fault, before the fault is made. What it decides is a pure function of
+// what was read.
 package preflight
 
 import (

@@ -17,8 +17,8 @@ type Run struct {
 	NodeLost bool
 }
 
-// Build orders what happened from the fault to the first write after it. Of each mark the first one counts: of the pod and the node that
-// the fault hits for what is taken away, and of the new pod for what comes. Without writes it ends with the endpoint.
+// Build orders what happened from the fault to the first write after it. Of each mark the first one counts: of the pod and the
+// node that the fault hits for what is taken away, and of the new pod for what comes. Without writes it ends with the endpoint.
 func Build(run Run) []Phase {
 	marks := run.marks()
 	end := run.FirstWrite

@@ -1,5 +1,5 @@
-// Package timeline makes of what the API server says, object by object, the steps of a failover, and says how long each took and whose it
-// was. It has no clock and no network.
+// Package timeline makes of what the API server says, object by object, the steps of a failover, and says how long each took and
+// whose it was. It has no clock and no network.
 package timeline
 
 import "time"

@@ -35,8 +35,8 @@ func StandIn(base string) string {
 		url.QueryEscape(`",`) + "{row}" + url.QueryEscape(")")
 }
 
-// NewHTTP is a writer to an address. Each request has a connection of its own: one that is kept would lead to a lost node for as long as its
-// time-out.
+// NewHTTP is a writer to an address. Each request has a connection of its own: one that is kept would lead to a lost node for as
+// long as its time-out.
 func NewHTTP(options Options, address string) *HTTP {
 	return &HTTP{Options: options, Address: address, client: &http.Client{
 		Timeout: options.Timeout, Transport: &http.Transport{DisableKeepAlives: true},
@@ -83,7 +83,8 @@ func (h *HTTP) address(row int64) string {
 	return strings.NewReplacer("{run}", h.Options.Run, "{row}", strconv.FormatInt(row, 10)).Replace(h.Address)
 }
 
-// write sends a row. Without a connection it certainly was not done; the server says so with a 4xx; of everything else nobody knows.
+// write sends a row. Without a connection it certainly was not done; the server says so with a 4xx; of everything else nobody
+// knows.
 func (h *HTTP) write(ctx context.Context, row int64) ledger.Outcome {
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})

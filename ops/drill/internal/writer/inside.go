@@ -12,8 +12,8 @@ import (
 	"ha-iris/ops/drill/internal/ledger"
 )
 
-// Inside is a second writer, in the database's own pod: what a database that is cut off acknowledges, nobody else sees. It notes each
-// acknowledgement in a file of the container, which is on its node's own disk.
+// Inside is a second writer, in the database's own pod: what a database that is cut off acknowledges, nobody else sees. It notes
+// each acknowledgement in a file of the container, which is on its node's own disk.
 type Inside struct {
 	Options
 
@@ -62,7 +62,8 @@ func (i *Inside) Start(ctx context.Context, shell Shell) error {
 	return nil
 }
 
-// synchronize finds when the node started, by this machine's clock. Half of what the shortest of three questions takes is its error.
+// synchronize finds when the node started, by this machine's clock. Half of what the shortest of three questions takes is its
+// error.
 func (i *Inside) synchronize(ctx context.Context, shell Shell) error {
 	for range 3 {
 		before := time.Now()

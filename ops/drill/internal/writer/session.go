@@ -77,8 +77,8 @@ func (s *Session) send(row int64, into *ledger.Ledger) {
 	into.Add(ledger.Write{Row: row, Outcome: ledger.Failed, Sent: now, Done: now})
 }
 
-// line is what is typed for a row. The value counts how often it was written. What is typed never looks like an acknowledgement, should
-// the session echo it.
+// line is what is typed for a row. The value counts how often it was written. What is typed never looks like an acknowledgement,
+// should the session echo it.
 func (s *Session) line(row int64) string {
 	name := node(s.Options.Run, row)
 	return fmt.Sprintf("tstart  set %s=$get(%s)+1 tcommit  write \"ack=\"_%d_\".\",!\n", name, name, row)

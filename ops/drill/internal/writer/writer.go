@@ -1,5 +1,5 @@
-// Package writer writes rows to the database at a fixed rate, whether it answers or not (open loop: a writer that waits for an answer
-// would not see how long none comes), keeps what was acknowledged apart from what is unknown, and reads the rows back.
+// Package writer writes rows to the database at a fixed rate, whether it answers or not (open loop: a writer that waits for an
+// answer would not see how long none comes), keeps what was acknowledged apart from what is unknown, and reads the rows back.
 package writer
 
 import (
@@ -67,7 +67,8 @@ func parseRows(text, run string) []ledger.Row {
 	return rows
 }
 
-// parseAcknowledged reads what a writer in the pod has noted: a row and the seconds since the machine's start. The last line may be cut.
+// parseAcknowledged reads what a writer in the pod has noted: a row and the seconds since the machine's start. The last line may
+// be cut.
 func parseAcknowledged(text string, boot time.Time) []ledger.Write {
 	var writes []ledger.Write
 	for line := range strings.Lines(text) {
