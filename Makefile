@@ -71,7 +71,7 @@ LOCAL   := $(CURDIR)/.local
 SANDBOX := $(LOCAL)/bin/sandbox
 # What runs on nodes, in pods and in continuous integration.
 SCRIPTS := $(wildcard cluster/userdata/*.sh storage/nodeprep/*.sh) .ci/run .ci/released-agent
-# Arguments for make pulumi.
+# Arguments for make pulumi and make drill.
 ARGS := --help
 
 # Taken out of what was exported: settings of Pulumi, Helm and Kubernetes for other clusters and stacks; a Go that is not the
@@ -189,6 +189,10 @@ lab-e2e: tools ## The program on real nodes that lose pods, processes, machines 
 .PHONY: pulumi
 pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="stack output"
 	@pulumi $(ARGS)
+
+.PHONY: drill
+drill: $(SANDBOX) ## Makes a fault on purpose and measures it: make drill ARGS="delete-pod --sandbox dev"
+	@go run ./ops/drill $(ARGS)
 
 .PHONY: tools
 tools: $(SANDBOX) ## Finds, downloads or builds the tools that up needs
