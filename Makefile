@@ -262,7 +262,7 @@ agent-image: $(SANDBOX) ## Builds the agent's image and pushes it, without Docke
 	@cd agent && unset GOOS GOARCH && KO_DOCKER_REPO='$(REPO)' $(if $(BASE),KO_DEFAULTBASEIMAGE='$(BASE)') \
 		ko build --bare --platform linux/amd64,linux/arm64 --image-user 65532:65532 --tags '$(VERSION)' \
 		--sbom-dir "$(LOCAL)/agent-image/sbom" . >"$(LOCAL)/agent-image/reference"
-	@for platform in amd64 arm64; do test -f "$$(ls "$(LOCAL)/agent-image/sbom/agent-linux-$$platform"*)" || \
+	@for platform in amd64 arm64; do test -f "$$(ls "$(LOCAL)/agent-image/sbom/agent-linux-$$platform"* 2>/dev/null)" || \
 		{ echo "the base image is not there for linux/$$platform: do not use what was pushed" >&2; exit 1; }; done
 	@image=$$(cat "$(LOCAL)/agent-image/reference") && printf '%s\npulumi config set --path failover.image %s\n' "$$image" "$$image"
 

@@ -109,7 +109,7 @@ func mustConfig(t *testing.T, image v1.Image) *v1.ConfigFile {
 
 func (m *imageMaker) make(args ...string) (output string, err error) {
 	m.t.Helper()
-	command := exec.CommandContext(m.t.Context(), "make", append([]string{"agent-image", "REPO=" + m.repo}, args...)...)
+	command := exec.CommandContext(m.t.Context(), "make", append([]string{"--no-print-directory", "agent-image", "REPO=" + m.repo}, args...)...)
 	command.Dir = m.layout.Root
 	// The credentials of whoever runs this are for other registries.
 	command.Env = append(os.Environ(), "DOCKER_CONFIG="+m.t.TempDir())
