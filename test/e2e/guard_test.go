@@ -12,6 +12,9 @@ import (
 // agentImage is the agent of this checkout: on simulated nodes it is a process in the place of its pod (sandbox/internal/standin).
 const agentImage = "ha-iris.local/agent:0.1.0"
 
+// agentBuild is how long the sandbox may compile the agent, from nothing and beside other tests.
+const agentBuild = 10 * time.Minute
+
 // TestGuard runs the real guard with the rights that the stack gives it. Only the kubelets and Longhorn are played.
 func TestGuard(t *testing.T) {
 	t.Parallel() // It waits most of the time.
@@ -32,7 +35,7 @@ func TestGuard(t *testing.T) {
 	if _, again := s.up(); !again.onlySame() {
 		t.Errorf("a second up changed something: %v", again)
 	}
-	eventually(t, podWait, func() error {
+	eventually(t, agentBuild, func() error {
 		holder, err := on.tryKubectl(t, "-n", "iris", "get", "lease", "iris-guard", "-o", "jsonpath={.spec.holderIdentity}")
 		if err == nil && holder == "" {
 			err = fmt.Errorf("no guard leads")

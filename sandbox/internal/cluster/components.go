@@ -43,6 +43,8 @@ type component struct {
 	files []string
 	// rebuilt programs get a new time whenever make asks Go whether they are current; only their content counts.
 	rebuilt bool
+	// compiles says that it runs Go, which then works with the caller's caches.
+	compiles bool
 	// ports are the loopback ports the process listens on.
 	ports []int
 	// machine is the node whose first process it is; nil if it is not one.
@@ -229,9 +231,10 @@ func (c *Cluster) kwok() component {
 
 func (c *Cluster) standIn(self string) component {
 	return component{
-		name:    standIn,
-		program: self,
-		rebuilt: true,
+		name:     standIn,
+		program:  self,
+		rebuilt:  true,
+		compiles: true,
 		args: []string{
 			"controller",
 			c.identity(standIn),

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ha-iris/sandbox/internal/lab"
+	"ha-iris/sandbox/internal/tools"
 )
 
 const (
@@ -150,6 +151,13 @@ func (c *Cluster) start(k component) (<-chan error, error) {
 	command := exec.Command(k.program, k.args...)
 	command.Dir = c.Dir
 	command.Env = c.environment()
+	if k.compiles {
+		places, err := tools.GoPlaces(context.Background())
+		if err != nil { // Only the agent needs them, and says so.
+			_, _ = fmt.Fprintln(log, err)
+		}
+		command.Env = append(command.Env, places...)
+	}
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if k.machine != nil {

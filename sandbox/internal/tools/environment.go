@@ -1,8 +1,14 @@
 package tools
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
+	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +33,26 @@ func GoEnvironment() []string {
 		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH,
 		"GO111MODULE=on", "GOWORK=off", // A workspace around the checkout does not know our tool modules.
 		"GOFLAGS="+goFlags(os.Getenv("GOFLAGS")))
+}
+
+// GoPlaces are the variables that tell a process with a home of its own where the caller's Go keeps things and gets them from.
+func GoPlaces(ctx context.Context) ([]string, error) {
+	command := exec.CommandContext(ctx, "go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY",
+		"GOPRIVATE", "GOINSECURE", "GOVCS", "GOTOOLCHAIN")
+	command.Env = GoEnvironment()
+	output, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask go for its directories: %w", err)
+	}
+	var values map[string]string
+	if err := json.Unmarshal(output, &values); err != nil {
+		return nil, fmt.Errorf("read what go says of its directories: %w", err)
+	}
+	places := make([]string, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		places = append(places, name+"="+values[name])
+	}
+	return places, nil
 }
 
 // goFlags keeps the flags that change no result. -mod=readonly is the default, named so that the result is never empty.
