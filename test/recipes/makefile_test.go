@@ -212,11 +212,14 @@ func foreign(program string, variables map[string]string, dir string) []string {
 	}
 	for name, want := range map[string]string{
 		"PULUMI_CONFIG_PASSPHRASE": "ha-iris-dev", "PULUMI_HOME": dir + "/.local/pulumi", "PULUMI_BACKEND_URL": "file://" + dir + "/.local/state",
-		"GO111MODULE": "on", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false -p=2", "CGO_ENABLED": "", "CDPATH": "",
+		"GO111MODULE": "on", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false -p=2", "CDPATH": "",
 	} {
 		if got := variables[name]; got != want {
 			problems = append(problems, fmt.Sprintf("%s is %q, want %q", name, got, want))
 		}
+	}
+	if got := variables["CGO_ENABLED"]; got != "" && got != "0" { // A 0, as for the agent, works wherever Go does.
+		problems = append(problems, fmt.Sprintf("CGO_ENABLED is %q", got))
 	}
 	got, isKo := variables["GOOS"]+" "+variables["GOARCH"], strings.HasPrefix(program, "ko-")
 	if got == "plan9 mips64" || (got == " ") != isKo { // ko builds for several, and refuses to be told one.
