@@ -146,13 +146,13 @@ func (b *box) start(arguments ...string) *run {
 
 func (b *box) eventually(what string, is func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			out := ""
 			if b.running != nil {
 				out = b.running.out.String()
 			}
-			b.t.Fatalf("not within 20 s: %s\n%s", what, out)
+			b.t.Fatalf("not within a minute: %s\n%s", what, out)
 		}
 	}
 }
@@ -163,7 +163,7 @@ func (b *box) wait(r *run) int {
 	case code := <-r.ended:
 		b.running = nil
 		return code
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		b.t.Fatalf("iris-main does not end:\n%s", r.out)
 		return -1
 	}
