@@ -124,6 +124,9 @@ func (d decider) notIsolated(node *Node) string {
 	if node == nil || node.Ready != ReadyUnknown {
 		return "the control plane does not call the node Unknown"
 	}
+	if pod := d.world.podOn(node.Name); pod != nil && pod.Unwatched {
+		return fmt.Sprintf("no check runs in pod %s, so nothing has ended its database if the node is cut off", pod.Name)
+	}
 	silent := d.now.Sub(node.ReadySince) + d.config.MonitorGrace - d.config.RenewInterval
 	if silent < d.config.Isolation {
 		return fmt.Sprintf("certainly unreachable for %v only, want %v", silent.Round(time.Millisecond), d.config.Isolation)

@@ -191,6 +191,10 @@ func TestRules_NoProofForbidsAlone(t *testing.T) {
 			return w
 		}, want: RuleProof},
 		"not isolated for long enough": {config: slow, want: RuleProof},
+		"a pod from before there was a check": {config: only(ProofIsolation), change: func(w World) World {
+			w.Pods[0].Unwatched = true
+			return w
+		}, want: RuleProof},
 		"kubelet says it is not ready": {config: only(ProofIsolation), change: func(w World) World {
 			w.Nodes[0].Ready = ReadyFalse
 			return w

@@ -102,6 +102,9 @@ type Pod struct {
 	Node string
 	// DeletedAt is when its deletion was asked for (deletionTimestamp less deletionGracePeriodSeconds), or zero.
 	DeletedAt time.Time
+	// Unwatched says that no check ran in it, by its spec or by the last that its kubelet said: nothing has ended its database where it
+	// was cut off. A pod from before the guard was switched on is one, for as long as it is not replaced.
+	Unwatched bool
 }
 
 // Attachment is what counts of a VolumeAttachment.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -75,8 +76,26 @@ func tainted(node *corev1.Node, key string) bool {
 	return false
 }
 
+// fenceCommand is the agent's subcommand that is the check in the pod.
+const fenceCommand = "fence"
+
+// watched says whether the check is in the pod, and ran when its kubelet last reported.
+func watched(pod *corev1.Pod) bool {
+	for i := range pod.Spec.InitContainers {
+		container := &pod.Spec.InitContainers[i]
+		always := container.RestartPolicy != nil && *container.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		if !always || len(container.Args) == 0 || container.Args[0] != fenceCommand {
+			continue
+		}
+		return slices.ContainsFunc(pod.Status.InitContainerStatuses, func(status corev1.ContainerStatus) bool {
+			return status.Name == container.Name && status.State.Running != nil
+		})
+	}
+	return false
+}
+
 func convertPod(pod *corev1.Pod) guard.Pod {
-	converted := guard.Pod{Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName}
+	converted := guard.Pod{Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName, Unwatched: !watched(pod)}
 	if at := pod.DeletionTimestamp; at != nil {
 		converted.DeletedAt = at.Time
 		if grace := pod.DeletionGracePeriodSeconds; grace != nil {

@@ -136,9 +136,21 @@ func podObject(name, node string) *corev1.Pod {
 	claimed := corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: target.Claim}}
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: target.Namespace, Name: name, UID: types.UID("uid-" + name)},
-		Spec:       corev1.PodSpec{NodeName: node, Volumes: []corev1.Volume{{Name: "scratch"}, {Name: "data", VolumeSource: claimed}}},
-		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+		Spec: corev1.PodSpec{
+			NodeName: node, Volumes: []corev1.Volume{{Name: "scratch"}, {Name: "data", VolumeSource: claimed}},
+			InitContainers: []corev1.Container{checkContainer(corev1.ContainerRestartPolicyAlways)},
+		},
+		Status: corev1.PodStatus{
+			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+			InitContainerStatuses: []corev1.ContainerStatus{
+				{Name: "check", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+			},
+		},
 	}
+}
+
+func checkContainer(policy corev1.ContainerRestartPolicy) corev1.Container {
+	return corev1.Container{Name: "check", Args: []string{fenceCommand, "--pod", "p"}, RestartPolicy: &policy}
 }
 
 func claimObject(uid types.UID, volume string) *corev1.PersistentVolumeClaim {
