@@ -31,7 +31,7 @@ func (p Parameters) Admit(start Start) error {
 		reasons = append(reasons, fmt.Errorf("neither the API server nor a guard on another node answered in %d rounds: "+
 			"this node is cut off", len(start.Rounds)))
 	}
-	if word == WordUnwanted {
+	if word.Final() {
 		reasons = append(reasons, errors.New("the API server no longer wants this pod: the volume may be in use elsewhere"))
 	}
 	if word == WordUnknown && start.EndedBefore {

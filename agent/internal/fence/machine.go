@@ -56,9 +56,14 @@ func (m *Machine) Observe(round Round) Verdict {
 	if m.wakes(round.End) || m.expires(round.End) {
 		return m.verdict(before)
 	}
+	if round.Pod == WordGone && round.Start >= m.asked {
+		m.enter(Ended, "the API server no longer has this pod: it was given up, and its volume may be in use elsewhere")
+		return m.verdict(before)
+	}
 	if m.answers(round) && round.Start >= m.asked {
+		silent := round.End - m.heard
 		m.heard = max(m.heard, round.Start)
-		m.resume(round)
+		m.resume(round, silent)
 	}
 	m.silence(round.End)
 	return m.verdict(before)
@@ -108,10 +113,13 @@ func (m *Machine) expires(now time.Duration) bool {
 }
 
 // resume continues a paused database after an answer. After a sleep that was long enough for a take-over only the API server
-// can say whether this pod is still the one.
-func (m *Machine) resume(round Round) {
+// can say whether this pod is still the one. A pod that was deleted in a silence longer than the stall has an engine that went on alone:
+// to let it stop in order would let it acknowledge.
+func (m *Machine) resume(round Round, silent time.Duration) {
 	switch {
 	case m.state != Paused:
+	case round.Pod == WordUnwanted && silent >= m.parameters.Stall:
+		m.enter(Ended, fmt.Sprintf("the pod was deleted while nothing answered for %v", silent))
 	case !m.slept:
 		m.enter(Running, "reachable again")
 	case round.Pod == WordWanted:

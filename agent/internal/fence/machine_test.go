@@ -141,3 +141,30 @@ func TestMachine_TickPausesAndEndsWithoutRounds(t *testing.T) {
 		}
 	}
 }
+
+// A pod that was given up is ended at once, whatever the state; one that is being deleted may stop in order, unless its engine may have
+// gone on alone meanwhile.
+func TestMachine_PodThatIsNoLongerThere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		silent time.Duration
+		word   Word
+		want   State
+	}{
+		"gone while it runs":                    {0, WordGone, Ended},
+		"gone while it is paused":               {6 * time.Second, WordGone, Ended},
+		"deleted while it runs":                 {0, WordUnwanted, Running},
+		"deleted in a pause within the stall":   {6 * time.Second, WordUnwanted, Running},
+		"deleted in a pause beyond the stall":   {12 * time.Second, WordUnwanted, Ended},
+		"still wanted, paused beyond the stall": {12 * time.Second, WordWanted, Running},
+	} {
+		machine, now := New(Default(), 0), time.Duration(0)
+		for ; now < test.silent; now += time.Second {
+			machine.Observe(Round{Start: now, End: now + time.Second, Peers: []bool{false}})
+		}
+		got := machine.Observe(Round{Start: now, End: now, APIServer: true, Pod: test.word, Peers: []bool{true}})
+		if got.State != test.want {
+			t.Errorf("%s: got %s (%s), want %s", name, got.State, got.Why, test.want)
+		}
+	}
+}

@@ -14,8 +14,10 @@ const (
 	WordUnknown Word = ""
 	// WordWanted means that the pod is there, with this UID, and is not being deleted.
 	WordWanted Word = "wanted"
-	// WordUnwanted means that the pod is gone, is being deleted, or is another one of the same name.
+	// WordUnwanted means that the pod is there and is being deleted: its database is to stop in order.
 	WordUnwanted Word = "unwanted"
+	// WordGone means that the pod is gone, or is another one of the same name: it was given up, and another one may have its volume.
+	WordGone Word = "gone"
 )
 
 // Round is the outcome of asking every target once, side by side.
@@ -54,3 +56,6 @@ type Database interface {
 	// End kills every process (SIGKILL): a clean stop would write.
 	End(ctx context.Context) error
 }
+
+// Final says whether a database in this pod may never be started again.
+func (w Word) Final() bool { return w == WordUnwanted || w == WordGone }

@@ -105,7 +105,7 @@ func (l *Loop) decide(rounds []fence.Round) reply {
 func unwanted(rounds []fence.Round) bool {
 	for _, round := range slices.Backward(rounds) {
 		if round.Pod != fence.WordUnknown {
-			return round.Pod == fence.WordUnwanted
+			return round.Pod.Final()
 		}
 	}
 	return false

@@ -71,13 +71,16 @@ func (a *apiServer) pod(ctx context.Context, namespace, name, uid string) (fence
 	switch {
 	case wrong != nil:
 	case code == http.StatusOK && said.Metadata.Name == name && said.Metadata.UID != "":
-		if said.Metadata.UID != uid || said.Metadata.DeletionTimestamp != nil {
+		switch {
+		case said.Metadata.UID != uid:
+			return fence.WordGone, nil
+		case said.Metadata.DeletionTimestamp != nil:
 			return fence.WordUnwanted, nil
 		}
 		return fence.WordWanted, nil
 	case code == http.StatusNotFound && said.Kind == "Status" && said.Reason == "NotFound" &&
 		said.Details.Kind == "pods" && said.Details.Name == name:
-		return fence.WordUnwanted, nil
+		return fence.WordGone, nil
 	}
 	return fence.WordUnknown, fmt.Errorf("pod %s/%s: the answer proves nothing: %d %s", namespace, name, code, hint(code))
 }

@@ -139,11 +139,11 @@ func TestProbe_WhatTheAPIServerSays(t *testing.T) {
 	}{
 		"wanted":      {says(200, wanted), fence.WordWanted},
 		"a whole pod": {says(200, `{"kind":"Pod","metadata":{"name":"iris-0","uid":"u1"},"spec":{}}`), fence.WordWanted},
-		"another UID": {says(200, strings.Replace(wanted, "u1", "u2", 1)), fence.WordUnwanted},
+		"another UID": {says(200, strings.Replace(wanted, "u1", "u2", 1)), fence.WordGone},
 		"is being deleted": {
 			says(200, strings.Replace(wanted, `"u1"`, `"u1","deletionTimestamp":"2026-11-28T00:00:00Z"`, 1)), fence.WordUnwanted,
 		},
-		"gone":           {says(404, gone), fence.WordUnwanted},
+		"gone":           {says(404, gone), fence.WordGone},
 		"404 of another": {says(404, strings.Replace(gone, "iris-0", "iris-1", 1)), fence.WordUnknown},
 		"404 of a page":  {says(404, "not found"), fence.WordUnknown},
 		"404 of a path":  {says(404, `{"kind":"Status","reason":"NotFound","details":{}}`), fence.WordUnknown},
