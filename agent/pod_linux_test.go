@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ha-iris/agent/internal/boottime"
+	"ha-iris/agent/internal/testkit"
 )
 
 // A pod is played in a PID namespace of its own: this test binary is its first process, as the kubelet's pause is, and begins
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 	case roleAgent:
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	case roleDatabase:
-		os.Exit(acknowledging(name))
+		os.Exit(testkit.Beat(name))
 	default:
 		os.Exit(m.Run())
 	}
@@ -96,24 +97,6 @@ func pausing() int {
 			}
 		}
 		mutex.Unlock()
-	}
-}
-
-// acknowledging is the database.
-func acknowledging(path string) int {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 1
-	}
-	for {
-		now, err := boottime.Read()
-		if err != nil {
-			return 1
-		}
-		if _, err := fmt.Fprintln(file, int64(now)); err != nil {
-			return 1
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

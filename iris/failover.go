@@ -80,19 +80,6 @@ func (f Failover) guarded() bool {
 	return mode == FailoverGuard || mode == FailoverObserve
 }
 
-// proofs are those that count. Isolation rests on an engine that holds writes back while it cannot reach its other replicas, which
-// is known of the storage that this stack installs only (guard.md, "Other storage").
-func (c Config) proofs() []FailoverProof {
-	switch {
-	case len(c.Failover.Proof) > 0:
-		return c.Failover.Proof
-	case c.LonghornNamespace == "" && !c.Failover.FencedStorage:
-		return []FailoverProof{ProofDeleted, ProofShutdown}
-	default:
-		return []FailoverProof{ProofDeleted, ProofShutdown, ProofIsolation}
-	}
-}
-
 func (c Config) validateFailover(found *problems.List) {
 	f := c.Failover
 	oneOf(found, "failover.mode", f.Mode, FailoverAuto, FailoverGuard, FailoverObserve, FailoverLonghorn)
@@ -116,7 +103,7 @@ func (c Config) validateFailover(found *problems.List) {
 	}
 }
 
-// remarks are what a preview says of the failover.
+// remark is what a preview says of the failover, or nothing.
 func (f Failover) remark() string {
 	if f.Mode != FailoverAuto || f.guarded() {
 		return ""

@@ -28,33 +28,37 @@ func TestFailover_ModeAutoNeedsAnImage(t *testing.T) {
 	}
 }
 
-// Isolation proves nothing where nobody knows that the storage holds writes back on a node that is cut off.
-func TestFailover_IsolationIsAProofOnStorageThatIsKnown(t *testing.T) {
+// Which proofs count is the guard's own decision, from the storage; the program says which that is, and what was chosen.
+func TestFailover_TellsTheGuardOfTheStorage(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		change func(*Config)
-		want   bool
+		want   []string
 	}{
-		"Longhorn of the stack": {guardedBy(agentImage), true},
-		"other storage":         {func(c *Config) { c.Failover.Image = agentImage }, false},
+		"Longhorn of the stack": {guardedBy(agentImage), []string{"--longhorn-namespace=longhorn-system", "--fenced-storage=false"}},
+		"other storage": {
+			func(c *Config) { c.Failover.Image = agentImage }, []string{"--longhorn-namespace=", "--fenced-storage=false"},
+		},
 		"other storage that is said to be fenced": {func(c *Config) {
 			c.Failover.Image, c.Failover.FencedStorage = agentImage, true
-		}, true},
-		"one proof chosen": {func(c *Config) {
+		}, []string{"--longhorn-namespace=", "--fenced-storage=true"}},
+		"proofs chosen": {func(c *Config) {
 			guardedBy(agentImage)(c)
-			c.Failover.Proof = []FailoverProof{ProofDeleted}
-		}, false},
+			c.Failover.Proof = []FailoverProof{ProofDeleted, ProofShutdown}
+		}, []string{"deleted,shutdown"}},
 	} {
 		cfg := community(test.change)
-		if got := slices.Contains(cfg.proofs(), ProofIsolation); got != test.want {
-			t.Errorf("%s: got %v", name, cfg.proofs())
-		}
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		arguments := strings.Join(argumentsOf(t, cfg, guardName, "guard"), " ")
-		if got := strings.Contains(arguments, "isolation"); got != test.want {
-			t.Errorf("%s: the guard is called with %s", name, arguments)
+		arguments := argumentsOf(t, cfg, guardName, "guard")
+		for _, want := range test.want {
+			if !slices.Contains(arguments, want) {
+				t.Errorf("%s: the guard is called with %q, want %s", name, arguments, want)
+			}
+		}
+		if chosen := len(cfg.Failover.Proof) > 0; slices.Contains(arguments, "--proofs") != chosen {
+			t.Errorf("%s: the guard is called with %q", name, arguments)
 		}
 	}
 }

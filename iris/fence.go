@@ -1,6 +1,8 @@
 package iris
 
 import (
+	"fmt"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -37,7 +39,7 @@ func (c Config) fence() *corev1.ContainerArgs {
 		RestartPolicy:   pulumi.String("Always"),
 		Args: pulumi.ToStringArray([]string{
 			"fence", "--namespace", "$(POD_NAMESPACE)", "--pod", "$(POD_NAME)", "--uid", "$(POD_UID)", "--node", "$(NODE_NAME)",
-			"--guard-service", guardName, "--dir", fenceDir,
+			"--guard-service", guardName, "--dir", fenceDir, "--listen", fmt.Sprintf(":%d", fencePort),
 			// No known guard means that their list was not read, which is no reason to trust the network.
 			"--without-peers", "fence",
 		}),

@@ -126,9 +126,13 @@ func (c Config) guardPod() *corev1.PodSpecArgs {
 }
 
 func (c Config) guardContainer() *corev1.ContainerArgs {
-	proofs := make([]string, 0, len(c.proofs()))
-	for _, proof := range c.proofs() {
-		proofs = append(proofs, string(proof))
+	arguments := []string{
+		"guard", "--mode", string(c.Failover.mode()), "--namespace", "$(POD_NAMESPACE)", "--pod", "$(POD_NAME)", "--node", "$(NODE_NAME)",
+		"--claim", claimName, "--longhorn-namespace=" + c.LonghornNamespace, "--lease", guardName, "--listen", fmt.Sprintf(":%d", guardPort),
+		fmt.Sprintf("--fenced-storage=%t", c.Failover.FencedStorage),
+	}
+	if len(c.Failover.Proof) > 0 { // Otherwise those that the storage allows, as the guard knows them.
+		arguments = append(arguments, "--proofs", strings.ReplaceAll(names(c.Failover.Proof), ", ", ","))
 	}
 	security := containerSecurity(true)
 	security.RunAsUser, security.RunAsGroup = pulumi.Int(guardUser), pulumi.Int(guardUser)
@@ -137,11 +141,7 @@ func (c Config) guardContainer() *corev1.ContainerArgs {
 		Name:            pulumi.String("guard"),
 		Image:           pulumi.String(c.Failover.image()),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Args: pulumi.ToStringArray([]string{
-			"guard", "--mode", string(c.Failover.mode()), "--namespace", "$(POD_NAMESPACE)", "--pod", "$(POD_NAME)",
-			"--node", "$(NODE_NAME)", "--claim", claimName, "--longhorn-namespace=" + c.LonghornNamespace,
-			"--proofs", strings.Join(proofs, ","), "--lease", guardName, fmt.Sprintf("--fenced-storage=%t", c.Failover.FencedStorage),
-		}),
+		Args:            pulumi.ToStringArray(arguments),
 		Env: corev1.EnvVarArray{
 			fromField("POD_NAMESPACE", "metadata.namespace"), fromField("POD_NAME", "metadata.name"), fromField("NODE_NAME", "spec.nodeName"),
 		},

@@ -2,6 +2,7 @@ package iris
 
 import (
 	"fmt"
+	"slices"
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -62,6 +63,20 @@ func (c Config) grants() []grant {
 		}})
 	}
 	return grants
+}
+
+// guardNamespaces are those in which the accounts have roles.
+func (c Config) guardNamespaces() []string {
+	if !c.Failover.guarded() {
+		return nil
+	}
+	var namespaces []string
+	for _, one := range c.grants() {
+		if one.namespace != "" && !slices.Contains(namespaces, one.namespace) {
+			namespaces = append(namespaces, one.namespace)
+		}
+	}
+	return namespaces
 }
 
 // guardRights creates the accounts, what they may do, and the policy that narrows it.

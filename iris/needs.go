@@ -30,7 +30,7 @@ func (c Config) Needs() survey.Database {
 		VolumeBytes:    size,
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),
-		Guard:          c.Failover.guarded(),
+		GuardRoles:     c.guardNamespaces(),
 	}
 	database := c.database().name
 	for _, one := range c.components() {

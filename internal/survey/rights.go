@@ -53,7 +53,7 @@ func rightsFor(needs Needs) []right {
 	if needs.Database.ServiceMonitor {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
 	}
-	if needs.Database.Guard {
+	if len(needs.Database.GuardRoles) > 0 {
 		rights = append(rights, guardRights(needs, apply)...)
 	}
 	if !needs.Storage.Install {
@@ -72,11 +72,7 @@ func guardRights(needs Needs, apply []string) []right {
 	rights := resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
 		"validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io")
 	rights = append(rights, resources(needs.Database.Namespace, apply, "serviceaccounts")...)
-	namespaces := []string{needs.Database.Namespace, "kube-node-lease", "default"}
-	if needs.Storage.Install {
-		namespaces = append(namespaces, needs.Storage.Namespace)
-	}
-	for _, namespace := range namespaces {
+	for _, namespace := range needs.Database.GuardRoles {
 		rights = append(rights, resources(namespace, apply, "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
 	}
 	return rights

@@ -53,8 +53,8 @@ type Database struct {
 	PriorityClass      string
 	// Pod is the database's pod as the API server gets it, but for what refers to objects that do not exist yet.
 	Pod map[string]any
-	// Guard says that the guard is installed, with roles and an admission policy.
-	Guard bool
+	// GuardRoles are the namespaces in which the guard gets roles; none: there is no guard, nor its admission policy.
+	GuardRoles []string
 	// PerNode are the pods beside it that run on every node, Beside those that run once.
 	PerNode, Beside []map[string]any
 	// ServiceMonitor says that the Prometheus Operator's object is made.
@@ -99,7 +99,7 @@ func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, er
 
 // judge runs all checks.
 func judge(facts *facts, needs Needs, found *findings) {
-	checkVersion(facts, needs.Database.Guard, found)
+	checkVersion(facts, len(needs.Database.GuardRoles) > 0, found)
 	checkNodes(facts, needs.Database, found)
 	checkReplicas(facts, needs.Storage, found)
 	checkClass(facts, needs, found)

@@ -272,7 +272,13 @@ func checkEditions(t *testing.T, s *stack, c config) {
 
 func claimUID(t *testing.T) string {
 	t.Helper()
-	return jsonpath(t, "pvc", "iris-pvc", "{.metadata.uid}")
+	return shared.claimUID(t)
+}
+
+// claimUID tells whether the database's claim is still the same.
+func (s sandbox) claimUID(t *testing.T) string {
+	t.Helper()
+	return s.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
 }
 
 // jsonpath reads a field of an object in the database's namespace on the shared sandbox.

@@ -23,7 +23,7 @@ func TestGuard(t *testing.T) {
 	cfg := baseConfig(on)
 	s.configure(cfg)
 	s.up()
-	claim := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
+	claim := on.claimUID(t)
 	// A stack that has run without the guard gets it by one key.
 	cfg = cfg.set("failover.image", agentImage)
 	s.configure(cfg)
@@ -44,7 +44,7 @@ func TestGuard(t *testing.T) {
 	})
 	t.Run("may do what it must and no more", func(t *testing.T) { checkGuardRights(t, on) })
 	t.Run("frees the database of a lost node", func(t *testing.T) { checkTakeOver(t, on) })
-	if now := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}"); now != claim {
+	if now := on.claimUID(t); now != claim {
 		t.Fatal("the claim is another one: the data is lost")
 	}
 	s.configure(cfg.set("failover.mode", "longhorn"))

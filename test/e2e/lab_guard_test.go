@@ -3,11 +3,10 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -151,28 +150,18 @@ func (l *lab) missesAPIServer() {
 	l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=180s")
 }
 
-// process is the pid of one of the sandbox's processes.
+// process is the pid of one of the sandbox's processes, as the sandbox keeps it.
 func (s sandbox) process(t *testing.T, name string) int {
 	t.Helper()
-	own := filepath.Join(repository, ".local", "sandbox", s.Name) + string(filepath.Separator)
-	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	content, err := os.ReadFile(filepath.Join(repository, ".local", "sandbox", s.Name, "run", name+".pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range found {
-		content, err := os.ReadFile(path)
-		program, arguments, _ := strings.Cut(string(content), "\x00")
-		if err != nil || filepath.Base(program) != name || !strings.Contains(arguments, own) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pid
+	var record struct{ PID int }
+	if err := json.Unmarshal(content, &record); err != nil || record.PID < 2 {
+		t.Fatalf("the record of %s is %q: %v", name, content, err)
 	}
-	t.Fatalf("sandbox %s has no process %s", s.Name, name)
-	return 0
+	return record.PID
 }
 
 // uptime is in seconds since this machine's start, as the writer's.

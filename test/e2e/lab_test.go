@@ -113,7 +113,7 @@ func (l *lab) isDrained() {
 
 func (l *lab) claim() string {
 	l.t.Helper()
-	return l.on.kubectl(l.t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.uid}")
+	return l.on.claimUID(l.t)
 }
 
 func (l *lab) node() string {

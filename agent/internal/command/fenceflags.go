@@ -2,7 +2,6 @@ package command
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -78,24 +77,12 @@ func (o *fenceOptions) bind(flags *pflag.FlagSet) {
 
 // validate returns every problem of the flags, joined, or nil.
 func (o *fenceOptions) validate() error {
-	var problems []error
-	for _, one := range []struct{ name, value, want string }{
-		{"namespace", o.namespace, "a name"},
-		{"pod", o.pod, "a name"},
-		{"uid", o.uid, "the pod's UID"},
-		{"node", o.node, "a name"},
-		{"dir", o.directory, "a directory"},
-		{"api-server", o.apiServer, "https://HOST:PORT"},
-		{"token-file", o.tokenFile, "a file"},
-		{"ca-file", o.caFile, "a file"},
-	} {
-		if one.value == "" {
-			problems = append(problems, fmt.Errorf("--%s: got nothing, want %s", one.name, one.want))
-		}
-	}
-	if _, _, err := net.SplitHostPort(o.listen); err != nil {
-		problems = append(problems, fmt.Errorf("--listen: got %q, want HOST:PORT or :PORT: %w", o.listen, err))
-	}
+	problems := missing(
+		given{"namespace", o.namespace, "a name"}, given{"pod", o.pod, "a name"}, given{"uid", o.uid, "the pod's UID"},
+		given{"node", o.node, "a name"}, given{"dir", o.directory, "a directory"}, given{"api-server", o.apiServer, "https://HOST:PORT"},
+		given{"token-file", o.tokenFile, "a file"}, given{"ca-file", o.caFile, "a file"},
+	)
+	problems = append(problems, checkListen(o.listen)...)
 	o.parameters.WithoutPeers = fence.WithoutPeers(o.withoutPeers)
 	return errors.Join(append(problems, o.parameters.Validate())...)
 }

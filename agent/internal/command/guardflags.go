@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -22,14 +21,10 @@ type guardOptions struct {
 	fencedStorage                     bool
 }
 
-// unsetProofs stands for the proofs that count with the storage that is used.
-const unsetProofs = ""
-
 func guardDefaults() *guardOptions {
 	return &guardOptions{
 		mode:              string(guard.ModeGuard),
 		longhornNamespace: "longhorn-system",
-		proofs:            unsetProofs,
 		isolation:         guard.Default().Isolation.String(),
 		listen:            ":8090",
 		lease:             "ha-iris-guard",
@@ -57,21 +52,11 @@ func (o *guardOptions) bind(flags *pflag.FlagSet) {
 
 // validate returns every problem of the flags, joined, or nil.
 func (o *guardOptions) validate() error {
-	var problems []error
-	for _, one := range []struct{ name, value string }{
-		{"namespace", o.namespace},
-		{"claim", o.claim},
-		{"node", o.node},
-		{"pod", o.pod},
-		{"lease", o.lease},
-	} {
-		if one.value == "" {
-			problems = append(problems, fmt.Errorf("--%s: got nothing, want a name", one.name))
-		}
-	}
-	if _, _, err := net.SplitHostPort(o.listen); err != nil {
-		problems = append(problems, fmt.Errorf("--listen: got %q, want HOST:PORT or :PORT: %w", o.listen, err))
-	}
+	problems := missing(
+		given{"namespace", o.namespace, "a name"}, given{"claim", o.claim, "a name"}, given{"node", o.node, "a name"},
+		given{"pod", o.pod, "a name"}, given{"lease", o.lease, "a name"},
+	)
+	problems = append(problems, checkListen(o.listen)...)
 	config, err := o.config()
 	if err != nil {
 		problems = append(problems, err)
@@ -96,7 +81,7 @@ func (o *guardOptions) config() (guard.Config, error) {
 
 // listed are the proofs that were given, or those that the storage allows.
 func (o *guardOptions) listed() []guard.Proof {
-	if o.proofs == unsetProofs {
+	if o.proofs == "" {
 		return slices.DeleteFunc(guard.Default().Proofs, func(one guard.Proof) bool {
 			return one == guard.ProofIsolation && o.longhornNamespace == "" && !o.fencedStorage
 		})

@@ -66,9 +66,7 @@ func TestAdmission_CountsOnlyRoundsThatBeginAfterIt(t *testing.T) {
 
 func TestAdmission_EndedNeedsTheWord(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, t.TempDir())
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.admitted()
 		r.set(fence.WordUnknown, false)
 		r.check(29*second, fence.Ended)
@@ -90,9 +88,7 @@ func TestAdmission_EndedNeedsTheWord(t *testing.T) {
 // A container restarts while the database is paused: it waits, and the pause goes on.
 func TestAdmission_RestartWhilePaused(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, t.TempDir())
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.admitted()
 		r.set(fence.WordUnknown, false)
 		r.check(7*second, fence.Paused)

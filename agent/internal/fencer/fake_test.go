@@ -119,6 +119,17 @@ func (n *node) config() Config {
 	}
 }
 
+// watched runs a test in time of its own, with the check of a healthy node.
+func watched(t *testing.T, test func(t *testing.T, r *run)) {
+	t.Helper()
+	directory := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := fresh(t).start(t, directory)
+		defer r.kill()
+		test(t, r)
+	})
+}
+
 // start runs the check in the directory.
 func (n *node) start(t *testing.T, directory string) *run {
 	t.Helper()

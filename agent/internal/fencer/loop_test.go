@@ -17,10 +17,7 @@ const second = time.Second
 
 func TestLoop_PausesContinuesAndEnds(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, directory)
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.check(10*second, fence.Running)
 		r.admitted()
 		r.check(10*second, fence.Running)
@@ -62,10 +59,7 @@ func TestLoop_TouchesNothingBeforeTheStart(t *testing.T) {
 // Probes that do not return must not keep the database running.
 func TestLoop_HangingProbes(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, directory)
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.admitted()
 		r.mutex.Lock()
 		r.hang = time.Hour
@@ -78,10 +72,7 @@ func TestLoop_HangingProbes(t *testing.T) {
 // While it is paused the processes are stopped again and again, more often than there are rounds.
 func TestLoop_SweepsWhilePaused(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, directory)
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.admitted()
 		r.set(fence.WordUnknown, false)
 		r.check(7*second, fence.Paused)
@@ -123,10 +114,7 @@ func TestLoop_SIGTERM(t *testing.T) {
 
 func TestLoop_SaysAnErrorOnce(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, directory)
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.admitted()
 		r.mutex.Lock()
 		r.err = errBroken
@@ -140,10 +128,7 @@ func TestLoop_SaysAnErrorOnce(t *testing.T) {
 
 func TestLoop_Metrics(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, directory)
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		get := func(path string) (int, string) {
 			recorder := httptest.NewRecorder()
 			r.loop.Handler().ServeHTTP(recorder, httptest.NewRequest("GET", path, nil))
@@ -187,10 +172,7 @@ func TestLoop_Metrics(t *testing.T) {
 // A disk that hangs must not keep the database running.
 func TestLoop_GoesOnWithoutItsRecord(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		r := fresh(t).start(t, directory)
-		defer r.kill()
+	watched(t, func(t *testing.T, r *run) {
 		r.admitted()
 		release := make(chan struct{})
 		defer close(release)

@@ -3,7 +3,6 @@ package processes
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"ha-iris/agent/internal/boottime"
+	"ha-iris/agent/internal/testkit"
 )
 
 // helperVariable makes this test binary one of the database's processes: it writes the time into the file each 5 ms.
@@ -23,26 +23,9 @@ const helperVariable = "HA_IRIS_TEST_BEAT"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(helperVariable); path != "" {
-		os.Exit(beat(path))
+		os.Exit(testkit.Beat(path))
 	}
 	os.Exit(m.Run())
-}
-
-func beat(path string) int {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 1
-	}
-	for {
-		now, err := boottime.Read()
-		if err != nil {
-			return 1
-		}
-		if _, err := fmt.Fprintln(file, int64(now)); err != nil {
-			return 1
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // stage is real processes. Only they are in the view of /proc, and nothing else can be signalled.

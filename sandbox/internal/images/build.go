@@ -1,16 +1,12 @@
 package images
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -40,12 +36,13 @@ type Image struct {
 
 // Ensure builds the images of a checkout, unless they are there and nothing that they are made from has changed.
 func Ensure(ctx context.Context, l layout.Layout, progress io.Writer) ([]Image, error) {
-	return ensure(ctx, options{module: l.Module(), dir: l.Images(), progress: progress})
+	return ensure(ctx, options{module: l.Module(), agent: l.AgentModule(), dir: l.Images(), progress: progress})
 }
 
 // options are where things are.
 type options struct {
 	module, dir string
+	agent       string // The agent's module; empty: no image of it.
 	busybox     string // Empty: on PATH.
 	progress    io.Writer
 }
@@ -70,7 +67,7 @@ func ensure(ctx context.Context, o options) ([]Image, error) {
 		return nil, err
 	}
 	defer unlock()
-	inputs, err := inputsKey(o.module, toolchain, busybox)
+	inputs, err := inputsKey(o, toolchain, busybox)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +100,7 @@ type builder struct {
 func (b *builder) program(name string) string { return filepath.Join(b.programs, name) }
 
 func (b *builder) build(ctx context.Context, s store, inputs string) error {
-	recipes, err := table(b.module)
+	recipes, err := table(b.options)
 	if err != nil {
 		return err
 	}
@@ -125,33 +122,16 @@ func (b *builder) build(ctx context.Context, s store, inputs string) error {
 	return s.write(finished, inputs)
 }
 
-// compile builds the programs of the images, static and without anything of this machine in them: neither paths nor the
-// state of the checkout.
+// compile builds the programs of the images.
 func (b *builder) compile(ctx context.Context) error {
 	packages := []string{"./cmd/pause", "./cmd/nc", "./cmd/iris-standin"}
 	if hasLonghorn(b.module) {
 		packages = append(packages, "./cmd/"+longhornProgram)
 	}
-	if err := b.compileIn(ctx, b.module, packages...); err != nil || !hasAgent(b.module) {
+	if err := tools.Compile(ctx, b.module, b.programs, packages...); err != nil || b.agent == "" {
 		return err
 	}
-	return b.compileIn(ctx, agentModule(b.module), ".")
-}
-
-func (b *builder) compileIn(ctx context.Context, module string, packages ...string) error {
-	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", b.programs + string(filepath.Separator)}
-	command := exec.CommandContext(ctx, "go", append(arguments, packages...)...)
-	command.Dir = module
-	// The oldest processors of each architecture, whatever the environment prefers.
-	command.Env = append(tools.GoEnvironment(), "CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0")
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // So that go removes its temporary files.
-	command.WaitDelay = 5 * time.Second
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	if err := command.Run(); err != nil {
-		return errors.Join(ctx.Err(), fmt.Errorf("build the images' programs: %w\n%s", err, strings.TrimSpace(stderr.String())))
-	}
-	return nil
+	return tools.Compile(ctx, b.agent, b.programs, ".")
 }
 
 // image stacks a recipe's layers. Its time of creation is not set, as all times in it.

@@ -47,7 +47,7 @@ func build(t *testing.T) (string, []Image) {
 		if b.dir, b.err = os.MkdirTemp("", "ha-iris-images-"); b.err != nil {
 			return
 		}
-		b.images, b.err = ensure(t.Context(), options{module: module, dir: b.dir, progress: t.Output()})
+		b.images, b.err = ensure(t.Context(), options{module: module, agent: filepath.Join(filepath.Dir(module), agentName), dir: b.dir, progress: t.Output()})
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
@@ -146,10 +146,10 @@ func TestEnsure_BuildsNothingUntilSomethingChanges(t *testing.T) {
 
 func TestInputsKey_ChangesWithEverySource(t *testing.T) {
 	t.Parallel()
-	copied, busybox := copyModule(t), filepath.Join(t.TempDir(), "busybox")
+	copied, agent, busybox := copyModule(t), t.TempDir(), filepath.Join(t.TempDir(), "busybox")
 	write(t, busybox, "1")
 	key := func(toolchain string) string {
-		got, err := inputsKey(copied, toolchain, busybox)
+		got, err := inputsKey(options{module: copied, agent: agent}, toolchain, busybox)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestInputsKey_ChangesWithEverySource(t *testing.T) {
 	}
 	for _, path := range []string{
 		busybox, filepath.Join(copied, "go.sum"), filepath.Join(copied, "charts/longhorn/Chart.yaml"),
-		filepath.Join(copied, "cmd/pause/main.go"), filepath.Join(copied, "internal/irisstandin/new.go"),
+		filepath.Join(copied, "cmd/pause/main.go"), filepath.Join(copied, "internal/irisstandin/new.go"), filepath.Join(agent, "main.go"),
 	} {
 		write(t, path, "changed")
 		if now := key("go1"); now == last {

@@ -15,16 +15,16 @@ import (
 // inputsKey hashes what the images are made from: the module's sources, its pins, the chart's version, the Go that compiles and
 // busybox. That is more than the programs need, but is read in milliseconds, and a build that changes nothing gives the same
 // images.
-func inputsKey(module, toolchain, busybox string) (string, error) {
-	sum := sha256.New()
+func inputsKey(o options, toolchain, busybox string) (string, error) {
+	module, sum := o.module, sha256.New()
 	_, _ = fmt.Fprintln(sum, toolchain)
 	files := []string{busybox}
 	for _, name := range []string{"go.mod", "go.sum", filepath.Join("charts", "longhorn", "Chart.yaml")} {
 		files = append(files, filepath.Join(module, name))
 	}
 	dirs := []string{filepath.Join(module, "cmd"), filepath.Join(module, "internal")}
-	if hasAgent(module) {
-		dirs = append(dirs, agentModule(module))
+	if o.agent != "" {
+		dirs = append(dirs, o.agent)
 	}
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, found fs.DirEntry, err error) error {

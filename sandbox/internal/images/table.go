@@ -28,7 +28,9 @@ const (
 	Client = "ha-iris.local/busybox:1.37.0"
 
 	// Agent is ha-iris' own agent, as it is in this checkout.
-	Agent = "ha-iris.local/agent:0.1.0"
+	Agent = AgentRepository + ":0.1.0"
+	// AgentRepository is its name without the tag.
+	AgentRepository = "ha-iris.local/agent"
 
 	irisRepository = "ha-iris.local/iris-standin"
 	// newerVersion is the release after the default one, of build 221 (facts, iris.md 1.4), written as a full build tag.
@@ -57,7 +59,7 @@ func shell() part {
 }
 
 // table lists all images. Longhorn's ones are there when the stand-in's program is.
-func table(module string) ([]recipe, error) {
+func table(o options) ([]recipe, error) {
 	recipes := []recipe{
 		{
 			names: []string{Pause},
@@ -76,7 +78,7 @@ func table(module string) ([]recipe, error) {
 			config: v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 		},
 	}
-	if hasAgent(module) {
+	if o.agent != "" {
 		recipes = append(recipes, recipe{
 			names: []string{Agent},
 			plays: "ha-iris' agent, which it is",
@@ -85,10 +87,10 @@ func table(module string) ([]recipe, error) {
 			config: v1.Config{User: "65532:65532", Entrypoint: []string{"/" + agentName}},
 		})
 	}
-	if !hasLonghorn(module) {
+	if !hasLonghorn(o.module) {
 		return recipes, nil
 	}
-	tag, err := longhornTag(module)
+	tag, err := longhornTag(o.module)
 	if err != nil {
 		return nil, err
 	}
@@ -109,14 +111,6 @@ func iris(plays, version string, edition irisstandin.Edition, names ...string) r
 }
 
 const agentName = "agent"
-
-// agentModule is beside the sandbox's, in the same checkout.
-func agentModule(module string) string { return filepath.Join(filepath.Dir(module), agentName) }
-
-func hasAgent(module string) bool {
-	_, err := os.Stat(filepath.Join(agentModule(module), "main.go"))
-	return err == nil
-}
 
 func agentProgram(b *builder) (tree, error) {
 	t := tree{}

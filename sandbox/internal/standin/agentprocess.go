@@ -109,6 +109,9 @@ func (a *agentProcesses) program() error {
 	}
 	select {
 	case <-a.built:
+		if a.failed != nil {
+			a.built = nil // Tried again: a module may not have come.
+		}
 		return a.failed
 	default:
 		return errBuilding
@@ -121,13 +124,7 @@ func (a *agentProcesses) build() error {
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of the agents: %w", err)
 	}
-	command := exec.CommandContext(a.life, "go", "build", "-trimpath", "-buildvcs=false", "-o", a.executable(), ".")
-	command.Dir = a.module
-	command.Env = append(tools.GoEnvironment(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the agent: %w\n%s", err, strings.TrimSpace(string(output)))
-	}
-	return nil
+	return tools.Compile(a.life, a.module, a.dir, ".")
 }
 
 func (a *agentProcesses) writeKubeconfig(path, token string) error {

@@ -10,14 +10,16 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"ha-iris/sandbox/internal/images"
 )
 
 // The agent is ha-iris' own, so it is not played: in the place of its container on a simulated node a process on this machine runs the
 // program of this checkout with the container's arguments and the account's rights, and dies with its pod and its node.
 
 const (
-	// agentImage begins the name of the agent's image (internal/images), whichever tag it has.
-	agentImage = "ha-iris.local/agent:"
+	// agentImage begins the name of the agent's image, whichever tag it has.
+	agentImage = images.AgentRepository + ":"
 	// agentTick is how long a process outlives its node at most.
 	agentTick = time.Second
 	// agentToken is how long the token of an account is good for: nobody renews it, and no sandbox runs that long.

@@ -187,29 +187,15 @@ func (d *Drill) experiment(ctx context.Context, kind fault.Kind) error {
 
 // becomesFit waits until the cluster can survive the next fault.
 func (d *Drill) becomesFit(ctx context.Context) error {
-	var said string
-	deadline := time.Now().Add(d.Config.Healing)
-	for {
+	say := func(state string) { d.Host.Say("waiting: %s", state) }
+	return watch(ctx, d.Config.Healing, 2*time.Second, "the cluster is not fit again", say, func() (bool, string) {
 		world, err := d.look(ctx)
-		why := ""
 		if err != nil {
-			why = err.Error()
-		} else if refusals, _ := preflight.Check(world); len(refusals) > 0 {
-			why = strings.Join(refusals, "; ")
+			return false, err.Error()
 		}
-		switch {
-		case why == "":
-			return nil
-		case time.Now().After(deadline):
-			return fmt.Errorf("the cluster is not fit again within %s: %s", d.Config.Healing, why)
-		case why != said:
-			d.Host.Say("waiting: %s", why)
-			said = why
-		}
-		if err := sleep(ctx, 2*time.Second); err != nil {
-			return err
-		}
-	}
+		refusals, _ := preflight.Check(world)
+		return len(refusals) == 0, strings.Join(refusals, "; ")
+	})
 }
 
 // ask tells the operator what to do, and goes on when it is seen to be done.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ha-iris/internal/clock"
 	"ha-iris/ops/drill/internal/fault"
 	"ha-iris/ops/drill/internal/kube"
 	"ha-iris/ops/drill/internal/ledger"
@@ -82,7 +83,7 @@ func (a *attempt) followInside(ctx context.Context) {
 		if pod := a.seen.serving(); pod != nil && pod.GetUID() == a.victim.UID && time.Since(began) > 5*time.Second {
 			break // It was not given up, and writes on.
 		}
-		if sleep(ctx, 300*time.Millisecond) != nil {
+		if clock.Pause(ctx, 300*time.Millisecond) != nil {
 			return
 		}
 	}

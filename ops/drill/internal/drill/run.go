@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"ha-iris/internal/clock"
 	"ha-iris/ops/drill/internal/fault"
 	"ha-iris/ops/drill/internal/hold"
 	"ha-iris/ops/drill/internal/kube"
@@ -182,7 +183,7 @@ func (a *attempt) warmUp(ctx context.Context) error {
 	wait := time.Duration(rand.Int64N(int64(a.Config.Phase) + 1)) //nolint:gosec // No secret.
 	a.run.Phase = wait.Seconds()
 	a.Host.Say("%s %d  in %.1f s, on pod %s, node %s", a.kind, a.run.Number, wait.Seconds(), a.victim.Pod, a.victim.Node)
-	if err := sleep(ctx, wait); err != nil {
+	if err := clock.Pause(ctx, wait); err != nil {
 		return err
 	}
 	if pod, err := a.Cluster.Get(ctx, kube.Pods, a.victim.Namespace, a.victim.Pod); err == nil {
@@ -237,7 +238,7 @@ func (a *attempt) recovers(ctx context.Context) error {
 		switch {
 		case a.isBack(now):
 			a.run.Recovered = true
-			return sleep(ctx, a.Config.Settling)
+			return clock.Pause(ctx, a.Config.Settling)
 		case now.After(deadline):
 			return nil
 		case !healAt.IsZero() && now.After(healAt) && !a.undone:
@@ -245,7 +246,7 @@ func (a *attempt) recovers(ctx context.Context) error {
 				a.Host.Say("undo: %v", err) // It is tried again at the end.
 			}
 		}
-		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+		if err := clock.Pause(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -313,29 +314,18 @@ func (a *attempt) heals(ctx context.Context) error {
 	if a.world.Volume == nil {
 		return nil
 	}
-	began := time.Now()
-	said := time.Time{}
-	for {
+	say := func(state string) { a.Host.Say("waiting for the volume: %s", state) }
+	return watch(ctx, a.Config.Healing, time.Second, "the volume is not healthy", say, func() (bool, string) {
 		volume, err := preflight.ReadVolume(ctx, a.Cluster, a.world.PersistentVolume)
-		if err == nil && volume.Robustness == "healthy" && len(volume.Rebuilding) == 0 {
-			a.run.Healed = time.Since(a.made).Seconds()
-			return nil
+		if err != nil {
+			return false, err.Error()
 		}
-		if time.Since(began) > a.Config.Healing {
-			return fmt.Errorf("the volume is not healthy within %s", a.Config.Healing)
+		if volume.Robustness != "healthy" || len(volume.Rebuilding) > 0 {
+			return false, fmt.Sprintf("it is %s, rebuilding %v", volume.Robustness, volume.Rebuilding)
 		}
-		if time.Since(said) > 10*time.Second {
-			said = time.Now()
-			if err != nil {
-				a.Host.Say("waiting for the volume: %v", err)
-			} else {
-				a.Host.Say("waiting for the volume: it is %s, rebuilding %v", volume.Robustness, volume.Rebuilding)
-			}
-		}
-		if err := sleep(ctx, time.Second); err != nil {
-			return err
-		}
-	}
+		a.run.Healed = time.Since(a.made).Seconds()
+		return true, ""
+	})
 }
 
 // unchanged says what is another claim or volume than before, or nothing.

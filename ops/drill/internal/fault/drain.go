@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"ha-iris/internal/clock"
 	"ha-iris/ops/drill/internal/kube"
 )
 
@@ -88,7 +89,7 @@ func (m *Maker) evict(ctx context.Context, pod *corev1.Pod) error {
 		case !apierrors.IsTooManyRequests(err):
 			return fmt.Errorf("evict pod %s/%s: %w", pod.Namespace, pod.Name, err)
 		}
-		if err := sleep(ctx, evictAgain); err != nil {
+		if err := clock.Pause(ctx, evictAgain); err != nil {
 			return fmt.Errorf("evict pod %s/%s: its budget did not admit it: %w", pod.Namespace, pod.Name, err)
 		}
 	}
@@ -100,17 +101,8 @@ func (m *Maker) leaves(ctx context.Context, pod *corev1.Pod) error {
 		if kube.IsGone(err) || err == nil && now.GetUID() != pod.UID {
 			return nil
 		}
-		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+		if err := clock.Pause(ctx, 500*time.Millisecond); err != nil {
 			return fmt.Errorf("pod %s/%s does not end: %w", pod.Namespace, pod.Name, err)
 		}
-	}
-}
-
-func sleep(ctx context.Context, length time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(length):
-		return nil
 	}
 }
