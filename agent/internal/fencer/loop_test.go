@@ -59,7 +59,7 @@ func TestLoop_TouchesNothingBeforeTheStart(t *testing.T) {
 // Probes that do not return must not keep the database running.
 func TestLoop_HangingProbes(t *testing.T) {
 	t.Parallel()
-	watched(t, func(t *testing.T, r *run) {
+	watched(t, func(_ *testing.T, r *run) {
 		r.admitted()
 		r.mutex.Lock()
 		r.hang = time.Hour

@@ -47,7 +47,7 @@ func build(t *testing.T) (string, []Image) {
 		if b.dir, b.err = os.MkdirTemp("", "ha-iris-images-"); b.err != nil {
 			return
 		}
-		b.images, b.err = ensure(t.Context(), options{module: module, agent: filepath.Join(filepath.Dir(module), agentName), dir: b.dir, progress: t.Output()})
+		b.images, b.err = ensure(t.Context(), options{module: module, agent: agentModule(), dir: b.dir, progress: t.Output()})
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
@@ -104,7 +104,7 @@ func TestEnsure_TheSameSourcesGiveTheSameDigestsElsewhere(t *testing.T) {
 	t.Parallel()
 	_, images := build(t)
 	elsewhere := filepath.Join(t.TempDir(), "images")
-	again, err := ensure(t.Context(), options{module: copyModule(t), dir: elsewhere, progress: t.Output()})
+	again, err := ensure(t.Context(), options{module: copyModule(t), agent: agentModule(), dir: elsewhere, progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestEnsure_TheSameSourcesGiveTheSameDigestsElsewhere(t *testing.T) {
 func TestEnsure_BuildsNothingUntilSomethingChanges(t *testing.T) {
 	t.Parallel()
 	dir, images := build(t)
-	o := options{module: module, dir: t.TempDir()}
+	o := options{module: module, agent: agentModule(), dir: t.TempDir()}
 	if err := os.CopyFS(o.dir, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +143,9 @@ func TestEnsure_BuildsNothingUntilSomethingChanges(t *testing.T) {
 		t.Errorf("after a loss: got %v, %v and %q", again, err, &said)
 	}
 }
+
+// agentModule is the agent's, in this checkout.
+func agentModule() string { return filepath.Join(module, "..", agentName) }
 
 func TestInputsKey_ChangesWithEverySource(t *testing.T) {
 	t.Parallel()
