@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,16 +41,6 @@ type run struct {
 	ended   chan int
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
 // newBox is a Community installation, a volume and a merge file that only moves the superserver's port out of the way.
 func newBox(t *testing.T) *box {
 	t.Helper()
@@ -59,7 +48,7 @@ func newBox(t *testing.T) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, dir: dir, web: freePort(t), super: freePort(t)}
+	b := &box{t: t, dir: dir, web: testkit.Port(t), super: testkit.Port(t)}
 	t.Cleanup(func() {
 		b.kill()
 		_ = os.RemoveAll(dir)

@@ -26,6 +26,7 @@ import (
 	"ha-iris/sandbox/internal/datapath/imclient"
 	"ha-iris/sandbox/internal/datapath/instances"
 	"ha-iris/sandbox/internal/datapath/testkit"
+	shared "ha-iris/sandbox/internal/testkit"
 )
 
 const (
@@ -338,14 +339,7 @@ type process struct {
 func spawn(t *testing.T, root string) *process {
 	t.Helper()
 	testkit.NeedDevices(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", shared.Port(t))
 	command := exec.Command(os.Args[0], "instance-manager", root, address)
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {

@@ -7,11 +7,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"ha-iris/sandbox/internal/testkit"
 )
 
 func TestChoose_FindsTheRoleInTheCommand(t *testing.T) {
@@ -36,16 +37,6 @@ func TestChoose_FindsTheRoleInTheCommand(t *testing.T) {
 			t.Errorf("%s: %q, want %q", command, got, want)
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // get asks until somebody listens, for a few seconds.
@@ -75,7 +66,7 @@ func get(t *testing.T, method, url string) int {
 }
 
 func TestManager_AnswersItsProbesAndEndsAtOnce(t *testing.T) {
-	plain, secure := freePort(t), freePort(t)
+	plain, secure := testkit.Port(t), testkit.Port(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -99,7 +90,7 @@ func TestManager_AnswersItsProbesAndEndsAtOnce(t *testing.T) {
 
 func TestUninstaller_EndsAsTheControllerDecides(t *testing.T) {
 	for code, fails := range map[int]bool{0: false, 1: true} {
-		address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		address := fmt.Sprintf("127.0.0.1:%d", testkit.Port(t))
 		ended := make(chan error, 1)
 		go func() { ended <- waitForEnd(t.Context(), address) }()
 		if answer := get(t, http.MethodPost, fmt.Sprintf("http://%s/v1/end?code=%d", address, code)); answer != http.StatusNoContent {
@@ -112,7 +103,7 @@ func TestUninstaller_EndsAsTheControllerDecides(t *testing.T) {
 }
 
 func TestDeployer_WaitsForAManager(t *testing.T) {
-	number := freePort(t)
+	number := testkit.Port(t)
 	waited := make(chan error, 1)
 	go func() { waited <- waitForManager(t.Context(), fmt.Sprintf("http://127.0.0.1:%d", number)) }()
 	select {
