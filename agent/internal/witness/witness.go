@@ -82,33 +82,36 @@ func (w *Witness) Probe(ctx context.Context) fence.Round {
 	ctx, cancel := context.WithTimeout(ctx, w.config.Timeout)
 	defer cancel()
 	peers := w.Peers()
-	round.Peers = make([]bool, len(peers))
-	api, alive := make(chan fence.Word, 1), make(chan int, len(peers)) // With room: nobody may be left to read.
+	said := make([]string, len(peers))
+	type answer struct {
+		peer int
+		says string
+	}
+	api, answers := make(chan fence.Word, 1), make(chan answer, len(peers)) // With room: nobody may be left to read.
 	go func() {
 		word, err := w.api.pod(ctx, w.config.Namespace, w.config.Pod, w.config.UID)
 		w.say(err)
 		api <- word
 	}()
-	const silent = -1
 	for i, peer := range peers {
 		go func() {
-			if w.guards.alive(ctx, peer) != nil {
-				i = silent
+			says, err := w.guards.ask(ctx, peer)
+			if err != nil {
+				says = "" // As silent as one that is not there.
 			}
-			alive <- i
+			answers <- answer{i, says}
 		}()
 	}
 	for range len(peers) + 1 {
 		select {
 		case round.Pod = <-api:
 			round.APIServer = round.Pod != fence.WordUnknown
-		case i := <-alive:
-			if i != silent {
-				round.Peers[i] = true
-			}
+		case one := <-answers:
+			said[one.peer] = one.says
 		case <-ctx.Done():
 		}
 	}
+	round.Peers = vouching(said)
 	round.End = w.config.Now()
 	if round.APIServer {
 		w.list(round.End)
