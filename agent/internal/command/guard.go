@@ -35,7 +35,7 @@ func Guard() *cobra.Command {
 		Use:   "guard",
 		Short: "Frees the database's pod when its node is lost",
 		Long: "Frees the database's pod and volume when its node is lost, in the order that loses nothing, and answers\n" +
-			"the check in the database's pod (/alive). Run two of them, on different nodes: one leads, both answer.",
+			"the check in the database's pod (/alive). Run three of them, on different nodes: one leads, all answer.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := options.validate(); err != nil {
