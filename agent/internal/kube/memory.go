@@ -108,7 +108,9 @@ func (m *memory) see(nodes []corev1.Node, named []string) {
 		m.nodes[nodes[i].Name] = seen
 	}
 	for _, name := range named {
-		m.nodes[name] = m.nodes[name]
+		if _, known := m.nodes[name]; !known {
+			m.nodes[name] = sighting{}
+		}
 	}
 	for name, seen := range m.nodes {
 		switch {
