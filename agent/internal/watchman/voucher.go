@@ -51,7 +51,7 @@ type Voucher struct {
 	// leads says that this guard leads, looked that it has looked at the nodes since it does, present which nodes are there and not lost.
 	leads, looked bool
 	present       map[string]bool
-	// vouched is when this guard last said that a node is reachable, floor until when others may have.
+	// vouched is when this guard last said to a check without an API server that its node is reachable, floor until when others may have.
 	vouched map[string]time.Duration
 	floor   time.Duration
 }
@@ -65,11 +65,17 @@ func NewVoucher(clock boottime.Clock, terms Terms) *Voucher {
 	}
 }
 
-// Say answers the check on a node.
-func (v *Voucher) Say(node string) Says {
+// Say answers the check on a node. One that reaches the API server does not go on by this word, and hears from there when its pod is given
+// up: only what is said to one that does not is remembered.
+func (v *Voucher) Say(node string, reachesAPIServer bool) Says {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
-	return v.judge(node, v.clock())
+	now := v.clock()
+	said := v.judge(node, now)
+	if v.leads && said == SaysReachable && !reachesAPIServer {
+		v.vouched[node] = now
+	}
+	return said
 }
 
 func (v *Voucher) judge(node string, now time.Duration) Says {
@@ -84,7 +90,6 @@ func (v *Voucher) judge(node string, now time.Duration) Says {
 		if !v.present[node] {
 			return SaysLost
 		}
-		v.vouched[node] = now
 		return SaysReachable
 	case !v.leads && now-v.renewed < heardFor && nodeOf(v.holder) == node:
 		return SaysReachable

@@ -42,7 +42,7 @@ func (o *vouching) nodes(ready guard.Ready) guard.World {
 
 func (o *vouching) want(want Says, what string) {
 	o.t.Helper()
-	if got := o.v.Say("n1"); got != want {
+	if got := o.v.Say("n1", false); got != want {
 		o.t.Errorf("%s: got %q, want %q", what, got, want)
 	}
 }
@@ -59,10 +59,10 @@ func TestVoucher_LeaderVouchesForWhatIsNotLost(t *testing.T) {
 	o.want(SaysReachable, "the kubelet lives, and says that it is not Ready")
 	o.nodes(guard.ReadyUnknown)
 	o.want(SaysLost, "Unknown")
-	if got := o.v.Say("n7"); got != SaysLost {
+	if got := o.v.Say("n7", false); got != SaysLost {
 		t.Errorf("a node that is gone: got %q", got)
 	}
-	if got := o.v.Say(""); got != SaysFollower {
+	if got := o.v.Say("", false); got != SaysFollower {
 		t.Errorf("no node: got %q", got)
 	}
 }
@@ -121,7 +121,11 @@ func TestVoucher_KnowsForHowLongNobodyVouched(t *testing.T) {
 	}
 	o.renewed(Identity("guard-b", "n2"))
 	o.want(SaysReachable, "asked")
-	o.now += 9 * time.Second
+	o.now += 3 * time.Second
+	if got := o.v.Say("n1", true); got != SaysReachable {
+		t.Errorf("asked by a check that reaches the API server: got %q", got)
+	}
+	o.now += 6 * time.Second
 	if got := o.nodes(guard.ReadyUnknown).Unvouched; got["n1"] != 9*time.Second || got["n2"] != 10*time.Second {
 		t.Errorf("9 s after it vouched: got %v", got)
 	}

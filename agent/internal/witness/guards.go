@@ -100,9 +100,13 @@ const (
 )
 
 // ask returns what a guard on another node says of this node. Addresses are given again: another program there does not count, nor does a
-// guard on this node.
-func (g *guards) ask(ctx context.Context, address string) (string, error) {
-	query := url.Values{"node": {g.node}}.Encode()
+// guard on this node. The guard is told whether the API server answered the round before: if so, its word is not what the database goes on by.
+func (g *guards) ask(ctx context.Context, address string, silent bool) (string, error) {
+	apiServer := "answers"
+	if silent {
+		apiServer = "silent"
+	}
+	query := url.Values{"node": {g.node}, "apiserver": {apiServer}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/alive?"+query, nil)
 	if err != nil {
 		return "", fmt.Errorf("ask the guard at %s: %w", address, err)

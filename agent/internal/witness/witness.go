@@ -49,6 +49,7 @@ type Witness struct {
 	listed  time.Duration // When the list was last asked for.
 	listing bool
 	silent  bool // The API server did not answer the last round.
+	said    bool // There was a last round.
 	denied  bool // The list could not be read.
 }
 
@@ -76,12 +77,19 @@ func (w *Witness) Peers() []string {
 	return slices.Clone(w.peers)
 }
 
+// before is what the round before has left: whom to ask, and whether the API server was silent or was not asked yet.
+func (w *Witness) before() ([]string, bool) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return slices.Clone(w.peers), w.silent || !w.said
+}
+
 // Probe asks every target once, side by side. It never waits for one that hangs: what has not answered by then is silent.
 func (w *Witness) Probe(ctx context.Context) fence.Round {
 	round := fence.Round{Start: w.config.Now()}
 	ctx, cancel := context.WithTimeout(ctx, w.config.Timeout)
 	defer cancel()
-	peers := w.Peers()
+	peers, silent := w.before()
 	said := make([]string, len(peers))
 	type answer struct {
 		peer int
@@ -95,7 +103,7 @@ func (w *Witness) Probe(ctx context.Context) fence.Round {
 	}()
 	for i, peer := range peers {
 		go func() {
-			says, err := w.guards.ask(ctx, peer)
+			says, err := w.guards.ask(ctx, peer, silent)
 			if err != nil {
 				says = "" // As silent as one that is not there.
 			}
@@ -164,5 +172,5 @@ func (w *Witness) say(err error) {
 	case !silent && w.silent:
 		w.config.Log.Info("the API server answers again")
 	}
-	w.silent = silent
+	w.silent, w.said = silent, true
 }

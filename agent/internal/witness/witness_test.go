@@ -310,6 +310,32 @@ func TestProbe_GuardsThatDoNotReachTheAPIServer(t *testing.T) {
 	}
 }
 
+// A guard is told whether the API server answered the round before, or that there was none.
+func TestProbe_TellsGuardsWhetherTheAPIServerAnswers(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	peer := alive(t, func(response http.ResponseWriter, request *http.Request) {
+		asked <- request.URL.Query().Get("apiserver")
+		says(http.StatusOK, `{"node":"n2","says":"reachable"}`)(response, request)
+	})
+	r := newRig(t, peer)
+	r.list.Store(says(http.StatusForbidden, "")) // The guard that is known is asked on.
+	for _, test := range []struct {
+		hang bool
+		want string
+	}{{false, "silent"}, {false, "answers"}, {true, "answers"}, {true, "silent"}, {false, "silent"}, {false, "answers"}} {
+		r.pod.Store(says(http.StatusOK, wanted))
+		if test.hang {
+			r.pod.Store(answers(hangs))
+		}
+		if r.probe(); len(asked) == 0 {
+			t.Fatal("the guard was not asked")
+		} else if got := <-asked; got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
 func TestProbe_Peers(t *testing.T) {
 	t.Parallel()
 	gone := alive(t, hangs)
