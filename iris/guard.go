@@ -15,16 +15,20 @@ import (
 
 const (
 	guardName = "iris-guard"
-	// guardReplicas is one that leads, and one that takes over from it and that the check in the pod can ask when the first one is on the
-	// database's own node.
-	guardReplicas = 2
+	// guardReplicas is two that the check in the pod can ask beside one on the database's own node: while the API server is away the check
+	// goes on by their word, and a single one could be cut off together with it (agent/README.md).
+	guardReplicas = 3
 	guardPort     = 8090
 	// guardPortName is what the check in the pod looks for in the Service.
 	guardPortName = "alive"
-	// guardTolerationSeconds is how long a guard stays on a node that is lost; the other one leads within 15 s meanwhile.
+	// guardTolerationSeconds is how long a guard stays on a node that is lost; another one leads within 20 s meanwhile.
 	guardTolerationSeconds = 5
 	// guardUser is the user "nonroot" of distroless images, which ko builds upon.
 	guardUser = 65532
+	// maxAffinityWeight is the most that the API server takes.
+	maxAffinityWeight = 100
+	hostnameKey       = "kubernetes.io/hostname"
+	zoneKey           = "topology.kubernetes.io/zone"
 )
 
 // guardComponent frees the database of a lost node (agent/README.md). It talks to the API server, whose address a policy cannot name:
@@ -88,7 +92,7 @@ func (s *scope) guard(
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(guardReplicas),
 			Selector: &metav1.LabelSelectorArgs{MatchLabels: own.selector()},
-			// One at a time and never a third: with a node down there are two nodes for two guards.
+			// One at a time and never a fourth: the others answer meanwhile.
 			Strategy: &appsv1.DeploymentStrategyArgs{
 				Type:          pulumi.String("RollingUpdate"),
 				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(0), MaxUnavailable: pulumi.Int(1)},
@@ -109,10 +113,14 @@ func (c Config) guardPod() *corev1.PodSpecArgs {
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		EnableServiceLinks:           pulumi.Bool(false),
 		Tolerations:                  tolerate(guardTolerationSeconds),
+		TopologySpreadConstraints:    guardSpread(),
 		Affinity: &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
-			RequiredDuringSchedulingIgnoredDuringExecution: corev1.PodAffinityTermArray{&corev1.PodAffinityTermArgs{
-				LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"app": pulumi.String(guardName)}},
-				TopologyKey:   pulumi.String("kubernetes.io/hostname"),
+			PreferredDuringSchedulingIgnoredDuringExecution: corev1.WeightedPodAffinityTermArray{&corev1.WeightedPodAffinityTermArgs{
+				Weight: pulumi.Int(maxAffinityWeight), // One on the database's node goes with it.
+				PodAffinityTerm: &corev1.PodAffinityTermArgs{
+					LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"app": pulumi.String(deploymentName)}},
+					TopologyKey:   pulumi.String(hostnameKey),
+				},
 			}},
 		}},
 		SecurityContext: &corev1.PodSecurityContextArgs{
@@ -122,6 +130,22 @@ func (c Config) guardPod() *corev1.PodSpecArgs {
 		},
 		// It gives its Lease back at once.
 		TerminationGracePeriodSeconds: pulumi.Int(minGrace),
+	}
+}
+
+// guardSpread keeps the guards on different nodes, and in different zones where there are some. A node that nothing can be scheduled on does
+// not count: with one of three down or drained, the third guard starts beside another one and the Deployment is complete.
+func guardSpread() corev1.TopologySpreadConstraintArray {
+	selector := &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"app": pulumi.String(guardName)}}
+	return corev1.TopologySpreadConstraintArray{
+		&corev1.TopologySpreadConstraintArgs{
+			TopologyKey: pulumi.String(hostnameKey), MaxSkew: pulumi.Int(1), WhenUnsatisfiable: pulumi.String("DoNotSchedule"),
+			NodeTaintsPolicy: pulumi.String("Honor"), LabelSelector: selector,
+		},
+		&corev1.TopologySpreadConstraintArgs{
+			TopologyKey: pulumi.String(zoneKey), MaxSkew: pulumi.Int(1), WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
+			LabelSelector: selector,
+		},
 	}
 }
 

@@ -31,6 +31,7 @@ func (c Config) Needs() survey.Database {
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),
 		GuardRoles:     c.guardNamespaces(),
+		GuardActs:      c.Failover.guarded() && c.Failover.mode() == FailoverGuard,
 	}
 	database := c.database().name
 	for _, one := range c.components() {

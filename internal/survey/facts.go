@@ -59,6 +59,8 @@ type list[T any] struct {
 type metadata struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels"`
+	// Annotations has those of nodes that the guard has marked.
+	Annotations map[string]string `json:"annotations"`
 }
 
 // running reports whether the database is deployed already, as far as is known: then its pod runs, or did, and what the cluster

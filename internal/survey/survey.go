@@ -55,6 +55,8 @@ type Database struct {
 	Pod map[string]any
 	// GuardRoles are the namespaces in which the guard gets roles; none: there is no guard, nor its admission policy.
 	GuardRoles []string
+	// GuardActs says that the guard takes away what it has set on nodes.
+	GuardActs bool
 	// PerNode are the pods beside it that run on every node, Beside those that run once.
 	PerNode, Beside []map[string]any
 	// ServiceMonitor says that the Prometheus Operator's object is made.
@@ -101,6 +103,7 @@ func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, er
 func judge(facts *facts, needs Needs, found *findings) {
 	checkVersion(facts, len(needs.Database.GuardRoles) > 0, found)
 	checkNodes(facts, needs.Database, found)
+	checkMarks(facts, needs.Database, found)
 	checkReplicas(facts, needs.Storage, found)
 	checkClass(facts, needs, found)
 	checkQuotas(facts, needs, found)

@@ -225,6 +225,11 @@ func TestEachFinding_SpeaksAlone(t *testing.T) {
 		return both(answers(namespace, object{}), answers(trial, failure{code, message}))
 	}
 	few := items(node("a"), node("b"))
+	marked := func(marks object) object {
+		one := node("a")
+		set(marks, "metadata", "annotations")(one)
+		return items(one, node("b"), node("c"))
+	}
 	for name, test := range map[string]struct {
 		cluster func(*api)
 		needs   func(*survey.Needs)
@@ -254,13 +259,27 @@ func TestEachFinding_SpeaksAlone(t *testing.T) {
 				n.Database.Pod["spec"].(object)["tolerations"] = []object{{"key": "dedicated", "operator": "Exists"}}
 			},
 		},
-		"memory":            {cluster: answers(nodes, three(set("4Gi", "status", "allocatable", "memory"))), blocks: "iris.memory: got 4.2Gi of memory for the whole pod, want at most 4Gi, which is all that the largest of 3 nodes (a)"},
-		"cores":             {cluster: answers(nodes, three(set("1900m", "status", "allocatable", "cpu"))), blocks: "iris.cpu: got 2 of cpu for the whole pod, want at most 1.9"},
-		"temporary storage": {cluster: answers(nodes, three(set("1Gi", "status", "allocatable", "ephemeral-storage"))), blocks: "got 2Gi of ephemeral-storage"},
-		"memory, running":   {cluster: both(exists, answers(nodes, three(set("4Gi", "status", "allocatable", "memory")))), warns: "iris.memory: got 4.2Gi"},
-		"memory, growing":   {cluster: both(answers(autoscaler, object{}), answers(nodes, three(set("4Gi", "status", "allocatable", "memory")))), warns: "iris.memory: got 4.2Gi"},
-		"memory, karpenter": {cluster: answers(nodes, three(set("4Gi", "status", "allocatable", "memory"), set("pool", "metadata", "labels", "karpenter.sh/nodepool"))), warns: "iris.memory: got 4.2Gi"},
-		"many nodes":        {cluster: answers(nodes, object{"metadata": object{"continue": "more"}, "items": []object{node("a")}})},
+		"marks of the guard": {
+			cluster: answers(nodes, marked(object{"guard.ha-iris/iris": `{"tainted":true}`})),
+			warns: "failover.mode: got no guard that acts, while node a has the marks of one, want guard until the node is back, or, once the node is in " +
+				"order or its machine gone: kubectl taint node a node.kubernetes.io/out-of-service-; kubectl annotate node a guard.ha-iris/iris-",
+		},
+		"marks without a taint": {
+			cluster: answers(nodes, marked(object{"guard.ha-iris/iris": `{"tainted":false}`})),
+			warns:   "or its machine gone: kubectl annotate node a guard.ha-iris/iris-",
+		},
+		"marks, and the guard acts": {
+			cluster: answers(nodes, marked(object{"guard.ha-iris/iris": `{}`})),
+			needs:   func(n *survey.Needs) { n.Database.GuardActs = true },
+		},
+		"marks of another stack's guard": {cluster: answers(nodes, marked(object{"guard.ha-iris/other": `{}`}))},
+		"memory":                         {cluster: answers(nodes, three(set("4Gi", "status", "allocatable", "memory"))), blocks: "iris.memory: got 4.2Gi of memory for the whole pod, want at most 4Gi, which is all that the largest of 3 nodes (a)"},
+		"cores":                          {cluster: answers(nodes, three(set("1900m", "status", "allocatable", "cpu"))), blocks: "iris.cpu: got 2 of cpu for the whole pod, want at most 1.9"},
+		"temporary storage":              {cluster: answers(nodes, three(set("1Gi", "status", "allocatable", "ephemeral-storage"))), blocks: "got 2Gi of ephemeral-storage"},
+		"memory, running":                {cluster: both(exists, answers(nodes, three(set("4Gi", "status", "allocatable", "memory")))), warns: "iris.memory: got 4.2Gi"},
+		"memory, growing":                {cluster: both(answers(autoscaler, object{}), answers(nodes, three(set("4Gi", "status", "allocatable", "memory")))), warns: "iris.memory: got 4.2Gi"},
+		"memory, karpenter":              {cluster: answers(nodes, three(set("4Gi", "status", "allocatable", "memory"), set("pool", "metadata", "labels", "karpenter.sh/nodepool"))), warns: "iris.memory: got 4.2Gi"},
+		"many nodes":                     {cluster: answers(nodes, object{"metadata": object{"continue": "more"}, "items": []object{node("a")}})},
 		"many nodes, small": {
 			cluster: answers(nodes, object{"metadata": object{"continue": "more"}, "items": []object{node("a", set("4Gi", "status", "allocatable", "memory"))}}),
 			warns:   "iris.memory: got 4.2Gi",

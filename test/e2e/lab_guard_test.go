@@ -5,8 +5,11 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,9 +24,12 @@ func TestLab_Guard(t *testing.T) {
 	claim := l.claim()
 	l.writes(1)
 	l.step("an API server that is away stops nothing", l.missesAPIServer)
-	l.step("a killed node", func() { l.losesNodeGuarded("kill", "start") })
-	l.step("a node without kubelet", func() { l.losesNodeGuarded("kubelet-stop", "start") })
-	l.step("a node that is cut off", func() { l.losesNodeGuarded("cut", "join") })
+	l.step("a killed node", func() { l.losesNodeGuarded("kill", l.fault("kill"), l.fault("start")) })
+	l.step("a node without kubelet", func() { l.losesNodeGuarded("kubelet-stop", l.fault("kubelet-stop"), l.fault("start")) })
+	l.step("a node that is cut off", func() { l.losesNodeGuarded("cut", l.fault("cut"), l.fault("join")) })
+	l.step("a node that reaches the guards and no API server", func() {
+		l.losesNodeGuarded("without API server", l.withoutAPIServer("-I"), l.withoutAPIServer("-D"))
+	})
 	// The early ones are those that corrupt without the guard; at about 50 s the node returns in the middle of a take-over.
 	for _, seconds := range []int{5, 10, 20, 40, 48, 52, 60, 75} {
 		l.step(fmt.Sprintf("a node that is cut off for %d s", seconds), func() { l.isCutOffFor(time.Duration(seconds) * time.Second) })
@@ -35,17 +41,46 @@ func TestLab_Guard(t *testing.T) {
 }
 
 // losesNodeGuarded takes the database's node away while it writes, and gives it back once the database is elsewhere.
-func (l *lab) losesNodeGuarded(fault, end string) {
+func (l *lab) losesNodeGuarded(what string, begin, end func(node string)) {
 	l.t.Helper()
 	node := l.node()
 	w := l.acknowledging()
-	l.survives(fault, func() { l.on.fault(l.t, fault, node) })
+	l.survives(what, func() { begin(node) })
 	if now := l.node(); now == node {
-		l.t.Errorf("%s: the database is on %s, which is lost", fault, node)
+		l.t.Errorf("%s: the database is on %s, which is lost", what, node)
 	}
-	l.keepsRows(fault, w.acks())
-	l.on.fault(l.t, end, node)
-	l.isSettled(fault, node)
+	l.keepsRows(what, w.acks())
+	end(node)
+	l.isSettled(what, node)
+}
+
+// fault is one of the sandbox's.
+func (l *lab) fault(name string) func(node string) {
+	return func(node string) { l.on.fault(l.t, name, node) }
+}
+
+// withoutAPIServer adds (-I) or removes (-D) rules on a node with which neither its kubelet nor its pods reach the API server. All other
+// nodes are in reach, as in a partition between a zone and the control plane.
+func (l *lab) withoutAPIServer(action string) func(node string) {
+	return func(node string) {
+		l.t.Helper()
+		server, err := url.Parse(l.on.kubectl(l.t, "config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}"))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		found, err := exec.Command("pgrep", "--full", "nodes/"+node+"/etc/kubelet.yaml").Output()
+		pids := strings.Fields(string(found))
+		if err != nil || len(pids) != 1 {
+			l.t.Fatalf("the kubelet of %s: got %q, %v", node, pids, err)
+		}
+		for _, chain := range []string{"OUTPUT", "FORWARD"} {
+			rule := exec.Command("nsenter", "--target", pids[0], "--net", "iptables", "--wait", action, chain,
+				"--protocol", "tcp", "--destination", server.Hostname(), "--dport", server.Port(), "--jump", "DROP")
+			if said, err := rule.CombinedOutput(); err != nil {
+				l.t.Fatalf("iptables %s %s on %s: %v\n%s", action, chain, node, err, said)
+			}
+		}
+	}
 }
 
 // isCutOffFor cuts the database's node off and lets it return, whatever has happened meanwhile.

@@ -12,7 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"testing"
 
 	"ha-iris/test/e2e/evidence"
@@ -67,7 +67,7 @@ func run(m *testing.M) (code int, err error) {
 			return 1, fmt.Errorf("build %s: %w\n%s", source, err, output)
 		}
 	}
-	if onlyLab() {
+	if ownClusters() {
 		return m.Run(), nil
 	}
 	if shared, err = startSandbox("e2e"); err != nil {
@@ -77,11 +77,12 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// onlyLab says whether only tests on real nodes are to run, which have clusters of their own.
-func onlyLab() bool {
+// ownClusters says whether only tests are to run that have clusters of their own: those on real nodes, and those that make e2e runs beside
+// all others.
+func ownClusters() bool {
 	flag.Parse()
 	run := flag.Lookup("test.run")
-	return run != nil && strings.HasPrefix(strings.TrimPrefix(run.Value.String(), "^"), "TestLab")
+	return run != nil && regexp.MustCompile(`^\^?Test\(?(Lab|Clouds|Guard|Rolls)`).MatchString(run.Value.String())
 }
 
 // setEnvironment sets what every process of the tests inherits.

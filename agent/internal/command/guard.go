@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 
+	"ha-iris/agent/internal/boottime"
 	"ha-iris/agent/internal/guard"
 	"ha-iris/agent/internal/kube"
 	"ha-iris/agent/internal/watchman"
@@ -33,7 +35,7 @@ func Guard() *cobra.Command {
 		Use:   "guard",
 		Short: "Frees the database's pod when its node is lost",
 		Long: "Frees the database's pod and volume when its node is lost, in the order that loses nothing, and answers\n" +
-			"the check in the database's pod (/alive). Run two of them, on different nodes: one leads, both answer.",
+			"the check in the database's pod (/alive). Run three of them, on different nodes: one leads, all answer.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := options.validate(); err != nil {
@@ -55,6 +57,12 @@ func runGuard(ctx context.Context, options *guardOptions, stderr io.Writer) erro
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	klog.SetSlogLogger(log)
+	clock, err := boottime.New()
+	if err != nil { // A machine for trying it out, such as the sandbox on macOS: one that never sleeps in the middle.
+		log.Warn("the time in which this machine sleeps is not counted", "error", err)
+		begun := time.Now()
+		clock = func() time.Duration { return time.Since(begun) }
+	}
 	cluster, err := kube.Connect(options.kubeconfig, guardName)
 	if err != nil {
 		return err
@@ -65,7 +73,7 @@ func runGuard(ctx context.Context, options *guardOptions, stderr io.Writer) erro
 	}
 	log.Info("started", "mode", options.mode, "claim", options.namespace+"/"+options.claim, "node", options.node, "pod", options.pod,
 		"proofs", fmt.Sprint(config.Proofs), "longhorn", options.longhornNamespace, "listen", listener.Addr().String())
-	return assembled{options, config, cluster, log, watchman.NewMetrics()}.run(ctx, listener)
+	return assembled{options, config, cluster, log, watchman.NewMetrics(), clock}.run(ctx, listener)
 }
 
 // assembled is a guard that is ready to run.
@@ -75,19 +83,23 @@ type assembled struct {
 	cluster *kube.Cluster
 	log     *slog.Logger
 	metrics *watchman.Metrics
+	clock   boottime.Clock
 }
 
 func (g assembled) run(ctx context.Context, listener net.Listener) error {
 	recorder, shutdown := g.recorder(ctx)
 	defer shutdown()
-	campaign := watchman.NewCampaign(g.lock(), watchman.DefaultTerms(), g.term(recorder), g.log, g.metrics)
-	handler, err := watchman.Handler(g.options.node, campaign.Known, g.metrics)
-	if err != nil {
-		return err
-	}
+	terms := watchman.DefaultTerms()
+	voucher := watchman.NewVoucher(g.clock, terms)
+	campaign := watchman.NewCampaign(g.lock(), terms, g.term(recorder, voucher), g.log, g.metrics)
+	handler := watchman.Handler(g.options.node, voucher.Say, campaign.Known, g.metrics)
 	group, within := errgroup.WithContext(ctx)
 	group.Go(func() error { return watchman.Serve(within, listener, handler) })
 	group.Go(func() error { return campaign.Run(within) })
+	group.Go(func() error {
+		voucher.Watch(within, g.lock())
+		return nil
+	})
 	return group.Wait()
 }
 
@@ -103,17 +115,17 @@ func (g assembled) lock() resourcelock.Interface {
 	return &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: g.options.namespace, Name: g.options.lease},
 		Client:     g.cluster.Coordination,
-		LockConfig: resourcelock.ResourceLockConfig{Identity: g.options.pod},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: watchman.Identity(g.options.pod, g.options.node)},
 	}
 }
 
 // term is one term of leading, which begins with knowing nothing.
-func (g assembled) term(recorder record.EventRecorder) func(context.Context) {
+func (g assembled) term(recorder record.EventRecorder, voucher *watchman.Voucher) func(context.Context) {
 	target := kube.Target{
 		Namespace: g.options.namespace, Claim: g.options.claim, Node: g.options.node, LonghornNamespace: g.options.longhornNamespace,
 	}
 	return func(ctx context.Context) {
 		reporter := watchman.NewReporter(target.Namespace, g.log, recorder, g.metrics)
-		watchman.NewLoop(g.config, kube.NewReader(g.cluster, target), kube.NewActor(g.cluster, target), reporter).Run(ctx)
+		watchman.NewLoop(g.config, kube.NewReader(g.cluster, target), kube.NewActor(g.cluster, target), reporter, voucher).Run(ctx)
 	}
 }

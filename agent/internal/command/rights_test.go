@@ -109,12 +109,13 @@ func TestRights_AreWhatIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	assembly := assembled{options, config, cluster, log, watchman.NewMetrics()}
+	assembly := assembled{options, config, cluster, log, watchman.NewMetrics(), func() time.Duration { return time.Hour }}
+	voucher := watchman.NewVoucher(assembly.clock, watchman.DefaultTerms())
 	ctx, stop := context.WithCancel(t.Context())
 	campaign := watchman.NewCampaign(assembly.lock(), watchman.Terms{
 		Lease: 600 * time.Millisecond, Renew: 400 * time.Millisecond, Retry: 50 * time.Millisecond,
 	}, func(ctx context.Context) {
-		assembly.term(record.NewFakeRecorder(100))(ctx)
+		assembly.term(record.NewFakeRecorder(100), voucher)(ctx)
 	}, log, assembly.metrics)
 	ended := make(chan error, 1)
 	go func() { ended <- campaign.Run(ctx) }()

@@ -227,3 +227,20 @@ func checkAsleep(t *testing.T, length time.Duration, taken bool, phase time.Dura
 		}
 	}
 }
+
+// A check that was itself away for part of a cut ends the database as soon as one that was not.
+func TestHistory_AsleepInACut(t *testing.T) {
+	t.Parallel()
+	const cut = 10 * second
+	p := Default()
+	for seconds := time.Duration(9); seconds < 24; seconds++ {
+		phases(func(phase time.Duration) {
+			h := history{away: between(cut, time.Hour, 0, 1, 2), latency: 10 * time.Millisecond, sleepFrom: cut, sleepTo: cut + seconds*second}
+			for _, one := range play(p, h, phase, cut+60*second) {
+				if one.round.End > cut+p.WorstEnd() && one.state != Ended {
+					t.Fatalf("asleep for %d s of a cut: %s %v after it, want the end after %v", seconds, one.state, one.round.End-cut, p.WorstEnd())
+				}
+			}
+		})
+	}
+}

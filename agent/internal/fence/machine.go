@@ -90,16 +90,18 @@ func (p Parameters) answers(round Round, peers bool) bool {
 }
 
 // wakes notices that this process may have been asleep: between two looks lies a stall, in which the engine may have gone
-// on alone and the database with it. It pauses first; the next round, which begins after this, is asked. A paused database
-// needs none of this: nothing happened to it in the meantime, and its silence is counted on.
+// on alone and the database with it. It pauses first; the next round, which begins after this, is asked. The silence is counted on, unless
+// it was long enough for a take-over already. A paused database needs none of this: nothing happened to it in the meantime.
 func (m *Machine) wakes(now time.Duration) bool {
 	gap := now - m.judged
 	m.judged = max(m.judged, now)
 	if m.state != Running || gap < m.parameters.Stall {
 		return false
 	}
-	m.slept = now-m.heard >= m.parameters.EndAfter
-	m.heard, m.asked = now, now
+	if m.slept = now-m.heard >= m.parameters.EndAfter; m.slept {
+		m.heard = now // Paused until the API server says whether the volume is still this pod's.
+	}
+	m.asked = now
 	m.enter(Paused, fmt.Sprintf("nothing was judged for %v: the machine or this process may have slept", gap))
 	return true
 }

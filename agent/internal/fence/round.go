@@ -30,8 +30,9 @@ type Round struct {
 	APIServer bool
 	// Pod is what that answer said.
 	Pod Word
-	// Peers has, for each known guard on another node, whether it answered. A guard on this node is no peer. While the API
-	// server is away the last known ones are asked.
+	// Peers has, for each known guard on another node, whether its answer lets the database go on: a guard that leads says that the node is
+	// not lost, or all say that they do not reach the API server either (package watchman). A guard on this node is no peer. While the
+	// API server is away the last known ones are asked.
 	Peers []bool
 }
 

@@ -23,7 +23,8 @@ const (
 type Proof string
 
 const (
-	// ProofDeleted is that the Node object is gone: clouds delete it when the machine is.
+	// ProofDeleted is that the Node object is gone: clouds delete it when the machine is. Somebody may also delete that of a machine that
+	// runs, so that it counts once the check in the pod has had its time (Isolation), since the object is gone or the node was Unknown.
 	ProofDeleted Proof = "deleted"
 	// ProofShutdown is the cloud's taint node.cloudprovider.kubernetes.io/shutdown: EKS when the machine has stopped, AKS also
 	// while it is deallocated, GKE never.
@@ -58,6 +59,9 @@ type Config struct {
 	ShutdownSettle time.Duration
 	// ReadyFor is how long a node must be Ready before it gets rid of the taint. Default: 10 s.
 	ReadyFor time.Duration
+	// MajorityFor is how long a node must be Ready to count for the majority: after an API server was out of the kubelets' reach their
+	// heartbeats come back one by one. Default: 20 s, two of the longest renewals (10.4 s), rounded down.
+	MajorityFor time.Duration
 	// EngineSearch is how long Longhorn's manager, back on a node, may take to report an engine that was left there as an orphan.
 	// Default: 20 s (not measured; an instance manager's list is read each few seconds).
 	EngineSearch time.Duration
@@ -72,15 +76,20 @@ type Budgets struct {
 	// Record is for the annotation, since the first try. Longhorn's webhook sees every change of a node and fails closed,
 	// and must never keep the pod from being deleted. Default: 2 s (not measured).
 	Record time.Duration
-	// Detach is for the VolumeAttachment to go, since the pod's deletion. Default: 15 s; 2.0 to 2.2 s were measured, and 10 s
+	// Detach is for the VolumeAttachment to go, since the pod's deletion. When it is spent the pod is deleted by force before Kubernetes
+	// is made to detach, so that the check in it, where it reaches the API server, ends the database first. Default: 15 s; 2.0 to 2.2 s were measured, and 10 s
 	// more in 2 of 8 runs, when Longhorn's driver asks a dead manager.
 	Detach time.Duration
+	// End is for the check to end the database after a forced deletion that comes before the detachment. Default: 5 s; the check's
+	// interval, time-out and margin are 3 s together (package fence).
+	End time.Duration
 	// Taint is for the taint, since the first try. Default: 3 s, as Record.
 	Taint time.Duration
 	// Replica is for the replica on the lost node to be failed, since the first try. Default: 5 s (not measured). Longhorn
 	// itself fails it when it attaches the volume, if the node is still away then.
 	Replica time.Duration
-	// Return is for a node that is back to let go of the volume, since the taint was taken from it. Default: 2 min.
+	// Return is for a node that is back to let go of the volume, since it is Ready and has no taint of the guard, and for the volume to be
+	// attached elsewhere while the node's replica is not trusted. Default: 2 min.
 	Return time.Duration
 }
 
@@ -96,11 +105,13 @@ func Default() Config {
 		RenewInterval:  10400 * time.Millisecond,
 		ShutdownSettle: 10 * time.Second,
 		ReadyFor:       10 * time.Second,
+		MajorityFor:    20 * time.Second,
 		EngineSearch:   20 * time.Second,
 		Budgets: Budgets{
 			Longhorn: 10 * time.Second,
 			Record:   2 * time.Second,
 			Detach:   15 * time.Second,
+			End:      5 * time.Second,
 			Taint:    3 * time.Second,
 			Replica:  5 * time.Second,
 			Return:   2 * time.Minute,
@@ -137,9 +148,11 @@ func (c Config) Validate() error {
 		positive.Length{Name: "Budgets.Longhorn", Value: c.Budgets.Longhorn},
 		positive.Length{Name: "Budgets.Record", Value: c.Budgets.Record},
 		positive.Length{Name: "Budgets.Detach", Value: c.Budgets.Detach},
+		positive.Length{Name: "Budgets.End", Value: c.Budgets.End},
 		positive.Length{Name: "Budgets.Taint", Value: c.Budgets.Taint},
 		positive.Length{Name: "Budgets.Replica", Value: c.Budgets.Replica},
 		positive.Length{Name: "Budgets.Return", Value: c.Budgets.Return},
+		positive.Length{Name: "MajorityFor", Value: c.MajorityFor},
 		positive.Length{Name: "EngineSearch", Value: c.EngineSearch},
 	)...)...)
 }

@@ -49,7 +49,7 @@ func verdict(step Step, refusals []Refusal) Verdict {
 	switch {
 	case len(refusals) > 0:
 		return Refuse
-	case step.Kind == WaitLonghorn || step.Kind == WaitDetach || step.Kind == WaitReturn:
+	case step.Kind == WaitLonghorn || step.Kind == WaitDetach || step.Kind == WaitEnd || step.Kind == WaitReturn:
 		return Wait
 	default:
 		return Act
@@ -64,7 +64,7 @@ func (d decider) lost() []string {
 		case node.Ready == ReadyTrue:
 		case node.Record != nil:
 			begun = append(begun, node.Name)
-		case d.world.podOn(node.Name) != nil:
+		case d.world.podOn(node.Name) != nil || d.world.stranded(node.Name):
 			others = append(others, node.Name)
 		}
 	}

@@ -26,6 +26,9 @@ const (
 	DeletePod Kind = "delete-pod"
 	// WaitDetach waits until the node's VolumeAttachment is gone.
 	WaitDetach Kind = "wait-detach"
+	// WaitEnd waits for the check in a pod that was deleted by force before the volume had left its node: it ends the database once the API
+	// server no longer has the pod.
+	WaitEnd Kind = "wait-end"
 	// SetTaint adds node.kubernetes.io/out-of-service=nodeshutdown:NoExecute and annotates with Step.Record, in one patch with
 	// the resourceVersion as the precondition.
 	SetTaint Kind = "set-taint"

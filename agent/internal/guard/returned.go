@@ -84,18 +84,35 @@ func (d decider) holds(node *Node) string {
 	if pod := d.world.podOn(node.Name); pod != nil && !pod.DeletedAt.IsZero() {
 		return "the database's pod is still being deleted"
 	}
+	if d.suspect(node) && d.now.Sub(node.ReadySince) < d.config.Budgets.Return {
+		return "its replica may have what the others do not have, and the volume is not attached elsewhere yet"
+	}
 	return d.leftovers(node)
+}
+
+// suspect says whether the node has a replica that could not be failed for want of two good others. With the taint on the node it cannot
+// join the next attachment; Longhorn then fails it by itself.
+func (d decider) suspect(node *Node) bool {
+	return d.takenAway(node) && !d.world.attachedElsewhere(node.Name) &&
+		slices.ContainsFunc(d.world.Replicas, func(one Replica) bool { return one.Node == node.Name && !one.Failed })
 }
 
 // leftovers says what of the time before the loss may still be on a node of the same boot from which the taint has been taken. The
 // taint keeps Longhorn's pods away, its CSI plugin among them, so that before that nothing of it could have gone (seen in the lab: a node
 // that was cut off for 100 s had the volume in use, and no manager, for as long as it was tainted).
 func (d decider) leftovers(node *Node) string {
-	if node.BootID != node.Record.BootID || node.Record.Untainted.IsZero() {
+	if !d.takenAway(node) || node.BootID != node.Record.BootID || (node.Record.Tainted && node.OutOfService) {
 		return ""
 	}
-	since := d.now.Sub(node.Record.Untainted)
+	// Without a taint of the guard's own, Longhorn can run there since the node is Ready.
+	begun := node.ReadySince
+	if node.Record.Untainted.After(begun) {
+		begun = node.Record.Untainted
+	}
+	since := d.now.Sub(begun)
 	switch {
+	case node.OutOfService:
+		return "somebody else's out-of-service taint keeps Longhorn from it: take the taint away once the node is in order"
 	case since >= d.config.Budgets.Return:
 		return ""
 	case slices.Contains(node.VolumesInUse, d.world.Volume):

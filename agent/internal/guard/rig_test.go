@@ -63,6 +63,9 @@ func (r *rig) run(until time.Duration) *rig {
 		r.happen()
 		r.last = r.config.Decide(r.world, r.now)
 		pause := second
+		if r.last.Verdict == Wait && r.last.Step.Kind == WaitEnd && r.world.Tried[WaitEnd].IsZero() {
+			r.world.Tried[WaitEnd] = r.now
+		}
 		if r.last.Verdict == Act {
 			if err := r.do(r.last.Step); err == nil {
 				pause = 50 * time.Millisecond
@@ -127,6 +130,12 @@ func (r *rig) check(step Step) {
 			r.t.Errorf("%s of a pod that is not there: %+v", step.Kind, step)
 		}
 	}
+	if others := r.world.OtherVolumes[step.Node]; step.Kind == SetTaint && len(others) > 0 && !node.Shutdown {
+		r.t.Errorf("taints a node with volumes of others: %v", others)
+	}
+	if step.Kind == SetTaint && r.config.Longhorn && r.world.attachmentOn(step.Node) != nil && r.world.podOn(step.Node) != nil {
+		r.t.Error("makes Kubernetes detach before the pod is gone")
+	}
 	if good := r.world.good(step.Node); step.Kind == FailReplica && good < 2 {
 		r.t.Errorf("fails a replica with %d good others", good)
 	}
@@ -139,6 +148,9 @@ func (r *rig) apply(step Step) {
 		record := step.Record
 		node.Record = &record
 		node.OutOfService = node.OutOfService || step.Kind == SetTaint
+		if node.OutOfService && r.world.podOn("n1") == nil {
+			r.in(100*time.Millisecond, r.detached) // by Kubernetes
+		}
 	case Untaint:
 		record := step.Record
 		node.Record, node.OutOfService = &record, false
@@ -193,10 +205,17 @@ func (r *rig) podGone() {
 			r.detached()
 		}
 	})
-	r.in(8100*time.Millisecond, func() {
-		r.world.Attachments = append(r.world.Attachments, Attachment{Name: "va-2", Node: "n2", Attached: true})
-		r.attached = r.now
-	})
+	r.in(8100*time.Millisecond, r.attach)
+}
+
+// attach is what Kubernetes does once the volume has left n1, with up to 8.1 s since the next pod came.
+func (r *rig) attach() {
+	if r.world.attachmentOn("n1") != nil {
+		r.in(4*second, r.attach)
+		return
+	}
+	r.world.Attachments = append(r.world.Attachments, Attachment{Name: "va-2", Node: "n2", Attached: true})
+	r.attached = r.now
 }
 
 // comesBack lets n1 return some time from now: its kubelet ends a pod that is being deleted and then unmounts.

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,14 +64,14 @@ func (d decider) minority(name string) string {
 		all++
 	}
 	for _, node := range d.world.Nodes {
-		if node.Ready == ReadyTrue {
+		if node.Ready == ReadyTrue && d.now.Sub(node.ReadySince) >= d.config.MajorityFor {
 			ready++
 		}
 	}
 	if ready*2 > all {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d nodes are Ready, want more than half", ready, all)
+	return fmt.Sprintf("%d of %d nodes are Ready for %v, want more than half", ready, all, d.config.MajorityFor)
 }
 
 // unproven says why none of the proofs holds, or nothing.
@@ -81,7 +82,7 @@ func (d decider) unproven(name string) string {
 		var why string
 		switch proof {
 		case ProofDeleted:
-			why = d.notDeleted(node)
+			why = d.notDeleted(name)
 		case ProofShutdown:
 			why = d.notShutDown(node)
 		case ProofIsolation:
@@ -100,11 +101,30 @@ func (d decider) unproven(name string) string {
 	return strings.Join(lacking, "; ")
 }
 
-func (d decider) notDeleted(node *Node) string {
-	if node != nil {
+func (d decider) notDeleted(name string) string {
+	if d.world.node(name) != nil {
 		return "the Node object is there"
 	}
+	gone := d.world.Gone[name]
+	silent := gone.For
+	if !gone.UnknownSince.IsZero() {
+		silent = max(silent, d.silent(gone.UnknownSince))
+	}
+	if silent < d.config.Isolation {
+		return fmt.Sprintf("the Node object is gone for %v only, want %v: its machine may run", silent.Round(time.Millisecond), d.config.Isolation)
+	}
 	return ""
+}
+
+// dead says whether the machine itself is known to have stopped, so that nothing of anybody runs there.
+func (d decider) dead(node *Node) bool {
+	return slices.Contains(d.config.Proofs, ProofShutdown) && d.notShutDown(node) == ""
+}
+
+// silent is for how long at least a node has been out of reach that the control plane calls Unknown since then: it had heard nothing for
+// its grace period, and the cut was at most one heartbeat later than the last one.
+func (d decider) silent(unknownSince time.Time) time.Duration {
+	return d.now.Sub(unknownSince) + d.config.MonitorGrace - d.config.RenewInterval
 }
 
 func (d decider) notShutDown(node *Node) string {
@@ -118,8 +138,8 @@ func (d decider) notShutDown(node *Node) string {
 	}
 }
 
-// notIsolated counts by the control plane's clock alone: when it called the node Unknown it had heard nothing for its grace period,
-// and the cut was at most one heartbeat later than the last one.
+// notIsolated counts by the control plane's clock, and by what the guards themselves told the check: a node that is out of the API
+// server's reach may be within theirs.
 func (d decider) notIsolated(node *Node) string {
 	if node == nil || node.Ready != ReadyUnknown {
 		return "the control plane does not call the node Unknown"
@@ -127,9 +147,12 @@ func (d decider) notIsolated(node *Node) string {
 	if pod := d.world.podOn(node.Name); pod != nil && pod.Unwatched {
 		return fmt.Sprintf("no check runs in pod %s, so nothing has ended its database if the node is cut off", pod.Name)
 	}
-	silent := d.now.Sub(node.ReadySince) + d.config.MonitorGrace - d.config.RenewInterval
-	if silent < d.config.Isolation {
+	if silent := d.silent(node.ReadySince); silent < d.config.Isolation {
 		return fmt.Sprintf("certainly unreachable for %v only, want %v", silent.Round(time.Millisecond), d.config.Isolation)
+	}
+	if unvouched := d.world.Unvouched[node.Name]; unvouched < d.config.Isolation {
+		return fmt.Sprintf("a guard may have told the check there %v ago that it is not cut off, want %v",
+			unvouched.Round(time.Millisecond), d.config.Isolation)
 	}
 	return ""
 }

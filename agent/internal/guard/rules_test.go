@@ -23,6 +23,8 @@ func lost() World {
 	world := World{
 		Live: true, GuardNode: "n2", Volume: "kubernetes.io/csi/driver.longhorn.io^v",
 		Leases:        map[string]Lease{},
+		Gone:          map[string]Gone{},
+		Unvouched:     map[string]time.Duration{},
 		Pods:          []Pod{{Name: "iris-a", UID: "uid-a", Node: "n1"}},
 		Attachments:   []Attachment{{Name: "va-1", Node: "n1", Attached: true}},
 		LonghornReady: map[string]bool{},
@@ -35,6 +37,7 @@ func lost() World {
 		}
 		world.Nodes = append(world.Nodes, node)
 		world.Leases[name] = Lease{RenewTime: after(45)}
+		world.Unvouched[name] = 28 * second
 		world.LonghornReady[name] = name != "n1"
 	}
 	world.Leases["n1"] = Lease{RenewTime: after(-5)}
@@ -45,6 +48,9 @@ func lost() World {
 }
 
 func (w World) without(name string) World {
+	if node := w.node(name); node.Ready == ReadyUnknown {
+		w.Gone[name] = Gone{UnknownSince: node.ReadySince}
+	}
 	w.Nodes = slices.DeleteFunc(w.Nodes, func(node Node) bool { return node.Name == name })
 	delete(w.Leases, name)
 	return w
@@ -76,7 +82,7 @@ func TestValidate_ReportsAllAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Mode: got", `the proofs: got "hearsay"`, "Isolation", "LeaseStale", "MonitorGrace", "RenewInterval",
-		"ShutdownSettle", "ReadyFor",
+		"ShutdownSettle", "ReadyFor", "MajorityFor", "Budgets.End", "Budgets.Return", "EngineSearch",
 		"Budgets.Longhorn", "Budgets.Record", "Budgets.Detach", "Budgets.Taint", "Budgets.Replica",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -144,6 +150,12 @@ func TestRules_EachForbidsAlone(t *testing.T) {
 			return w
 		}, want: RuleLease},
 		"half of the nodes": {change: func(w World) World { return w.without("n5").losing("n4") }, want: RuleMajority},
+		"most nodes came back a moment ago": {change: func(w World) World {
+			for _, name := range []string{"n2", "n3", "n4"} {
+				w.node(name).ReadySince = after(50 - 19)
+			}
+			return w
+		}, want: RuleMajority},
 		"half of the nodes, with the deleted one": {
 			change: func(w World) World { return w.without("n1").without("n5").losing("n4") }, want: RuleMajority,
 		},
@@ -184,7 +196,25 @@ func TestRules_NoProofForbidsAlone(t *testing.T) {
 	slow := only(ProofIsolation)
 	slow.Isolation = 40 * second
 	checkForbidden(t, map[string]forbidden{
-		"not deleted":   {config: only(ProofDeleted), want: RuleProof},
+		"not deleted": {config: only(ProofDeleted), want: RuleProof},
+		"deleted a moment ago": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.Gone["n1"] = Gone{For: 27 * second}
+			return w
+		}, want: RuleProof},
+		"deleted soon after it was lost": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.Gone["n1"] = Gone{For: second, UnknownSince: after(52)}
+			return w
+		}, want: RuleProof},
+		"a guard that reached it": {config: only(ProofIsolation), change: func(w World) World {
+			w.Unvouched["n1"] = 27 * second
+			return w
+		}, want: RuleProof},
+		"a guard that may have reached it": {config: only(ProofIsolation), change: func(w World) World {
+			delete(w.Unvouched, "n1")
+			return w
+		}, want: RuleProof},
 		"not shut down": {config: only(ProofShutdown), want: RuleProof},
 		"shut down a moment ago": {config: only(ProofShutdown), change: func(w World) World {
 			w.Nodes[0].Shutdown, w.Nodes[0].ShutdownFor = true, 9*second
@@ -232,6 +262,21 @@ func TestRules_Allow(t *testing.T) {
 			return w
 		}, proofs: []Proof{ProofShutdown}, want: WriteRecord},
 		"a deleted Node": {change: func(w World) World { return w.without("n1") }, proofs: []Proof{ProofDeleted}, want: ForceDeletePod},
+		"a Node that was deleted while it was Ready": {change: func(w World) World {
+			w = w.without("n1")
+			w.Gone["n1"] = Gone{For: 28 * second}
+			return w
+		}, proofs: []Proof{ProofDeleted}, want: ForceDeletePod},
+		"most nodes for long enough": {change: func(w World) World {
+			for _, name := range []string{"n2", "n3", "n4"} {
+				w.node(name).ReadySince = after(50 - 20)
+			}
+			return w
+		}, want: WriteRecord},
+		"a volume that another one's forced deletion left": {change: func(w World) World {
+			w.Pods, w.Tried = nil, map[Kind]time.Time{WaitEnd: after(45)}
+			return w
+		}, want: SetTaint},
 		"one other copy": {change: func(w World) World { w.Replicas = w.Replicas[:2]; return w }, want: WriteRecord},
 		"one of three":   {change: func(w World) World { return w.without("n4").without("n5") }, want: WriteRecord},
 		"a clock ahead": {change: func(w World) World {

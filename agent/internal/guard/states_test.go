@@ -147,7 +147,7 @@ func booted(w *World) { w.Nodes[0].BootID = "another" }
 func untainted(seconds float64) func(*World) {
 	return func(w *World) {
 		w.Nodes[0].OutOfService, w.Nodes[0].Record.Tainted = false, false
-		w.Nodes[0].Record.Untainted = after(110 - seconds)
+		w.Nodes[0].Record.Untainted, w.Nodes[0].ReadySince = after(110-seconds), after(110-seconds-11)
 		w.LonghornReady["n1"] = true
 	}
 }
@@ -213,6 +213,49 @@ func TestStates_NoteOfAReplicaThatIsNotTrusted(t *testing.T) {
 	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "r-n1 on n1 was not failed before") {
 		t.Errorf("got notes %q", got.Notes)
 	}
+}
+
+// Without a taint of the guard's own, or with somebody else's, a node of the same boot is waited for all the same.
+func TestStates_BackWithoutTheGuardsTaint(t *testing.T) {
+	t.Parallel()
+	foreign := func(w *World) { w.Nodes[0].Record.Tainted = false }
+	none := func(w *World) { w.Nodes[0].Record.Tainted, w.Nodes[0].OutOfService = false, false }
+	checkSituations(t, map[string]situation{
+		"somebody else's taint": {world: back, change: foreign, want: Wait, step: WaitReturn, node: "n1"},
+		"somebody else's taint after a reboot": {world: back, change: func(w *World) {
+			foreign(w)
+			w.Nodes[0].BootID = "another"
+		}, want: Act, step: GiveBack, node: "n1"},
+		"none, and Longhorn is not ready": {world: back, change: none, want: Wait, step: WaitReturn, node: "n1"},
+		"none, and Longhorn has not looked for long": {world: back, change: func(w *World) {
+			none(w)
+			w.LonghornReady["n1"] = true
+		}, want: Wait, step: WaitReturn, node: "n1"},
+		"none, and nothing is left": {world: back, change: func(w *World) {
+			none(w)
+			w.LonghornReady["n1"], w.Nodes[0].ReadySince = true, after(90)
+		}, want: Act, step: GiveBack, node: "n1"},
+	})
+}
+
+// A replica that could not be failed, because it would have left one good one, joins nothing before the volume is elsewhere.
+func TestStates_BackWithAReplicaThatHadToStay(t *testing.T) {
+	t.Parallel()
+	stays := func(w *World) {
+		w.Replicas, w.Replicas[0].Failed = w.Replicas[:2], false
+		w.Attachments, w.Nodes[0].BootID = nil, "another"
+	}
+	checkSituations(t, map[string]situation{
+		"the volume is nowhere yet": {world: back, change: stays, want: Wait, step: WaitReturn, node: "n1"},
+		"the volume is elsewhere": {world: back, change: func(w *World) {
+			stays(w)
+			w.Attachments = []Attachment{{Name: "va-2", Node: "n2", Attached: true}}
+		}, want: Act, step: GiveBack, node: "n1"},
+		"it stays nowhere": {world: back, change: func(w *World) {
+			stays(w)
+			w.Nodes[0].ReadySince = after(110 - 120)
+		}, want: Act, step: GiveBack, node: "n1"},
+	})
 }
 
 // Whatever the world looks like: a Ready node's pod, attachment and taint are left alone, two good replicas remain, preconditions
@@ -281,8 +324,11 @@ func randomWorld(random *rand.Rand) (Config, World) {
 	if chance(4) {
 		world.Orphans = []Orphan{{Name: "o", Node: "n1"}}
 	}
+	if chance(4) {
+		world.OtherVolumes = map[string][]string{"n1": {"pvc-other"}}
+	}
 	if chance(5) {
-		world.Tried = map[Kind]time.Time{WriteRecord: after(100), SetTaint: after(100), FailReplica: after(100)}
+		world.Tried = map[Kind]time.Time{WriteRecord: after(100), SetTaint: after(100), FailReplica: after(100), WaitEnd: after(100)}
 	}
 	if chance(6) {
 		world = world.without("n1")

@@ -1,6 +1,9 @@
 package guard
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // next is the step that a lost node's take-over is at, found from the objects alone, or none when it is finished. The order is
 // the one that was measured: detection + 13.4 s (longhorn-real.md, "The order that works").
@@ -15,14 +18,17 @@ func (d decider) next(name string) (Step, []string) {
 			return step, nil
 		}
 	}
-	if pod != nil && attachment != nil && d.detaching(node, pod) {
-		why := "Longhorn drops it about 2 s after the pod's deletion"
-		return Step{Kind: WaitDetach, Node: name, Object: attachment.Name, Why: why}, nil
+	if step := d.detach(node, pod, attachment); step.Kind != "" {
+		return step, nil
 	}
-	if d.wantsTaint(node) && (pod == nil || !d.spent(SetTaint, d.config.Budgets.Taint)) {
+	others := d.endangered(node)
+	if others == "" && d.wantsTaint(node) && (pod == nil || !d.spent(SetTaint, d.config.Budgets.Taint)) {
 		return d.taint(node, pod), nil
 	}
 	replica, notes := d.untrusted(name)
+	if others != "" {
+		notes = append(notes, others)
+	}
 	if replica != nil && (pod == nil || !d.spent(FailReplica, d.config.Budgets.Replica)) {
 		return failReplica(replica), notes
 	}
@@ -30,22 +36,50 @@ func (d decider) next(name string) (Step, []string) {
 		return forceDelete(pod), notes
 	}
 	if attachment != nil {
-		return Step{Kind: WaitDetach, Node: name, Object: attachment.Name, Why: "Kubernetes detaches it because of the taint"}, notes
+		return Step{Kind: WaitDetach, Node: name, Object: attachment.Name, Why: "Kubernetes detaches it, at once with the taint"}, notes
 	}
 	return Step{}, notes
 }
 
 // detaching says whether Longhorn may still drop the attachment: it begins when the pod is being deleted and the node is down. No
-// other storage does that; there Kubernetes waits for the taint.
+// other storage does that; there Kubernetes waits for the taint (detach).
 func (d decider) detaching(node *Node, pod *Pod) bool {
-	if !d.config.Longhorn {
-		return false
-	}
 	since := pod.DeletedAt
 	if node.ReadySince.After(since) {
 		since = node.ReadySince
 	}
 	return d.now.Sub(since) < d.config.Budgets.Detach
+}
+
+// detach is what comes before Kubernetes may be made to detach: Longhorn drops the attachment itself, once it has ended the engine or its
+// node is gone. If it does not, the engine may live, where the kubelet alone has died: the forced deletion then comes before the taint,
+// because the check in the pod ends the database when the API server no longer has the pod.
+func (d decider) detach(node *Node, pod *Pod, attachment *Attachment) Step {
+	switch {
+	case !d.config.Longhorn || attachment == nil:
+		return Step{}
+	case pod != nil && d.detaching(node, pod):
+		why := "Longhorn drops it about 2 s after the pod's deletion"
+		return Step{Kind: WaitDetach, Node: node.Name, Object: attachment.Name, Why: why}
+	case pod != nil:
+		return forceDelete(pod)
+	case d.wantsTaint(node) && !d.spent(WaitEnd, d.config.Budgets.End):
+		why := "the check in a pod that the API server no longer has ends its database"
+		return Step{Kind: WaitEnd, Node: node.Name, Object: attachment.Name, Why: why}
+	default:
+		return Step{}
+	}
+}
+
+// endangered says why the taint must not be set, or nothing: it frees every pod and detaches every volume of the node, and of the others
+// nothing has ended what writes to them, unless the machine itself is dead.
+func (d decider) endangered(node *Node) string {
+	others := d.world.OtherVolumes[node.Name]
+	if len(others) == 0 || node.OutOfService || d.dead(node) {
+		return ""
+	}
+	return fmt.Sprintf("node %s gets no out-of-service taint, because it would detach volumes of others, whose writers nobody has ended: %s. "+
+		"Kubernetes may take 60 s longer. Once the machine is off for certain, set the taint", node.Name, strings.Join(others, ", "))
 }
 
 // nextGone is next for a node whose object is gone: there is nothing to wait for, to annotate or to taint. Without these steps the

@@ -32,6 +32,12 @@ type World struct {
 	Volume string
 	// Nodes are all nodes of the cluster.
 	Nodes []Node
+	// Gone are nodes whose object is gone, by name, as far as this guard has seen them or a pod or an attachment names them.
+	Gone map[string]Gone
+	// Unvouched is for how long no guard can have told the check on a node that it is not cut off. A missing one is no time at all.
+	Unvouched map[string]time.Duration
+	// OtherVolumes are those attached to a node that are not the database's, by the node's name.
+	OtherVolumes map[string][]string
 	// Leases are the nodes' Leases (namespace kube-node-lease) by the node's name, also of nodes whose object is gone.
 	Leases map[string]Lease
 	// Pods are the pods that use the database's PVC and are bound to a node.
@@ -44,8 +50,8 @@ type World struct {
 	Replicas []Replica
 	// Orphans are Longhorn's orphans of type engine-instance that are engines of the database's volume.
 	Orphans []Orphan
-	// Tried has when this guard first tried a kind of step of the open take-over that has not succeeded since; it is emptied when a
-	// decision names another node. After a restart it is empty: the budgets that count from here begin again, nothing else changes.
+	// Tried has when this guard first tried a kind of step of the open take-over that has not succeeded since, or waited in WaitEnd; it is
+	// emptied when a decision names another node. After a restart it is empty: the budgets that count from here begin again, nothing else changes.
 	Tried map[Kind]time.Time
 }
 
@@ -69,6 +75,14 @@ type Node struct {
 	ShutdownFor time.Duration
 	// Record is the guard's annotation, or nil.
 	Record *Record
+}
+
+// Gone is what is known of a node whose object is gone.
+type Gone struct {
+	// For is how long this guard has seen that, by its own clock.
+	For time.Duration
+	// UnknownSince is since when the control plane had called it Unknown when it was seen last, or zero.
+	UnknownSince time.Time
 }
 
 // Record is the guard's annotation on a node whose pod it frees: what a restarted guard goes on from.
@@ -185,6 +199,11 @@ func (w World) attachedElsewhere(node string) bool {
 		}
 	}
 	return false
+}
+
+// stranded says whether the database's volume is on a node and on no other.
+func (w World) stranded(node string) bool {
+	return w.attachmentOn(node) != nil && !w.attachedElsewhere(node)
 }
 
 // ready says whether a node is there and Ready.

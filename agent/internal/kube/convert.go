@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 
 	"ha-iris/agent/internal/guard"
 )
@@ -12,9 +13,12 @@ import (
 // world is what the guard needs of the objects.
 func (r *Reader) world(found findings) guard.World {
 	r.memory.shutDown(found.nodes)
+	r.memory.see(found.nodes, found.names())
 	world := guard.World{
 		GuardNode:     r.target.Node,
 		Volume:        found.claim.inUse(),
+		Gone:          r.memory.gone(),
+		OtherVolumes:  map[string][]string{},
 		Leases:        r.memory.leases(),
 		LonghornReady: found.others.longhornNodes,
 		Replicas:      found.others.replicas,
@@ -29,13 +33,41 @@ func (r *Reader) world(found findings) guard.World {
 		}
 	}
 	for _, one := range found.others.attachments {
-		if name := one.Spec.Source.PersistentVolumeName; name != nil && *name == found.claim.volume && *name != "" {
+		switch name := one.Spec.Source.PersistentVolumeName; {
+		case name != nil && *name == found.claim.volume && *name != "":
 			world.Attachments = append(world.Attachments, guard.Attachment{
 				Name: one.Name, UID: string(one.UID), Node: one.Spec.NodeName, Attached: one.Status.Attached,
 			})
+		case one.Status.Attached:
+			world.OtherVolumes[one.Spec.NodeName] = append(world.OtherVolumes[one.Spec.NodeName], volumeName(&one))
 		}
 	}
 	return world
+}
+
+// volumeName is the attached PersistentVolume, or the attachment where the volume is written in a pod's own specification.
+func volumeName(attachment *storagev1.VolumeAttachment) string {
+	if name := attachment.Spec.Source.PersistentVolumeName; name != nil {
+		return *name
+	}
+	return attachment.Name
+}
+
+// names are the nodes that the database's pods and volume are on.
+func (f findings) names() []string {
+	var names []string
+	for i := range f.pods {
+		if node := f.pods[i].Spec.NodeName; node != "" {
+			names = append(names, node)
+		}
+	}
+	for i := range f.others.attachments {
+		attachment := &f.others.attachments[i]
+		if name := attachment.Spec.Source.PersistentVolumeName; name != nil && *name == f.claim.volume {
+			names = append(names, attachment.Spec.NodeName)
+		}
+	}
+	return names
 }
 
 func (r *Reader) node(node *corev1.Node) guard.Node {

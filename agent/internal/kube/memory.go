@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,7 +20,16 @@ type memory struct {
 	read     time.Time
 	renewals map[string]renewal
 	shutdown map[string]time.Time
+	nodes    map[string]sighting
 }
+
+// sighting is what was last seen of a node: since when the control plane called it Unknown, and since when its object is gone.
+type sighting struct {
+	unknownSince, gone time.Time
+}
+
+// goneKept is how long a node that is gone is remembered: far longer than a take-over takes.
+const goneKept = time.Hour
 
 // renewal is a heartbeat and when it was first seen.
 type renewal struct {
@@ -27,7 +37,9 @@ type renewal struct {
 }
 
 func newMemory(now func() time.Time) *memory {
-	return &memory{now: now, renewals: map[string]renewal{}, shutdown: map[string]time.Time{}}
+	return &memory{
+		now: now, renewals: map[string]renewal{}, shutdown: map[string]time.Time{}, nodes: map[string]sighting{},
+	}
 }
 
 func (m *memory) wantsLeases() bool {
@@ -82,4 +94,42 @@ func (m *memory) shutDownFor(node string) time.Duration {
 		return 0
 	}
 	return m.now().Sub(since)
+}
+
+// see takes the nodes that were read, and the names of nodes that pods and attachments are on.
+func (m *memory) see(nodes []corev1.Node, named []string) {
+	there := map[string]bool{}
+	for i := range nodes {
+		there[nodes[i].Name] = true
+		var seen sighting
+		if ready, since := readiness(&nodes[i]); ready == guard.ReadyUnknown {
+			seen.unknownSince = since
+		}
+		m.nodes[nodes[i].Name] = seen
+	}
+	for _, name := range named {
+		if _, known := m.nodes[name]; !known {
+			m.nodes[name] = sighting{}
+		}
+	}
+	for name, seen := range m.nodes {
+		switch {
+		case there[name]:
+		case seen.gone.IsZero():
+			seen.gone = m.now()
+			m.nodes[name] = seen
+		case m.now().Sub(seen.gone) > goneKept && !slices.Contains(named, name):
+			delete(m.nodes, name)
+		}
+	}
+}
+
+func (m *memory) gone() map[string]guard.Gone {
+	gone := map[string]guard.Gone{}
+	for name, seen := range m.nodes {
+		if !seen.gone.IsZero() {
+			gone[name] = guard.Gone{For: m.now().Sub(seen.gone), UnknownSince: seen.unknownSince}
+		}
+	}
+	return gone
 }

@@ -57,6 +57,7 @@ func TestReader_ReadsAllOfALostNode(t *testing.T) {
 	got := r.look()
 	want := guard.World{
 		Live: true, GuardNode: "n2", Volume: "kubernetes.io/csi/driver.longhorn.io^handle-1",
+		Gone: map[string]guard.Gone{}, OtherVolumes: map[string][]string{"n1": {"pv-2"}},
 		Leases:        map[string]guard.Lease{},
 		Pods:          []guard.Pod{{Name: "iris-a", UID: "uid-iris-a", Node: "n1"}},
 		Attachments:   []guard.Attachment{{Name: "va-1", UID: "uid-va-1", Node: "n1", Attached: true}},
@@ -339,5 +340,53 @@ func TestEngineOf(t *testing.T) {
 		if got := engineOf(engine, "v"); got != want {
 			t.Errorf("%q: got %v", engine, got)
 		}
+	}
+}
+
+// A Node object that is gone is timed from when it was missed, and what the control plane said of it before is kept.
+func TestReader_NodesThatAreGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.look()
+	r.lose("n1")
+	r.look()
+	if err := r.reader.cluster.Core.Nodes().Delete(t.Context(), "n1", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.look().Gone["n1"]; got.For != 0 || !got.UnknownSince.Equal(now.Add(-time.Second)) {
+		t.Errorf("just missed: got %+v", got)
+	}
+	r.clock = r.clock.Add(29 * time.Second)
+	if got := r.look().Gone; len(got) != 1 || got["n1"].For != 29*time.Second {
+		t.Errorf("later: got %+v", got)
+	}
+	r.add(nodeObject("n1"))
+	if got := r.look().Gone; len(got) != 0 {
+		t.Errorf("it is there again: got %+v", got)
+	}
+}
+
+// One that this guard has never seen, because it was gone before: its time begins when a pod on it is seen.
+func TestReader_NodeThatWasGoneBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if err := r.reader.cluster.Core.Nodes().Delete(t.Context(), "n1", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.look()
+	r.clock = r.clock.Add(time.Minute)
+	if got := r.look().Gone["n1"]; got.For != time.Minute || !got.UnknownSince.IsZero() {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestReader_VolumesOfOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.lose("n1")
+	r.add(attachmentObject("va-2", "pv-of-others", "n1"), attachmentObject("va-3", "pv-elsewhere", "n2"))
+	got := r.look().OtherVolumes
+	if !slices.Equal(got["n1"], []string{"pv-of-others", "pv-2"}) || !slices.Equal(got["n2"], []string{"pv-elsewhere"}) {
+		t.Errorf("got %v", got)
 	}
 }

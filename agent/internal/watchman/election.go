@@ -18,10 +18,11 @@ type Terms struct {
 	Lease, Renew, Retry time.Duration
 }
 
-// DefaultTerms are those of Kubernetes' own controllers: a leader that is lost with the database's node is replaced within 15 s, while
-// the control plane takes 40 s and more to notice the loss.
+// DefaultTerms are those of Kubernetes' own controllers, but for the retry, which they do each 2 s, or 4.4 s with the jitter of client-go: a
+// leader that is lost with the database's node is replaced within 20 s, while the control plane takes 40 s and more to notice the loss. The
+// new leader then still has to wait until nobody can have vouched for the node (Voucher).
 func DefaultTerms() Terms {
-	return Terms{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
+	return Terms{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: time.Second}
 }
 
 // Campaign stands for election for as long as it runs.

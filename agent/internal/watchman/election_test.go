@@ -153,9 +153,10 @@ func TestCampaign_ALeaderThatLosesItsLeaseGoesOn(t *testing.T) {
 		second := b.stand("b")
 		time.Sleep(10 * time.Second)
 		first.sever(true)
-		time.Sleep(14 * time.Second)
+		time.Sleep(12 * time.Second)
 		b.wantLeader()
-		time.Sleep(6 * time.Second)
+		// The other one has seen the last renewal up to 2.2 s late, waits 15 s from there, and asks again up to 2.2 s after that.
+		time.Sleep(8 * time.Second)
 		b.wantLeader("b")
 		first.sever(false)
 		time.Sleep(time.Minute)

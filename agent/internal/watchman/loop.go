@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"ha-iris/agent/internal/boottime"
 	"ha-iris/agent/internal/guard"
 )
 
@@ -23,7 +24,8 @@ type Loop struct {
 	reader   guard.Reader
 	actor    guard.Actor
 	reporter *Reporter
-	clock    func() time.Time
+	voucher  *Voucher
+	clock    boottime.Clock
 	tried    map[guard.Kind]time.Time
 	// node is the one that tried is about.
 	node string
@@ -32,15 +34,17 @@ type Loop struct {
 }
 
 // NewLoop returns a loop that knows nothing yet.
-func NewLoop(config guard.Config, reader guard.Reader, actor guard.Actor, reporter *Reporter) *Loop {
+func NewLoop(config guard.Config, reader guard.Reader, actor guard.Actor, reporter *Reporter, voucher *Voucher) *Loop {
 	return &Loop{
 		config: config, reader: reader, actor: actor, reporter: reporter,
-		clock: time.Now, tried: map[guard.Kind]time.Time{},
+		voucher: voucher, clock: voucher.clock, tried: map[guard.Kind]time.Time{},
 	}
 }
 
 // Run looks until the context ends: at once after a step that succeeded, and otherwise each second.
 func (l *Loop) Run(ctx context.Context) {
+	l.voucher.lead()
+	defer l.voucher.resign()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -65,9 +69,13 @@ func (l *Loop) round(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
+	l.voucher.look(&world)
 	decision := l.decide(world, now)
 	l.reporter.decided(decision, world, now)
-	if decision.Verdict != guard.Act || l.clock().Sub(begun) > stale {
+	if step := decision.Step.Kind; decision.Verdict == guard.Wait && step == guard.WaitEnd && l.tried[step].IsZero() {
+		l.tried[step] = now
+	}
+	if decision.Verdict != guard.Act || l.clock()-begun > stale {
 		return false
 	}
 	return l.act(ctx, decision.Step, now)

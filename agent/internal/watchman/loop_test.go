@@ -45,6 +45,7 @@ func TestLoop_LooksEachSecondAndAtOnceAfterAStep(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
 		defer cancel()
 		begun := time.Now()
+		r.node("n1").Shutdown, r.node("n1").ShutdownFor = true, time.Minute // The isolation of a node takes longer to prove in a new term.
 		r.loop.Run(ctx)
 		var seconds []float64
 		for _, one := range r.looked {
@@ -96,6 +97,7 @@ func TestLoop_WhatWasTriedIsOfOneTakeOver(t *testing.T) {
 			r.world.Pods[0] = guard.Pod{Name: "iris-b", UID: "uid-b", Node: "n3"}
 			r.ready("n3", guard.ReadyUnknown)
 			r.world.Leases["n3"] = r.world.Leases["n1"]
+			r.node("n1").ReadySince = start.Add(-time.Minute) // It counts for the majority.
 			r.world.LonghornReady["n1"], r.world.LonghornReady["n3"] = true, false
 		},
 		"the same node later": func(r *rig) {
@@ -121,11 +123,11 @@ func TestLoop_WhatWasTriedIsOfOneTakeOver(t *testing.T) {
 func TestLoop_DoesNotActOnWhatIsOld(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	clock := start
-	r.loop.clock = func() time.Time { clock = clock.Add(stale + 1); return clock }
+	clock := time.Duration(0)
+	r.loop.clock = func() time.Duration { clock += stale + 1; return clock }
 	r.rounds(1)
 	r.wantSteps()
-	r.loop.clock = func() time.Time { clock = clock.Add(stale); return clock }
+	r.loop.clock = func() time.Duration { clock += stale; return clock }
 	r.rounds(1)
 	r.wantSteps(guard.WriteRecord)
 }

@@ -20,6 +20,7 @@ type Metrics struct {
 	decided   prometheus.Gauge
 	node      *prometheus.GaugeVec
 	reads     *prometheus.CounterVec
+	answers   *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics that are all zero.
@@ -45,9 +46,11 @@ func NewMetrics() *Metrics {
 		leader:   prometheus.NewGauge(gauge("leader", "1 while this guard leads.")),
 		decided:  prometheus.NewGauge(gauge("last_decision_timestamp_seconds", "When this guard last decided, by the API server's clock.")),
 		node:     prometheus.NewGaugeVec(gauge("database_node", "1 for each node that a pod of the database is on."), []string{"node"}),
-		reads:    prometheus.NewCounterVec(counter("reads_total", "Looks at the cluster, by result (ok, error)."), []string{"result"}),
+		answers: prometheus.NewCounterVec(counter("answers_total",
+			"Answers to checks in the database's pod: reachable, lost, follower or cut."), []string{"says"}),
+		reads: prometheus.NewCounterVec(counter("reads_total", "Looks at the cluster, by result (ok, error)."), []string{"result"}),
 	}
-	m.registry.MustRegister(m.takeOvers, m.seconds, m.steps, m.refusals, m.leader, m.decided, m.node, m.reads,
+	m.registry.MustRegister(m.takeOvers, m.seconds, m.steps, m.refusals, m.leader, m.decided, m.node, m.reads, m.answers,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -30,6 +30,8 @@ type rig struct {
 	steps    []guard.Kind
 	looked   []time.Time
 	loop     *Loop
+	voucher  *Voucher
+	slept    time.Duration
 	reporter *Reporter
 	metrics  *Metrics
 	events   *record.FakeRecorder
@@ -51,6 +53,8 @@ func newRig(t *testing.T) *rig {
 		r.world.Replicas = append(r.world.Replicas, guard.Replica{Name: "r-" + name, ResourceVersion: "9", Node: name, Healthy: true})
 	}
 	r.ready("n1", guard.ReadyUnknown)
+	r.voucher = NewVoucher(func() time.Duration { return r.now.Sub(start) + r.slept }, DefaultTerms())
+	r.voucher.floor = -time.Hour // This guard has led for long.
 	r.restart()
 	return r
 }
@@ -59,7 +63,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) restart() {
 	r.events, r.metrics = record.NewFakeRecorder(100), NewMetrics()
 	r.reporter = NewReporter("iris", slog.New(slog.NewTextHandler(&r.log, nil)), r.events, r.metrics)
-	r.loop = NewLoop(r.config, r, r, r.reporter)
+	r.loop = NewLoop(r.config, r, r, r.reporter, r.voucher)
 }
 
 func (r *rig) node(name string) *guard.Node {

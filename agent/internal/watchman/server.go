@@ -19,22 +19,21 @@ const (
 	shutdownTimeout = time.Second
 )
 
-// Alive is the answer to /alive: the node that this guard runs on.
+// Alive is the answer to /alive?node=NODE&apiserver=answers|silent: the node that this guard runs on, and what it says of the one that asks.
 type Alive struct {
 	Node string `json:"node"`
+	Says Says   `json:"says"`
 }
 
-// Handler answers /alive, /healthz, /readyz and /metrics. Nothing but /readyz depends on the API server, and /alive on nothing at all:
-// that it answers is a witness that the network reaches this node.
-func Handler(node string, ready func() bool, metrics *Metrics) (http.Handler, error) {
-	alive, err := json.Marshal(Alive{Node: node})
-	if err != nil {
-		return nil, fmt.Errorf("the answer to /alive: %w", err)
-	}
+// Handler answers /alive, /healthz, /readyz and /metrics. None of them asks the API server: what /alive says was read before.
+func Handler(node string, say func(node string, reachesAPIServer bool) Says, ready func() bool, metrics *Metrics) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /alive", func(writer http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /alive", func(writer http.ResponseWriter, request *http.Request) {
 		writer.Header().Set("Content-Type", "application/json")
-		_, _ = writer.Write(alive) // A client that has gone is no matter.
+		query := request.URL.Query()
+		said := say(query.Get("node"), query.Get("apiserver") == "answers")
+		metrics.answers.WithLabelValues(string(said)).Inc()
+		_ = json.NewEncoder(writer).Encode(Alive{Node: node, Says: said}) // A client that has gone is no matter.
 	})
 	mux.HandleFunc("GET /healthz", func(writer http.ResponseWriter, _ *http.Request) {
 		_, _ = writer.Write([]byte("ok\n"))
@@ -47,7 +46,7 @@ func Handler(node string, ready func() bool, metrics *Metrics) (http.Handler, er
 		_, _ = writer.Write([]byte("ok\n"))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.registry, promhttp.HandlerOpts{}))
-	return mux, nil
+	return mux
 }
 
 // Serve answers until the context ends.

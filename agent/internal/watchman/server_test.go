@@ -3,6 +3,7 @@ package watchman
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,13 +23,11 @@ func TestHandler(t *testing.T) {
 	t.Parallel()
 	var ready atomic.Bool
 	metrics := NewMetrics()
-	handler, err := Handler(`n"1`, ready.Load, metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
+	say := func(node string, reaches bool) Says { return Says(fmt.Sprintf("of %s, %v", node, reaches)) }
+	handler := Handler(`n"1`, say, ready.Load, metrics)
 	var alive Alive
-	answer := ask(t, handler, http.MethodGet, "/alive")
-	if err := json.Unmarshal(answer.Body.Bytes(), &alive); err != nil || answer.Code != http.StatusOK || alive.Node != `n"1` ||
+	answer := ask(t, handler, http.MethodGet, "/alive?node=n%202&apiserver=answers")
+	if err := json.Unmarshal(answer.Body.Bytes(), &alive); err != nil || answer.Code != http.StatusOK || alive != (Alive{`n"1`, "of n 2, true"}) ||
 		answer.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("/alive: got %d, %q, %v", answer.Code, answer.Body.String(), err)
 	}

@@ -93,31 +93,54 @@ func newGuards(node string, timeout time.Duration) *guards {
 	return &guards{node: node, client: plainClient(timeout, nil)}
 }
 
-// alive returns nil when a guard on another node answers at the address. Addresses are given again: another program there does not
-// count, nor does a guard on this node.
-func (g *guards) alive(ctx context.Context, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/alive", nil)
+// What guards say (package watchman). What else one may say counts for nothing.
+const (
+	saysReachable = "reachable"
+	saysCut       = "cut"
+)
+
+// ask returns what a guard on another node says of this node. Addresses are given again: another program there does not count, nor does a
+// guard on this node. The guard is told whether the API server answered the round before: if so, its word is not what the database goes on by.
+func (g *guards) ask(ctx context.Context, address string, silent bool) (string, error) {
+	apiServer := "answers"
+	if silent {
+		apiServer = "silent"
+	}
+	query := url.Values{"node": {g.node}, "apiserver": {apiServer}}.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/alive?"+query, nil)
 	if err != nil {
-		return fmt.Errorf("ask the guard at %s: %w", address, err)
+		return "", fmt.Errorf("ask the guard at %s: %w", address, err)
 	}
 	response, err := g.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the guard at %s: %w", address, err)
+		return "", fmt.Errorf("ask the guard at %s: %w", address, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	const enough = 4 << 10
 	body, err := io.ReadAll(io.LimitReader(response.Body, enough))
 	if err != nil {
-		return fmt.Errorf("read the answer of the guard at %s: %w", address, err)
+		return "", fmt.Errorf("read the answer of the guard at %s: %w", address, err)
 	}
 	var said struct {
 		Node string `json:"node"`
+		Says string `json:"says"`
 	}
 	if err := json.Unmarshal(body, &said); err != nil || response.StatusCode != http.StatusOK {
-		return errors.Join(fmt.Errorf("%s is no guard: %d", address, response.StatusCode), err)
+		return "", errors.Join(fmt.Errorf("%s is no guard: %d", address, response.StatusCode), err)
 	}
 	if said.Node == "" || said.Node == g.node {
-		return fmt.Errorf("at %s: got node %q, want another one than %q", address, said.Node, g.node)
+		return "", fmt.Errorf("at %s: got node %q, want another one than %q", address, said.Node, g.node)
 	}
-	return nil
+	return said.Says, nil
+}
+
+// vouching has, for each guard, whether its word lets the database go on: it says that the node is not lost, or all that are known say that
+// they do not reach the API server either, so that nobody can take over. One that is silent may be where somebody can.
+func vouching(said []string) []bool {
+	cut := !slices.ContainsFunc(said, func(one string) bool { return one != saysCut })
+	vouch := make([]bool, len(said))
+	for i, one := range said {
+		vouch[i] = one == saysReachable || cut
+	}
+	return vouch
 }

@@ -49,6 +49,7 @@ type Witness struct {
 	listed  time.Duration // When the list was last asked for.
 	listing bool
 	silent  bool // The API server did not answer the last round.
+	said    bool // There was a last round.
 	denied  bool // The list could not be read.
 }
 
@@ -76,39 +77,49 @@ func (w *Witness) Peers() []string {
 	return slices.Clone(w.peers)
 }
 
+// before is what the round before has left: whom to ask, and whether the API server was silent or was not asked yet.
+func (w *Witness) before() ([]string, bool) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return slices.Clone(w.peers), w.silent || !w.said
+}
+
 // Probe asks every target once, side by side. It never waits for one that hangs: what has not answered by then is silent.
 func (w *Witness) Probe(ctx context.Context) fence.Round {
 	round := fence.Round{Start: w.config.Now()}
 	ctx, cancel := context.WithTimeout(ctx, w.config.Timeout)
 	defer cancel()
-	peers := w.Peers()
-	round.Peers = make([]bool, len(peers))
-	api, alive := make(chan fence.Word, 1), make(chan int, len(peers)) // With room: nobody may be left to read.
+	peers, silent := w.before()
+	said := make([]string, len(peers))
+	type answer struct {
+		peer int
+		says string
+	}
+	api, answers := make(chan fence.Word, 1), make(chan answer, len(peers)) // With room: nobody may be left to read.
 	go func() {
 		word, err := w.api.pod(ctx, w.config.Namespace, w.config.Pod, w.config.UID)
 		w.say(err)
 		api <- word
 	}()
-	const silent = -1
 	for i, peer := range peers {
 		go func() {
-			if w.guards.alive(ctx, peer) != nil {
-				i = silent
+			says, err := w.guards.ask(ctx, peer, silent)
+			if err != nil {
+				says = "" // As silent as one that is not there.
 			}
-			alive <- i
+			answers <- answer{i, says}
 		}()
 	}
 	for range len(peers) + 1 {
 		select {
 		case round.Pod = <-api:
 			round.APIServer = round.Pod != fence.WordUnknown
-		case i := <-alive:
-			if i != silent {
-				round.Peers[i] = true
-			}
+		case one := <-answers:
+			said[one.peer] = one.says
 		case <-ctx.Done():
 		}
 	}
+	round.Peers = vouching(said)
 	round.End = w.config.Now()
 	if round.APIServer {
 		w.list(round.End)
@@ -161,5 +172,5 @@ func (w *Witness) say(err error) {
 	case !silent && w.silent:
 		w.config.Log.Info("the API server answers again")
 	}
-	w.silent = silent
+	w.silent, w.said = silent, true
 }

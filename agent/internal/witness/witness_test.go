@@ -261,7 +261,7 @@ func TestNew_RefusesWhatIsNoURL(t *testing.T) {
 func alive(t *testing.T, answer answers) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
-		if request.URL.Path != "/alive" {
+		if request.URL.Path != "/alive" || request.URL.Query().Get("node") != "n1" {
 			answer = says(http.StatusNotFound, "")
 		}
 		answer(response, request)
@@ -270,15 +270,81 @@ func alive(t *testing.T, answer answers) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+func guardOn(t *testing.T, node, word string) string {
+	t.Helper()
+	return alive(t, says(http.StatusOK, fmt.Sprintf(`{"node":%q,"says":%q}`, node, word)))
+}
+
+// Guards that are cut off from the API server vouch together or not at all.
+func TestProbe_GuardsThatDoNotReachTheAPIServer(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		said []string
+		want []bool
+	}{
+		"all":                            {[]string{"cut", "cut"}, []bool{true, true}},
+		"the only one":                   {[]string{"cut"}, []bool{true}},
+		"one, and one that leads":        {[]string{"cut", "reachable"}, []bool{false, true}},
+		"one, and one that knows better": {[]string{"cut", "lost"}, []bool{false, false}},
+		"one, and one that follows":      {[]string{"cut", "follower"}, []bool{false, false}},
+		"one, and one that is silent":    {[]string{"cut", ""}, []bool{false, false}},
+		"none":                           {nil, []bool{}},
+		"a word of another version":      {[]string{"yes"}, []bool{false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			peers := make([]string, 0, len(test.said))
+			for _, word := range test.said {
+				if word == "" {
+					peers = append(peers, "127.0.0.1:1")
+					continue
+				}
+				peers = append(peers, guardOn(t, "n2", word))
+			}
+			r := newRig(t, peers...)
+			r.pod.Store(answers(hangs))
+			if got := r.probe(); !slices.Equal(got.Peers, test.want) || got.Answered() != slices.Contains(test.want, true) {
+				t.Errorf("got %+v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// A guard is told whether the API server answered the round before, or that there was none.
+func TestProbe_TellsGuardsWhetherTheAPIServerAnswers(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	peer := alive(t, func(response http.ResponseWriter, request *http.Request) {
+		asked <- request.URL.Query().Get("apiserver")
+		says(http.StatusOK, `{"node":"n2","says":"reachable"}`)(response, request)
+	})
+	r := newRig(t, peer)
+	r.list.Store(says(http.StatusForbidden, "")) // The guard that is known is asked on.
+	for _, test := range []struct {
+		hang bool
+		want string
+	}{{false, "silent"}, {false, "answers"}, {true, "answers"}, {true, "silent"}, {false, "silent"}, {false, "answers"}} {
+		r.pod.Store(says(http.StatusOK, wanted))
+		if test.hang {
+			r.pod.Store(answers(hangs))
+		}
+		if r.probe(); len(asked) == 0 {
+			t.Fatal("the guard was not asked")
+		} else if got := <-asked; got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
 func TestProbe_Peers(t *testing.T) {
 	t.Parallel()
 	gone := alive(t, hangs)
 	peers := []string{
-		alive(t, says(200, `{"node":"n2"}`)), alive(t, says(200, `{"node":"n1"}`)), alive(t, says(200, `{"node":""}`)),
-		alive(t, says(200, `ok`)), alive(t, says(503, `{"node":"n2"}`)), gone, "127.0.0.1:1", "no address",
-		alive(t, says(200, `{"node":"n3"}`)),
+		guardOn(t, "n2", "reachable"), guardOn(t, "n1", "reachable"), guardOn(t, "", "reachable"), guardOn(t, "n2", "lost"),
+		alive(t, says(200, `ok`)), alive(t, says(503, `{"node":"n2","says":"reachable"}`)), gone, "127.0.0.1:1", "no address",
+		guardOn(t, "n3", "reachable"),
 	}
-	want := []bool{true, false, false, false, false, false, false, false, true}
+	want := []bool{true, false, false, false, false, false, false, false, false, true}
 	r := newRig(t, peers...)
 	r.pod.Store(answers(hangs))
 	for range 2 {
