@@ -163,18 +163,8 @@ func (b *bench) cell(ctx context.Context, setup string, e experiment) error {
 		if missing <= 0 {
 			return nil
 		}
-		left, err := b.left()
-		if err != nil {
-			return err
-		}
-		b.say("%s, %s: %d of %d runs to make; about %s left for everything", setup, e.name, missing, b.runs.of(setup, e), minutes(left))
 		wasNew := !b.fresh || b.on != setup
-		if wasNew {
-			err = b.prepare(ctx, setup)
-		}
-		if err == nil {
-			err = b.drill(ctx, setup, e, one.attempts+1, missing)
-		}
+		err = b.try(ctx, setup, e, one.attempts+1, missing)
 		if err == nil {
 			continue
 		}
@@ -191,6 +181,21 @@ func (b *bench) cell(ctx context.Context, setup string, e experiment) error {
 		b.say("%s, %s: %v; going on with a new lab", setup, e.name, err)
 	}
 	return ctx.Err()
+}
+
+// try makes one attempt, on a new lab unless the one that runs is in order and has the set-up.
+func (b *bench) try(ctx context.Context, setup string, e experiment, number, missing int) error {
+	left, err := b.left()
+	if err != nil {
+		return err
+	}
+	b.say("%s, %s: %d of %d runs to make; about %s left for everything", setup, e.name, missing, b.runs.of(setup, e), minutes(left))
+	if !b.fresh || b.on != setup {
+		if err := b.prepare(ctx, setup); err != nil {
+			return err
+		}
+	}
+	return b.drill(ctx, setup, e, number, missing)
 }
 
 // note keeps why an attempt failed.

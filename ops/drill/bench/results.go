@@ -106,7 +106,7 @@ func loadCell(dir, setup string, e experiment) (cell, error) {
 		}
 		content, missing := os.ReadFile(attempt(dir, setup, e, number, ".json"))
 		if missing != nil && err != nil {
-			return one, nil
+			return one, nil //nolint:nilerr // That neither file is there is how the attempts end.
 		}
 		one.attempts = number
 		one.failed = strings.TrimSpace(string(reason))

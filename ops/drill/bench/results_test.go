@@ -182,7 +182,7 @@ func TestLeft_CountsOnlyWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for runs, want := range map[int]time.Duration{20: 0, 22: 2 * lost.guess(guarded)} {
+	for runs, want := range map[int]time.Duration{3: 0, 20: 0, 22: 2 * lost.guess(guarded)} {
 		b := &bench{options: &options{dir: dir, setups: []string{guarded}, experiments: []experiment{lost}, runs: counts{"": runs}}}
 		if left, err := b.left(); err != nil || left != want {
 			t.Errorf("%d runs: %s are left, %v, want %s", runs, left, err, want)
