@@ -108,10 +108,10 @@ func (e *Experiment) Judge() {
 	}
 	e.Statistics = ledger.Summarize(lengths)
 	if e.Statistics.Exceeds(e.Statistics.P50, e.Objectives.P50) {
-		e.Missed = append(e.Missed, fmt.Sprintf("p50 is %s s, the objective %g", Seconds(e.Statistics.P50), e.Objectives.P50.Seconds()))
+		e.Missed = append(e.Missed, fmt.Sprintf("p50 is %s s, the objective %g", figure(e.Statistics.P50), e.Objectives.P50.Seconds()))
 	}
 	if e.Statistics.Exceeds(e.Statistics.P95, e.Objectives.P95) {
-		e.Missed = append(e.Missed, fmt.Sprintf("p95 is %s s, the objective %g", Seconds(e.Statistics.P95), e.Objectives.P95.Seconds()))
+		e.Missed = append(e.Missed, fmt.Sprintf("p95 is %s s, the objective %g", figure(e.Statistics.P95), e.Objectives.P95.Seconds()))
 	}
 	if lost > e.Objectives.Lost {
 		e.Broken = append(e.Broken, fmt.Sprintf("%d acknowledged writes are lost, at most %d are admitted", lost, e.Objectives.Lost))
@@ -138,4 +138,12 @@ func (r *Report) Judge() {
 	default:
 		r.ExitCode = Passed
 	}
+}
+
+// figure is a number of seconds, or that there is none.
+func figure(value *float64) string {
+	if value == nil {
+		return "never"
+	}
+	return fmt.Sprintf("%.1f", *value)
 }

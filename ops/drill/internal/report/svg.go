@@ -18,10 +18,8 @@ text { font: 12px sans-serif; fill: #222 }
 .page { fill: #fff }
 .Kubernetes { fill: #0072b2 } .guard { fill: #cc79a7 } .Longhorn { fill: #e69f00 } .IRIS { fill: #009e73 } .drill { fill: #999 }
 .bad { fill: #d55e00 }
-.dot { fill: #0072b2 }
-.edge { fill: #eee }
 @media (prefers-color-scheme: dark) {
-  text { fill: #ddd } .grid { stroke: #444 } .gap { stroke: #ddd } .page { fill: #111 } .dot { fill: #56b4e9 } .edge { fill: #2a2a2a }
+  text { fill: #ddd } .grid { stroke: #444 } .gap { stroke: #ddd } .page { fill: #111 }
 }
 </style>
 `
@@ -38,26 +36,18 @@ const (
 type picture struct {
 	text   strings.Builder
 	height float64
-	// seconds is the length of the scale, end where it ends.
-	seconds, end float64
+	// seconds is the length of the scale.
+	seconds float64
 }
 
 func newPicture(title string, rows int, seconds float64) *picture {
-	bottom := rowTop + float64(rows)*row
-	p := begin(title, bottom+60, seconds, width-right)
-	p.grid(bottom)
-	p.owners()
-	return p
-}
-
-// begin starts a picture whose scale ends at an x.
-func begin(title string, height, seconds, end float64) *picture {
-	p := &picture{height: height, seconds: max(seconds, 1), end: end}
+	p := &picture{height: rowTop + float64(rows)*row + 60, seconds: max(seconds, 1)}
 	p.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img">`+"\n", width, p.height, width, p.height)
 	p.add("<title>%s</title>\n", escape(title))
 	p.text.WriteString(style)
 	p.add(`<rect class="page" width="%g" height="%g"/>`+"\n", width, p.height)
 	p.label(10, 22, "title", title)
+	p.grid(rows)
 	return p
 }
 
@@ -74,7 +64,7 @@ func escape(text string) string {
 }
 
 func (p *picture) x(seconds float64) float64 {
-	return left + math.Max(0, math.Min(seconds, p.seconds))/p.seconds*(p.end-left)
+	return left + math.Max(0, math.Min(seconds, p.seconds))/p.seconds*(width-left-right)
 }
 
 // step is a round number of seconds that divides a scale into about ten parts.
@@ -87,16 +77,12 @@ func step(seconds float64) float64 {
 	return 1800
 }
 
-// grid draws the scale, down to a y.
-func (p *picture) grid(bottom float64) {
+func (p *picture) grid(rows int) {
+	bottom := rowTop + float64(rows)*row
 	for at := 0.0; at <= p.seconds; at += step(p.seconds) {
 		p.add(`<line class="grid" x1="%.1f" y1="%g" x2="%.1f" y2="%g"/>`+"\n", p.x(at), rowTop-8, p.x(at), bottom)
 		p.label(p.x(at)-4, bottom+14, "small", fmt.Sprintf("%g s", at))
 	}
-}
-
-// owners is the legend of whose time the colours are.
-func (p *picture) owners() {
 	x := left
 	for _, owner := range Owners() {
 		p.add(`<rect class="%s" x="%.1f" y="%.1f" width="10" height="10"/>`+"\n", owner, x, p.height-24)

@@ -23,7 +23,7 @@ func (r *Report) Table(w io.Writer) error {
 		}
 		s := experiment.Statistics
 		line("gap in seconds: min %s, p50 %s, p95 %s, max %s; %d of %d runs recovered",
-			Seconds(s.Min), Seconds(s.P50), Seconds(s.P95), Seconds(s.Max), s.Runs-s.Never, s.Runs)
+			figure(s.Min), figure(s.P50), figure(s.P95), figure(s.Max), s.Runs-s.Never, s.Runs)
 		if err := experiment.phases(&text); err != nil {
 			return err
 		}
