@@ -279,11 +279,16 @@ agent-image: $(SANDBOX) ## Builds the agent's image and pushes it, without Docke
 agent-image-test: $(SANDBOX) ## Builds the agent's image for a registry on this machine, and looks at it
 	cd sandbox && go test -tags agentimage -count=1 -timeout 60m -run '^TestAgentImage_' -v ./test
 
-# Options for make bench.
+# Options for make bench and make bench-failover.
 BENCH :=
 .PHONY: bench
 bench: tools ## Measures the cold build, and preview, up and destroy beside the engine's floor
 	@go run ./test/bench $(BENCH)
+
+# It needs real nodes, and takes days unless it is given less to do.
+.PHONY: bench-failover
+bench-failover: tools ## Measures the article's set-up and this one side by side on real nodes: make bench-failover BENCH="--runs 1" (root)
+	@go run ./ops/drill/bench $(BENCH)
 
 # Always asked, because Go knows best whether anything changed; a second when nothing did.
 .PHONY: $(SANDBOX)

@@ -56,6 +56,8 @@ Runs:
   --recovery SECONDS    after which a run has not recovered (720)
   --settling SECONDS    how long is looked for a second interruption after a recovery (10)
   --healing SECONDS     for the volume to be healthy again after a run (1800)
+  --compare-replicas    stops the database after each run, compares the replicas block by block, and starts it again (real nodes of a
+                        sandbox only); replicas that differ end the experiment
 
 Writes:
   --writer KIND         auto, http, exec (iris session in the pod) or none (auto)

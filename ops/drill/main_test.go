@@ -123,6 +123,7 @@ func TestParse_RefusesEveryMistake(t *testing.T) {
 		"all --recovery 0 --write-timeout 0":          "--recovery",
 		"all --recovery 0 --write-timeout 0 --rate 2": "--write-timeout",
 		"all --explode":                               "explode",
+		"all --compare-replicas":                      "--compare-replicas: want --sandbox",
 	} {
 		if _, err := parse(strings.Fields(line)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", line, err, want)

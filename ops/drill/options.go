@@ -133,6 +133,7 @@ func (o *options) runFlags(flags *flag.FlagSet) {
 	flags.Var(seconds{&o.config.Recovery}, "recovery", "")
 	flags.Var(seconds{&o.config.Healing}, "healing", "")
 	flags.Var(seconds{&o.config.Settling}, "settling", "")
+	flags.BoolVar(&o.config.Compare, "compare-replicas", false, "")
 }
 
 func (o *options) writeFlags(flags *flag.FlagSet) {
@@ -189,6 +190,7 @@ func (o *options) check(lost int) error {
 	wrong(lost < 0, "--max-lost: got %d, want at least 0", lost)
 	wrong(c.Rate <= 0 || c.Rate > 1000, "--rate: got %g, want more than 0 and at most 1000", c.Rate)
 	wrong(c.WriteTimeout <= 0, "--write-timeout: want more than 0")
+	wrong(c.Compare && c.Disks == "", "--compare-replicas: want --sandbox, on whose nodes' disks the replicas are")
 	wrong(c.Recovery <= 0, "--recovery: want more than 0")
 	wrong(!slices.Contains([]string{"auto", "http", "exec", "none"}, c.Writer), "--writer: got %q, want auto, http, exec or none", c.Writer)
 	wrong(c.Address != "" && (!strings.Contains(c.Address, "{run}") || !strings.Contains(c.Address, "{row}")),

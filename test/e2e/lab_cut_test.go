@@ -3,18 +3,12 @@
 package e2e_test
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"ha-iris/internal/blocks"
 )
 
 // TestLab_CutOff records what a node that is cut off does to the data today, with the settings that are meant to lose least. With the
@@ -130,57 +124,12 @@ func (s sandbox) nodes() []string {
 	return found
 }
 
-const blockSize = 4096
-
 // differing counts the blocks that are not the same in all files.
 func differing(t *testing.T, files []string) int {
 	t.Helper()
-	contents := make([]map[int64][sha256.Size]byte, len(files))
-	offsets := map[int64]bool{}
-	for i, name := range files {
-		var err error
-		if contents[i], err = blocks(name); err != nil {
-			t.Fatalf("read replica: %v", err)
-		}
-		for offset := range maps.Keys(contents[i]) {
-			offsets[offset] = true
-		}
-	}
-	differ := 0
-	for offset := range offsets {
-		for _, other := range contents[1:] {
-			if other[offset] != contents[0][offset] {
-				differ++
-				break
-			}
-		}
+	differ, err := blocks.Differing(files)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return differ
-}
-
-// blocks are the checksums of a sparse file's blocks that are not empty.
-func blocks(name string) (map[int64][sha256.Size]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	found := map[int64][sha256.Size]byte{}
-	empty, block := make([]byte, blockSize), make([]byte, blockSize)
-	for offset := int64(0); ; offset += blockSize {
-		offset, err = unix.Seek(int(file.Fd()), offset, unix.SEEK_DATA) //nolint:gosec // A descriptor is small.
-		if errors.Is(err, unix.ENXIO) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("seek in %s: %w", name, err)
-		}
-		offset -= offset % blockSize
-		if _, err := file.ReadAt(block, offset); err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		if !bytes.Equal(block, empty) {
-			found[offset] = sha256.Sum256(block)
-		}
-	}
 }

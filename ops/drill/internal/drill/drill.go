@@ -47,6 +47,8 @@ type Config struct {
 	// Disks finds a file of a container on the disks of the sandbox's nodes; ReadCommand prints it. Both may be empty.
 	Disks       string
 	ReadCommand string
+	// Compare is that the database is stopped after each run and the replicas' files in Disks are compared.
+	Compare bool
 }
 
 // Host is what the drill needs of the one who asked for it.
@@ -111,6 +113,9 @@ func (d *Drill) begins(ctx context.Context) bool {
 	if world.Simulated && slices.Contains(d.Config.Experiments, fault.StopInstance) {
 		refusals = append(refusals, "stop-instance: the nodes are simulated, no process runs there")
 	}
+	if d.Config.Compare && (world.Simulated || world.Volume == nil) {
+		refusals = append(refusals, "--compare-replicas: there are no files of replicas of Longhorn behind simulated nodes or other storage")
+	}
 	d.Report.Notes = append(d.Report.Notes, notes...)
 	if d.Report.Refusals = append(d.Report.Refusals, refusals...); len(d.Report.Refusals) > 0 {
 		return false
@@ -172,6 +177,9 @@ func (d *Drill) experiment(ctx context.Context, kind fault.Kind) error {
 		}
 		run, err := d.once(ctx, kind, number)
 		if run != nil {
+			if err == nil && d.Config.Compare && len(d.Report.Uncleaned) == 0 {
+				err = d.compare(ctx, run)
+			}
 			experiment.Runs = append(experiment.Runs, *run)
 			experiment.Judge()
 		}
@@ -222,7 +230,12 @@ func (d *Drill) Cleanup(ctx context.Context) error {
 		return fmt.Errorf("the drill %s is at work, seen at %s: end it with Ctrl-C, or wait a minute if it is dead",
 			state.Holder, state.Renewed.UTC().Format(time.RFC3339))
 	}
-	if record := state.Record; record != nil {
+	if record := state.Record; record != nil && record.Experiment == comparing {
+		d.Host.Say("starting the database, which the drill %s has stopped to compare the replicas", state.Holder)
+		if err := d.scale(ctx, 1); err != nil {
+			return err
+		}
+	} else if record != nil {
 		d.Host.Say("undoing %s on node %s, of the drill %s", record.Experiment, record.Node, state.Holder)
 		if err := d.make.Undo(ctx, fault.Kind(record.Experiment), record.Node); err != nil {
 			return err

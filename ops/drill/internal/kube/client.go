@@ -37,6 +37,7 @@ const (
 	Events            Kind = "v1/events"
 	EndpointSlices    Kind = "discovery.k8s.io/v1/endpointslices"
 	Attachments       Kind = "storage.k8s.io/v1/volumeattachments"
+	Deployments       Kind = "apps/v1/deployments"
 	Leases            Kind = "coordination.k8s.io/v1/leases"
 	LonghornVolumes   Kind = "longhorn.io/v1beta2/volumes"
 	LonghornReplicas  Kind = "longhorn.io/v1beta2/replicas"

@@ -23,10 +23,11 @@ const (
 	fakeNode = "kwok.x-k8s.io/node"
 )
 
-// Selector chooses the database's pods; ServiceName is its Service.
+// Selector chooses the database's pods; ServiceName is its Service, DeploymentName its Deployment.
 const (
-	Selector    = "app=iris"
-	ServiceName = "iris-svc"
+	Selector       = "app=iris"
+	ServiceName    = "iris-svc"
+	DeploymentName = "iris"
 )
 
 // Gather reads the world.

@@ -73,9 +73,11 @@ type Run struct {
 	Seconds    map[timeline.Owner]float64 `json:"secondsByOwner"`
 	Events     []timeline.Event           `json:"events"`
 	// Healed is when after the fault the volume was healthy again, in seconds.
-	Healed float64  `json:"healedSeconds,omitempty"`
-	Broken []string `json:"broken,omitempty"`
-	Notes  []string `json:"notes,omitempty"`
+	Healed float64 `json:"healedSeconds,omitempty"`
+	// Differing is how many blocks of the replicas differ; nil: they were not compared.
+	Differing *int     `json:"differingBlocks,omitempty"`
+	Broken    []string `json:"broken,omitempty"`
+	Notes     []string `json:"notes,omitempty"`
 }
 
 // Objectives are limits; zero is none, but for the lost writes, none of which is admitted without one.
