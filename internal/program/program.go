@@ -58,6 +58,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	database, err := iris.New(ctx, "iris", &iris.Args{
 		Config:       cfg.IRIS,
 		StorageClass: volumes.ClassName,
+		ClaimLabels:  volumes.ClaimLabels,
 		Service:      kubernetes.Traits.Service,
 		Provider:     kubernetes.Provider,
 		API:          kubernetes.Live,
