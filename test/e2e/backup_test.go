@@ -133,7 +133,9 @@ func (b *backedUp) failsWhenTheTargetCannotBeUsed() {
 	}
 	b.apply("3")
 	b.setBinary(program)
-	login := slices.IndexFunc(b.state(), func(one apitype.ResourceV3) bool { return strings.HasSuffix(string(one.URN), "::ha-iris-backup-target") })
+	login := slices.IndexFunc(b.state(), func(one apitype.ResourceV3) bool {
+		return strings.HasSuffix(string(one.URN), "::ha-iris-backup-target")
+	})
 	if login < 0 {
 		b.t.Error("the state has no Secret")
 	}
