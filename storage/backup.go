@@ -12,6 +12,9 @@ type Backup struct {
 	// Target is where backups go: s3://BUCKET@REGION/PATH/, azblob://CONTAINER@core.windows.net/PATH/, nfs://HOST:/PATH or
 	// cifs://HOST/SHARE; the login is the secret backupCredentials. Default: empty, no backups.
 	Target string `json:"target"`
+	// Managed makes a bucket or a container for the backups on the stack's cloud, with an identity that may use it and nothing else.
+	// Default: false.
+	Managed bool `json:"managed"`
 	// PollIntervalSeconds is how often the target is looked at for backups that others made, and whether it can still be reached; 0
 	// never. Default: 300.
 	PollIntervalSeconds int `json:"pollIntervalSeconds"`
@@ -22,7 +25,7 @@ type Backup struct {
 }
 
 // enabled reports whether there are backups.
-func (b Backup) enabled() bool { return b.Target != "" }
+func (b Backup) enabled() bool { return b.Target != "" || b.Managed }
 
 // recoveryPoint is the longest time between two backups that are due, such as 15m; empty without backups.
 func (b Backup) recoveryPoint() string {

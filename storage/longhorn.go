@@ -76,19 +76,17 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 		}
 		prepared = append(prepared, daemon)
 	}
-	secret, err := s.backupSecret(ctx, args, namespace)
+	backups, err := s.prepareBackups(ctx, args, namespace)
 	if err != nil {
 		return nil, err
 	}
-	if secret != nil { // Longhorn looks at the target as soon as it has its address.
-		prepared = append(prepared, secret)
-	}
+	prepared = append(prepared, backups.before()...)
 	keeper := s.keeper(ctx, args)
 	guardRelease, err := keeper.guardRelease(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	installed, err := s.longhornRelease(ctx, args, namespace, prepared, guardRelease)
+	installed, err := s.longhornRelease(ctx, args, namespace, prepared, backups, guardRelease)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +98,8 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.longhornBackups(ctx, name, args, keeper, backedUp{installed, class, secret}); err != nil {
+	backups.release, backups.class = installed, class
+	if err := s.longhornBackups(ctx, name, args, keeper, backups); err != nil {
 		return nil, err
 	}
 	return []pulumi.Resource{installed, class}, nil // No schedule: the database does not wait for its backups.
@@ -121,7 +120,7 @@ func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace,
 }
 
 func (s *Storage) longhornRelease(
-	ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource, guard pulumi.ResourceOption,
+	ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource, backups backedUp, guard pulumi.ResourceOption,
 ) (*release, error) {
 	cfg := args.Config
 	releaseArgs := releaseArgs{
@@ -129,7 +128,7 @@ func (s *Storage) longhornRelease(
 		Namespace:      namespace.Metadata.Name().Elem(),
 		Chart:          cfg.text(cfg.Chart),
 		Version:        cfg.text(cfg.Version),
-		Values:         own(merge(chartValues(cfg, args.Traits, !args.Protect), backupValues(cfg)), args.Stack, classOf(cfg)),
+		Values:         own(merge(chartValues(cfg, args.Traits, !args.Protect), backups.store.values(cfg)), args.Stack, classOf(cfg)),
 		TimeoutSeconds: releaseTimeout,
 	}
 	switch cfg.chartKind() {

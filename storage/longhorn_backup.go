@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
@@ -10,6 +11,8 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	storagev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/storage/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/secret"
 )
 
 const (
@@ -35,46 +38,80 @@ func longhornClaimLabels(backup Backup) map[string]string {
 	}
 }
 
-// backupValues are the chart's values for the backup target. The target "default" is an object that Longhorn makes and that its
-// chart's values set.
-func backupValues(cfg Config) map[string]any {
-	if !cfg.Backup.enabled() {
+// backupStore is where backups go, from the configuration or from the cluster's platform.
+type backupStore struct {
+	target pulumi.StringInput
+	// shown is the target without mount options.
+	shown pulumi.StringInput
+	// credentials are the content of the Secret; none: there is no Secret.
+	credentials pulumi.StringMap
+	// podVariable and ready are those of traits.BackupStore.
+	podVariable string
+	ready       []pulumi.Resource
+}
+
+// backupStore returns nil when there are no backups.
+func (a *Args) backupStore() (*backupStore, error) {
+	cfg := a.Config
+	switch {
+	case !cfg.Backup.enabled():
+		return nil, nil
+	case !cfg.Backup.Managed:
+		store := &backupStore{target: cfg.text(cfg.Backup.Target), shown: cfg.text(cfg.Backup.publicTarget()), credentials: pulumi.StringMap{}}
+		given, _ := cfg.credentials() // Validate has refused what is no such object.
+		for key, text := range given {
+			store.credentials[key] = secret.New(text).Output()
+		}
+		return store, nil
+	case a.BackupStore == nil: // The program's Validate has refused that.
+		return nil, errors.New("storage.backup.managed: the cluster came without a bucket")
+	default:
+		made := a.BackupStore
+		return &backupStore{made.Target, made.Target, made.Credentials, made.PodVariable, made.Ready}, nil
+	}
+}
+
+// values are the chart's values for the backup target. The target "default" is an object that Longhorn makes and that its chart's
+// values set.
+func (b *backupStore) values(cfg Config) map[string]any {
+	if b == nil {
 		return nil
 	}
-	store := map[string]any{
-		"backupTarget": cfg.text(cfg.Backup.Target),
-		"pollInterval": cfg.Backup.PollIntervalSeconds,
-	}
-	if cfg.BackupCredentials.IsSet() {
+	store := map[string]any{"backupTarget": b.target, "pollInterval": cfg.Backup.PollIntervalSeconds}
+	if len(b.credentials) > 0 {
 		store["backupTargetCredentialSecret"] = backupSecretName
 	}
 	return map[string]any{"defaultBackupStore": store}
 }
 
 // backupSecret makes the Secret that the target needs; nil if it needs none.
-func (s *Storage) backupSecret(ctx *pulumi.Context, args *Args, namespace *corev1.Namespace) (*corev1.Secret, error) {
-	if !args.Config.Backup.enabled() || !args.Config.BackupCredentials.IsSet() {
+func (s *Storage) backupSecret(ctx *pulumi.Context, args *Args, store *backupStore, namespace *corev1.Namespace) (*corev1.Secret, error) {
+	if store == nil || len(store.credentials) == 0 {
 		return nil, nil
 	}
-	given, _ := args.Config.credentials() // Validate has refused what is no such object.
-	data := pulumi.StringMap{}
-	for key, value := range given {
-		data[key] = pulumi.String(base64.StdEncoding.EncodeToString([]byte(value)))
-	}
-	secretData, ok := pulumi.ToSecret(data).(pulumi.StringMapOutput)
+	data, ok := pulumi.ToSecret(store.credentials.ToStringMapOutput().ApplyT(encoded)).(pulumi.StringMapOutput)
 	if !ok { // ToSecret keeps the type, so this is unreachable.
 		return nil, fmt.Errorf("create Secret %s: its content cannot be marked as secret", backupSecretName)
 	}
-	secret, err := corev1.NewSecret(ctx, backupSecretName, &corev1.SecretArgs{
+	login, err := corev1.NewSecret(ctx, backupSecretName, &corev1.SecretArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Name: pulumi.String(backupSecretName), Namespace: namespace.Metadata.Name().Elem(), Labels: labels(),
 		},
-		Data: secretData, // Not stringData: a key that is left out again would stay.
+		Data: data, // Not stringData: a key that is left out again would stay.
 	}, s.options(args)...)
 	if err != nil {
 		return nil, fmt.Errorf("create Secret %s: %w", backupSecretName, err)
 	}
-	return secret, nil
+	return login, nil
+}
+
+// encoded is a Secret's data.
+func encoded(values map[string]string) map[string]string {
+	data := map[string]string{}
+	for key, text := range values {
+		data[key] = base64.StdEncoding.EncodeToString([]byte(text))
+	}
+	return data
 }
 
 // backedUp is what backups depend on: the release, the class, which is written once Longhorn runs everywhere, and the Secret or nil.
@@ -82,23 +119,47 @@ type backedUp struct {
 	release *release
 	class   *storagev1.StorageClass
 	secret  *corev1.Secret
+	store   *backupStore
+}
+
+// prepareBackups makes what has to be there before Longhorn hears of the target.
+func (s *Storage) prepareBackups(ctx *pulumi.Context, args *Args, namespace *corev1.Namespace) (backedUp, error) {
+	store, err := args.backupStore()
+	if err != nil {
+		return backedUp{}, err
+	}
+	login, err := s.backupSecret(ctx, args, store, namespace)
+	return backedUp{store: store, secret: login}, err
+}
+
+// before is what the release must wait for: Longhorn looks at the target as soon as it has its address, and pods of its get a
+// platform's identity when they are made.
+func (b backedUp) before() []pulumi.Resource {
+	var before []pulumi.Resource
+	if b.secret != nil {
+		before = append(before, b.secret)
+	}
+	if b.store != nil {
+		before = append(before, b.store.ready...)
+	}
+	return before
 }
 
 // longhornBackups makes the schedule and says what the rest of the program has to know of it.
 func (s *Storage) longhornBackups(ctx *pulumi.Context, name string, args *Args, keeper *keeper, on backedUp) error {
 	cfg := args.Config
-	if !cfg.Backup.enabled() {
+	if on.store == nil {
 		return nil
 	}
-	guarded, err := keeper.guardBackup(ctx, name, cfg)
+	guarded, err := keeper.guardBackup(ctx, name, cfg, on)
 	if err != nil {
 		return err
 	}
 	s.ClaimLabels = longhornClaimLabels(cfg.Backup)
-	s.BackupTarget = cfg.text(cfg.Backup.publicTarget()).ToStringOutput()
+	s.BackupTarget = on.store.shown.ToStringOutput()
 	s.RecoveryPoint = cfg.text(cfg.Backup.recoveryPoint()).ToStringOutput()
 	// The class: its guard has waited for Longhorn, without which nobody looks at the target.
-	return s.backupJob(ctx, args, on, guarded, pulumi.DependsOn([]pulumi.Resource{on.release, on.class}))
+	return s.backupJob(ctx, args, on, guarded, pulumi.DependsOn([]pulumi.Resource{on.class}))
 }
 
 // backupJob makes the schedule. It is written only once Longhorn can use the target, and again whenever Helm or the Secret's content
@@ -106,7 +167,7 @@ func (s *Storage) longhornBackups(ctx *pulumi.Context, name string, args *Args, 
 func (s *Storage) backupJob(ctx *pulumi.Context, args *Args, on backedUp, own ...pulumi.ResourceOption) error {
 	cfg := args.Config
 	annotations := pulumi.StringMap{
-		revisionAnnotation: on.release.revision(), targetAnnotation: cfg.text(cfg.Backup.publicTarget()),
+		revisionAnnotation: on.release.revision(), targetAnnotation: on.store.shown,
 	}
 	if on.secret != nil {
 		annotations[secretAnnotation] = on.secret.Metadata.ResourceVersion().Elem()

@@ -50,17 +50,27 @@ type targetWait struct {
 
 // guardBackup returns the job's option that waits for the target before the job is written. Like Longhorn's driver (guardClass), the
 // target is waited for by what needs it, so that a run which has failed waits again the next time.
-func (k *keeper) guardBackup(ctx *pulumi.Context, name string, cfg Config) (pulumi.ResourceOption, error) {
-	return guard.BeforeWrite(ctx, name+"-guard-backup", func(guard.Inputs, guard.Inputs) error {
-		if k.preview || !k.asks() {
-			return nil
-		}
-		wait := &targetWait{keeper: k, cfg: cfg, url: cfg.Backup.Target}
-		if cfg.BackupCredentials.IsSet() {
-			wait.secret = backupSecretName
-		}
-		return wait.await(ctx.Context())
+func (k *keeper) guardBackup(ctx *pulumi.Context, name string, cfg Config, on backedUp) (pulumi.ResourceOption, error) {
+	return guard.BeforeWrite(ctx, name+"-guard-backup", func(_, after guard.Inputs) error {
+		return k.beforeBackup(ctx.Context(), cfg, on.store, after)
 	})
+}
+
+func (k *keeper) beforeBackup(ctx context.Context, cfg Config, store *backupStore, after guard.Inputs) error {
+	if k.preview || !k.asks() {
+		return nil
+	}
+	if err := k.checkIdentity(ctx, store.podVariable); err != nil {
+		return err
+	}
+	wait := &targetWait{keeper: k, cfg: cfg, url: cfg.Backup.Target}
+	if cfg.Backup.Managed { // Known since the bucket is there.
+		wait.url = after.Text("metadata", "annotations", targetAnnotation)
+	}
+	if len(store.credentials) > 0 {
+		wait.secret = backupSecretName
+	}
+	return wait.await(ctx)
 }
 
 // await waits until Longhorn has looked at the target, as it is now, and calls it available.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"ha-iris/internal/secret"
 )
 
@@ -150,6 +152,9 @@ func TestTarget_AnAPIServerThatAnswersNothingIsWaitedFor(t *testing.T) {
 	if err := waitFor(k).await(t.Context()); err != nil || !strings.Contains(lines.String(), "warn: The backup target could not be looked at") {
 		t.Errorf("got %v\n%s", err, lines)
 	}
+	if k.now() != testNow() {
+		t.Error("what is forbidden is waited for")
+	}
 	k, _, _ = newKeeper(t, map[string]any{})
 	k.sleep = func(context.Context, time.Duration) error { return context.Canceled }
 	if err := waitFor(k).await(t.Context()); !errors.Is(err, context.Canceled) {
@@ -178,5 +183,44 @@ func TestTarget_ThatGoesOrChangesIsWarnedOf(t *testing.T) {
 		if got := said.String(); test.want == "" && got != "" || !strings.Contains(got, test.want) {
 			t.Errorf("%s: said %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+func TestBackup_IsWrittenOnceItsOwnTargetIsAvailable(t *testing.T) {
+	t.Parallel()
+	const made, later = "s3://made-1a2b3c4@eu-west-1/", "2026-01-02T03:05:00Z"
+	managed := DefaultConfig()
+	managed.Backup.Managed = true
+	plain := DefaultConfig()
+	plain.Backup.Target = "nfs://nas:/backups"
+	job := inputs(map[string]any{"metadata": map[string]any{"annotations": map[string]any{targetAnnotation: made}}})
+	login := pulumi.StringMap{"AWS_IAM_ROLE_ARN": pulumi.String("arn")}
+	for name, test := range map[string]struct {
+		cfg         Config
+		store       *backupStore
+		url, secret string
+	}{
+		"managed": {managed, &backupStore{credentials: login}, made, backupSecretName},
+		"plain":   {plain, &backupStore{}, plain.Backup.Target, ""},
+	} {
+		k, api, _ := newKeeper(t, targetWorld(test.url, test.secret, false, "", ""))
+		afterPatch(k, api, targetWorld(test.url, test.secret, true, later, ""))
+		if err := k.beforeBackup(t.Context(), test.cfg, test.store, job); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		k, _, _ = newKeeper(t, targetWorld("s3://other@eu/", test.secret, true, later, ""))
+		if err := k.beforeBackup(t.Context(), test.cfg, test.store, job); err == nil {
+			t.Errorf("%s: another target counts", name)
+		}
+		k, api, _ = newKeeper(t, targetWorld(test.url, test.secret, false, "", ""))
+		k.preview = true
+		if err := k.beforeBackup(t.Context(), test.cfg, test.store, job); err != nil || api.asked > 0 {
+			t.Errorf("%s: a preview asked %d times, %v", name, api.asked, err)
+		}
+	}
+	old := &backupStore{credentials: login, podVariable: "IDENTITY"}
+	k, api, _ := newKeeper(t, map[string]any{podsOfLonghorn: items{[]any{identityPod("m", "a", map[string]string{"app": managerApp}, "X")}}})
+	if err := k.beforeBackup(t.Context(), managed, old, job); err == nil || api.patched != nil {
+		t.Errorf("pods without the identity: %v", err)
 	}
 }

@@ -50,11 +50,25 @@ func (c Config) validateLonghornBackup(found *problems.List) {
 		return
 	}
 	if value(c.Values, "defaultBackupStore") != nil {
-		found.AddSecret("storage.values.defaultBackupStore", "a value", "nothing beside "+targetKey+", which sets the same")
+		found.AddSecret("storage.values.defaultBackupStore", "a value", "nothing beside storage.backup, which sets the same")
+	}
+	if backup.Managed {
+		c.refuseBesideManaged(found)
+		return
 	}
 	scheme, known := checkTarget(backup.Target, found)
 	if known {
 		c.checkCredentials(scheme, found)
+	}
+}
+
+// refuseBesideManaged refuses a second answer to the question where backups go.
+func (c Config) refuseBesideManaged(found *problems.List) {
+	if c.Backup.Target != "" {
+		found.AddSecret(targetKey, "a value", "nothing beside storage.backup.managed, which makes a bucket; one of the two")
+	}
+	if c.BackupCredentials.IsSet() {
+		found.AddSecret(credentialsKey, "a value", "nothing beside storage.backup.managed, which makes its login; run: pulumi config rm "+credentialsKey)
 	}
 }
 

@@ -151,7 +151,11 @@ func TestBackup_ReportsEveryProblem(t *testing.T) {
 			"storage.backup.target: got an address without a slash", "backupCredentials: got AWS_ACCESS_KEY_ID with a blank",
 			"backupCredentials: got an object that lacks them", `storage.backup.cron: got "@daily", want minute, hour`, "(it has 1 fields instead of 5)",
 			"storage.backup.retain: got 101, want 1 to 100", "storage.backup.pollIntervalSeconds: got -1, want 0 (never) to 86400",
-			"storage.values.defaultBackupStore: got a value, want nothing beside storage.backup.target",
+			"storage.values.defaultBackupStore: got a value, want nothing beside storage.backup, which sets the same",
+		}},
+		"managed beside a target": {change(backedUp("s3://backups@eu-west-1/", s3Login), func(c *storage.Config) { c.Backup.Managed = true }), []string{
+			"storage.backup.target: got a value, want nothing beside storage.backup.managed",
+			"backupCredentials: got a value, want nothing beside storage.backup.managed",
 		}},
 		"never kept":      {change(backedUp("", ""), func(c *storage.Config) { c.Backup.Retain = 0 }), []string{"storage.backup.retain: got 0"}},
 		"looked at never": {change(backedUp("", ""), func(c *storage.Config) { c.Backup.PollIntervalSeconds = 86401 }), []string{"got 86401"}},

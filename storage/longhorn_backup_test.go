@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/testkit"
+	"ha-iris/internal/traits"
 	"ha-iris/storage"
 )
 
@@ -184,6 +185,41 @@ func TestBackup_IsToldToTheDatabaseAndTheOutputs(t *testing.T) {
 		cfg.Backup.Cron = cron
 		if _, outputs := told(t, cfg); outputs[1] != want {
 			t.Errorf("%s: the recovery point is %q, want %q", cron, outputs[1], want)
+		}
+	}
+}
+
+func TestBackup_UsesTheBucketThatTheClusterComesWith(t *testing.T) {
+	t.Parallel()
+	cfg := storage.DefaultConfig()
+	cfg.Backup.Managed = true
+	var made *traits.BackupStore
+	recorder := &testkit.Recorder{}
+	err := recorder.Run(func(ctx *pulumi.Context) error {
+		provider, err := kubernetes.NewProvider(ctx, "cluster", nil)
+		if err != nil {
+			return fmt.Errorf("create provider: %w", err)
+		}
+		made = &traits.BackupStore{
+			Target: pulumi.String("s3://made@eu/").ToStringOutput(), Credentials: pulumi.StringMap{"KEY": pulumi.String(leaked)},
+			Ready: []pulumi.Resource{provider},
+		}
+		_, err = storage.New(ctx, "storage", &storage.Args{Config: cfg, Provider: provider, BackupStore: made})
+		return err
+	}, testkit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := recorder.One(t, releaseType, "longhorn")
+	if got := testkit.Leaves(release.Inputs)[".values.defaultBackupStore.backupTarget"].Text; got != "s3://made@eu/" {
+		t.Errorf("the target is %q", got)
+	}
+	if !dependsOn(release, "pulumi:providers") {
+		t.Error("Longhorn's pods would be made before they can have the bucket's identity")
+	}
+	for path, leaf := range testkit.Leaves(recorder.One(t, secretType, "ha-iris-backup-target").Inputs) {
+		if strings.HasPrefix(path, ".data.") && !leaf.Secret {
+			t.Errorf("%s is not secret", path)
 		}
 	}
 }

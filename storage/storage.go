@@ -32,6 +32,8 @@ type Args struct {
 	// Lifetime is nil, or the resource whose deletion takes everything in the cluster with it, so that nothing has to be
 	// uninstalled from a cluster that is going away.
 	Lifetime pulumi.Resource
+	// BackupStore is the bucket that storage.backup.managed asks for; nil without that.
+	BackupStore *traits.BackupStore
 	// After are resources that must exist first, such as the nodes.
 	After []pulumi.Resource
 }

@@ -41,6 +41,10 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 		},
 		"too few nodes": {with("cluster", `{"cloud":"existing","nodes":2}`), []string{"cluster.nodes: got 2, want at least 3"}},
 		"unknown cloud": {with("cluster", `{"cloud":"openstack"}`), []string{`cluster.cloud: got "openstack", want one of`}},
+		"bucket where no cloud makes one": {with("storage", `{"backup":{"managed":true}}`), []string{
+			"has 1 problem;", "storage.backup.managed: got true, want false with cluster.cloud existing: buckets are made with the clusters of ",
+			"gke; make one yourself and set storage.backup.target",
+		}},
 		"bad backup": {map[string]string{
 			"storage":           `{"backup":{"target":"s3://acme-backups@eu-west-1","cron":"hourly"}}`,
 			"backupCredentials": `{"AWS_ACCESS_KEY_ID":"AKIA"}`,

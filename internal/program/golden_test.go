@@ -114,6 +114,9 @@ func variants() map[string]variant {
 		"existing-class": {target: "existing", sections: map[string]map[string]any{
 			"storage": {"install": false, "className": "rook-ceph-block"},
 		}},
+		"aks-backup": {target: "aks", sections: map[string]map[string]any{"storage": {"backup": map[string]any{"managed": true}}}},
+		"gke-backup": {target: "gke", sections: map[string]map[string]any{"storage": {"backup": map[string]any{"managed": true}}}},
+		"eks-backup": {target: "eks", sections: map[string]map[string]any{"storage": {"backup": map[string]any{"managed": true}}}},
 		"existing-backup": {
 			target: "existing",
 			sections: map[string]map[string]any{"storage": {"backup": map[string]any{
