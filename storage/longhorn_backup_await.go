@@ -41,7 +41,8 @@ type backupTarget struct {
 type targetWait struct {
 	keeper *keeper
 	cfg    Config
-	// url and secret are what the target has to have.
+	// url and secret are what the target has to have. Without a secret it may have one: it keeps that of an earlier target, which it then
+	// does not read (longhorn.md 3.2 and 7).
 	url, secret string
 	// asked says that Longhorn was asked to look again, synced when it had looked last before that.
 	asked  bool
@@ -111,7 +112,7 @@ func (w *targetWait) look(ctx context.Context) (done bool, state string, err err
 		return false, "", err
 	case !found:
 		return false, "Longhorn has not made its object BackupTarget default yet", nil
-	case target.Spec.URL != w.url || target.Spec.Credential != w.secret:
+	case target.Spec.URL != w.url || w.secret != "" && target.Spec.Credential != w.secret:
 		return false, "Longhorn has not taken the new target yet", nil
 	case !w.asked:
 		return false, "Longhorn is asked to look at it", w.ask(ctx, target.Status.LastSyncedAt)
