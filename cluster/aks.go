@@ -73,6 +73,7 @@ func aksKind() kind {
 				},
 			},
 		},
+		backups:   true,
 		provision: (*Cluster).aks,
 	}
 }
@@ -155,6 +156,9 @@ func (c *Cluster) aks(ctx *pulumi.Context, name string, cfg Config) error {
 	}
 	managed, err := a.controlPlane(group)
 	if err != nil {
+		return err
+	}
+	if err := a.backups(); err != nil {
 		return err
 	}
 	if err := c.reach(a.kubeconfig(group, managed)); err != nil {

@@ -53,6 +53,8 @@ type kind struct {
 	memoryPerCore func(instanceType string) int
 	// traits are what the storage and the database have to know.
 	traits traits.Traits
+	// backups says that provision makes a bucket for backups where Args.Backups asks for one.
+	backups bool
 	// preflight checks what needs a connection, before anything is registered. Nil: nothing to check.
 	preflight func(c Config, ctx *pulumi.Context, cluster *live.Cluster) error
 	// survey checks whether an existing cluster can run the stack. Nil: the program creates the cluster.
@@ -83,6 +85,23 @@ func (c Config) kind() (kind, bool) {
 func (c Config) creates() bool {
 	kind, known := c.kind()
 	return known && kind.cores != nil
+}
+
+// MakesBackupStore reports whether a cluster of this kind can come with a bucket for backups.
+func (c Config) MakesBackupStore() bool {
+	kind, _ := c.kind()
+	return kind.backups
+}
+
+// BackupClouds lists the kinds of cluster that can.
+func BackupClouds() string {
+	var names []Cloud
+	for _, one := range clouds() {
+		if one.backups {
+			names = append(names, one.cloud)
+		}
+	}
+	return joinClouds(names)
 }
 
 // Clouds lists the valid values of cluster.cloud, in the order in which messages show them.

@@ -35,6 +35,8 @@ type Cluster struct {
 	Ready []pulumi.Resource
 	// UID is the uid of the namespace kube-system, which no two clusters share. Unknown while the cluster is not there.
 	UID pulumi.StringOutput
+	// BackupStore is the bucket for backups; nil unless Args.Backups asks for one.
+	BackupStore *traits.BackupStore
 	// Live asks the cluster what is there, once its kubeconfig is known.
 	Live *live.Cluster
 	// Lifetime is the resource with which everything inside the cluster ends, for pulumi.DeletedWith: an object that
@@ -45,6 +47,8 @@ type Cluster struct {
 
 	// nodeLabels are those of Args.
 	nodeLabels map[string]string
+	// backups says that a bucket for backups is made.
+	backups bool
 	// protect makes the engine refuse to delete or replace the cluster and its nodes.
 	protect bool
 	// roller holds changes that replace nodes back until the volumes are healthy.
@@ -61,6 +65,8 @@ type Args struct {
 	Protect bool
 	// Volumes are the storage's, for changes that replace nodes. Nil: they are not known.
 	Volumes Volumes
+	// Backups makes a bucket for backups, on the kinds of cluster that can (Config.MakesBackupStore).
+	Backups bool
 	// NodeLabels are additional labels of every node that is created, for the storage driver.
 	NodeLabels map[string]string
 	// Needs is what an existing cluster is surveyed for, before anything is registered. Nil: only its reachability is checked.
@@ -78,7 +84,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if !known {
 		return nil, fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
-	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels, protect: args.Protect}
+	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels, protect: args.Protect, backups: args.Backups}
 	c.roller = newRoller(ctx, c, args.Volumes, cfg)
 	if kind.preflight != nil {
 		if err := kind.preflight(cfg, ctx, c.Live); err != nil {

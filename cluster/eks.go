@@ -74,6 +74,7 @@ func eksKind() kind {
 				},
 			},
 		},
+		backups:   true,
 		provision: (*Cluster).eks,
 	}
 }
@@ -155,6 +156,9 @@ func (c *Cluster) eks(ctx *pulumi.Context, name string, cfg Config) error {
 	}
 	control, err := e.controlPlane(network, roles)
 	if err != nil {
+		return err
+	}
+	if err := e.backups(control); err != nil {
 		return err
 	}
 	if err := c.reach(e.kubeconfig(control)); err != nil {

@@ -24,6 +24,10 @@ type awsPart struct {
 // (terraform-aws-modules/terraform-aws-eks#1904).
 const controlPlanePrincipal = "eks.amazonaws.com"
 
+// podIdentityPrincipal takes the roles of pods, in all partitions (EKS user guide, "Create IAM role with trust policy required by EKS
+// Pod Identity").
+const podIdentityPrincipal = "pods.eks.amazonaws.com"
+
 // awsParts is all that differs between the partitions. The endpoints, the audience of tokens (sts) and the add-ons' images
 // differ too, but the provider, the AWS CLI and EKS derive them from the region that they are given.
 func awsParts() []awsPart {

@@ -64,6 +64,7 @@ func gkeKind() kind {
 				},
 			},
 		},
+		backups:   true,
 		provision: (*Cluster).gke,
 	}
 }
@@ -167,6 +168,9 @@ func (c *Cluster) gke(ctx *pulumi.Context, name string, cfg Config) error {
 	}
 	control, err := g.controlPlane(zones, account, gateways)
 	if err != nil {
+		return err
+	}
+	if err := g.backups(); err != nil {
 		return err
 	}
 	if err := c.reach(g.kubeconfig(control)); err != nil {

@@ -1,6 +1,7 @@
 package iris
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/testkit"
 )
 
 func TestCheckClaimChange_RefusesAnotherVolumeWhileProtected(t *testing.T) {
@@ -166,6 +168,36 @@ func TestHooks_AreBound(t *testing.T) {
 		// A delete hook would make every `pulumi destroy` fail that does not run the program.
 		if len(hooks.GetBeforeDelete())+len(hooks.GetAfterDelete()) > 0 {
 			t.Errorf("%s has delete hooks", typeToken)
+		}
+	}
+}
+
+// Labels come and go with backups. They are an update of the claim: nothing of its specification, and no option, is another one.
+func TestClaim_GetsTheStoragesLabelsAndNothingElse(t *testing.T) {
+	t.Parallel()
+	of := func(labels map[string]string) testkit.Registration {
+		result := scenario{args: Args{Config: community(), ClaimLabels: labels}}.run(t)
+		if result.err != nil {
+			t.Fatal(result.err)
+		}
+		return result.One(t, "kubernetes:core/v1:PersistentVolumeClaim", claimName)
+	}
+	plain, labelled := of(nil), of(map[string]string{"storage.example.com/backup": "enabled"})
+	before, after := testkit.Leaves(plain.Inputs), testkit.Leaves(labelled.Inputs)
+	const added = ".metadata.labels.storage.example.com/backup"
+	if after[added].Text != "enabled" {
+		t.Errorf("the label is %q", after[added].Text)
+	}
+	delete(after, added)
+	if !maps.Equal(before, after) {
+		t.Errorf("more than labels differs: %v and %v", before, after)
+	}
+	if !plain.RegisterRPC.GetProtect() || !labelled.RegisterRPC.GetProtect() || len(labelled.RegisterRPC.GetReplaceOnChanges()) > 0 {
+		t.Error("the claim's options differ")
+	}
+	for _, one := range []testkit.Registration{plain, labelled} {
+		if len(one.Inputs["metadata"].ObjectValue()["labels"].ObjectValue()) < 4 {
+			t.Error("the claim lacks the labels of every object")
 		}
 	}
 }

@@ -12,12 +12,12 @@ type data struct {
 	claim     *corev1.PersistentVolumeClaim
 }
 
-func (s *scope) data(class pulumi.StringInput, after []pulumi.Resource) (*data, error) {
+func (s *scope) data(args *Args) (*data, error) {
 	namespace, err := s.namespace()
 	if err != nil {
 		return nil, err
 	}
-	claim, err := s.claim(namespace, class, after)
+	claim, err := s.claim(namespace, args)
 	return &data{namespace: namespace, claim: claim}, err
 }
 
@@ -55,19 +55,25 @@ func (n *namespace) metadata(of component, name string, annotations pulumi.Strin
 	}
 }
 
-func (s *scope) claim(in *namespace, class pulumi.StringInput, after []pulumi.Resource) (*corev1.PersistentVolumeClaim, error) {
+func (s *scope) claim(in *namespace, args *Args) (*corev1.PersistentVolumeClaim, error) {
 	guard, err := guardSize(s.ctx, s.name)
 	if err != nil {
 		return nil, err
 	}
+	metadata := in.metadata(s.cfg.database(), claimName, pulumi.StringMap{skipAwait: pulumi.String("true")})
+	labels := s.cfg.database().labels()
+	for key, value := range args.ClaimLabels {
+		labels[key] = pulumi.String(value)
+	}
+	metadata.Labels = labels
 	claim, err := corev1.NewPersistentVolumeClaim(s.ctx, claimName, &corev1.PersistentVolumeClaimArgs{
 		// Not awaited: a class that binds with the first consumer leaves the claim Pending until the pod exists, and once
 		// bound the provider would wait for Pending again at every update (pulumi-kubernetes await/awaiters.go). The
 		// Deployment's own wait covers the claim.
-		Metadata: in.metadata(s.cfg.database(), claimName, pulumi.StringMap{skipAwait: pulumi.String("true")}),
+		Metadata: metadata,
 		Spec: &corev1.PersistentVolumeClaimSpecArgs{
 			AccessModes:      pulumi.ToStringArray([]string{string(s.cfg.AccessMode)}),
-			StorageClassName: class,
+			StorageClassName: args.StorageClass,
 			// ext4 on a block device, never a file share: IRIS does not support NFS for its data (ADOCK 5.4.3).
 			VolumeMode: pulumi.String("Filesystem"),
 			Resources: &corev1.VolumeResourceRequirementsArgs{
@@ -76,7 +82,7 @@ func (s *scope) claim(in *namespace, class pulumi.StringInput, after []pulumi.Re
 		},
 	}, s.dataOptions(guard,
 		// The class is a name; that its driver runs is no part of that name. Without this the claim would be created before its driver.
-		pulumi.DependsOn(after),
+		pulumi.DependsOn(args.After),
 	)...)
 	return claim, creating("claim "+claimName, err)
 }

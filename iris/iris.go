@@ -30,7 +30,10 @@ type Args struct {
 	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
 	// the class is replaced, makes Pulumi plan to replace the volume.
 	StorageClass pulumi.StringInput
-	Service      traits.Service
+	// ClaimLabels are labels by which the storage knows what to do with the volume, such as backing it up; none: nothing. A change is
+	// an update of the claim.
+	ClaimLabels map[string]string
+	Service     traits.Service
 	// Lifetime is nil, or the resource whose deletion takes in-cluster objects with it, so that they need not be deleted
 	// one by one. Not used for the LoadBalancer, which lives outside the cluster, nor for protected data.
 	Lifetime pulumi.Resource
@@ -125,7 +128,7 @@ func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pul
 // the pod by its labels, so they need nothing of the workload.
 func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *plan) error {
 	s := &scope{ctx: ctx, name: name, parent: i, cfg: args.Config, lifetime: args.Lifetime}
-	data, err := s.data(args.StorageClass, args.After)
+	data, err := s.data(args)
 	if err != nil {
 		return err
 	}

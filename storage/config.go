@@ -7,6 +7,7 @@ import (
 
 	"ha-iris/internal/problems"
 	"ha-iris/internal/rules"
+	"ha-iris/internal/secret"
 	"ha-iris/internal/strict"
 	"ha-iris/internal/survey"
 	"ha-iris/internal/traits"
@@ -33,6 +34,12 @@ type Config struct {
 	// Values are merged over the chart values that this program sets; they win.
 	Values map[string]any `json:"values"`
 
+	// Backup is where the volume is backed up to, and when.
+	Backup Backup `json:"backup"`
+	// BackupCredentials is the login for storage.backup.target: a JSON object with the keys that Longhorn's Secret has, such as
+	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+	BackupCredentials secret.Value `json:"-" secret:"backupCredentials"`
+
 	// Secret says that at least one value above was stored encrypted. Pulumi does not say which: the chart's values, its
 	// origin and the image stay secret then, and no message shows a value.
 	Secret bool `json:"-"`
@@ -57,6 +64,7 @@ func (c Config) validate() error {
 	}
 	if c.Install {
 		c.driver().validate(c, &found)
+		c.driver().validateBackup(c, &found)
 	} else { // Any class name is valid, the default one too; the survey checks that the class exists.
 		c.refuseUnused(&found)
 	}
@@ -88,6 +96,10 @@ func (c Config) CheckNodes(count int) error {
 
 // refuseUnused reports settings of the driver where none is installed: they would silently have no effect.
 func (c Config) refuseUnused(found *problems.List) {
+	if c.BackupCredentials.IsSet() {
+		found.AddSecret("backupCredentials", "a value", "nothing with storage.install: false: backups are made by "+c.driver().name+
+			", which is not installed then; run: pulumi config rm backupCredentials")
+	}
 	values, usual := reflect.ValueOf(c), reflect.ValueOf(DefaultConfig())
 	for _, field := range strict.Fields(values.Type()) {
 		if slices.Contains([]string{"install", "className"}, field.Key) {

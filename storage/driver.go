@@ -22,6 +22,8 @@ type driver struct {
 	defaults func() Config
 	// validate adds what is wrong with the driver's keys, and with a class name that the driver cannot have.
 	validate func(Config, *problems.List)
+	// validateBackup adds what is wrong with storage.backup and its login; refuseBackup for a driver that makes none.
+	validateBackup func(Config, *problems.List)
 	// validateOn adds what is wrong with them on nodes of this kind.
 	validateOn func(Config, traits.Storage, *problems.List)
 	// checkNodes adds what is wrong with them on so many nodes.

@@ -30,14 +30,15 @@ const (
 //
 //nolint:gochecknoglobals // A literal that nothing writes to, as the table that it belongs to.
 var longhorn = driver{
-	name:          "Longhorn",
-	defaults:      longhornDefaults,
-	validate:      Config.validateLonghorn,
-	validateOn:    Config.validateLonghornOn,
-	checkNodes:    Config.checkLonghornNodes,
-	needs:         longhornNeeds,
-	nodeLabels:    map[string]string{diskLabel: "true"},
-	usablePercent: longhornShare,
+	name:           "Longhorn",
+	defaults:       longhornDefaults,
+	validate:       Config.validateLonghorn,
+	validateBackup: Config.validateLonghornBackup,
+	validateOn:     Config.validateLonghornOn,
+	checkNodes:     Config.checkLonghornNodes,
+	needs:          longhornNeeds,
+	nodeLabels:     map[string]string{diskLabel: "true"},
+	usablePercent:  longhornShare,
 	// A replica is one sparse file, and a file on ext4 is smaller than 16 TiB.
 	tooLarge:    16 << 40,
 	wantSmaller: "less than 16Ti: each replica is one file of Longhorn's, and ext4 ends there",
@@ -75,12 +76,17 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 		}
 		prepared = append(prepared, daemon)
 	}
+	backups, err := s.prepareBackups(ctx, args, namespace)
+	if err != nil {
+		return nil, err
+	}
+	prepared = append(prepared, backups.before()...)
 	keeper := s.keeper(ctx, args)
 	guardRelease, err := keeper.guardRelease(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	installed, err := s.longhornRelease(ctx, args, namespace, prepared, guardRelease)
+	installed, err := s.longhornRelease(ctx, args, namespace, prepared, backups, guardRelease)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +98,11 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 	if err != nil {
 		return nil, err
 	}
-	return []pulumi.Resource{installed, class}, nil
+	backups.release, backups.class = installed, class
+	if err := s.longhornBackups(ctx, name, args, keeper, backups); err != nil {
+		return nil, err
+	}
+	return []pulumi.Resource{installed, class}, nil // No schedule: the database does not wait for its backups.
 }
 
 func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace, error) {
@@ -110,7 +120,7 @@ func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace,
 }
 
 func (s *Storage) longhornRelease(
-	ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource, guard pulumi.ResourceOption,
+	ctx *pulumi.Context, args *Args, namespace *corev1.Namespace, prepared []pulumi.Resource, backups backedUp, guard pulumi.ResourceOption,
 ) (*release, error) {
 	cfg := args.Config
 	releaseArgs := releaseArgs{
@@ -118,7 +128,7 @@ func (s *Storage) longhornRelease(
 		Namespace:      namespace.Metadata.Name().Elem(),
 		Chart:          cfg.text(cfg.Chart),
 		Version:        cfg.text(cfg.Version),
-		Values:         own(chartValues(cfg, args.Traits, !args.Protect), args.Stack, classOf(cfg)),
+		Values:         own(merge(chartValues(cfg, args.Traits, !args.Protect), backups.store.values(cfg)), args.Stack, classOf(cfg)),
 		TimeoutSeconds: releaseTimeout,
 	}
 	switch cfg.chartKind() {

@@ -38,6 +38,7 @@ func longhornDefaults() Config {
 		Chart:         DefaultChart,
 		NodePrepImage: DefaultNodePrepImage,
 		Values:        map[string]any{},
+		Backup:        defaultBackup(),
 	}
 }
 

@@ -57,13 +57,16 @@ func (k *keeper) asks() bool { return k.live != nil && k.live.Known() }
 // unknown turns the error into a warning in a preview, and when the API server refuses the request: Helm and the provider have
 // their own credentials and messages.
 func (k *keeper) unknown(what string, err error) error {
-	var status *live.StatusError
-	forbidden := errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden)
-	if k.preview || forbidden {
+	if k.preview || isForbidden(err) {
 		k.log.warn(fmt.Sprintf("%s could not be looked at: %v", what, err))
 		return nil
 	}
 	return err
+}
+
+func isForbidden(err error) bool {
+	var status *live.StatusError
+	return errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden)
 }
 
 // guardRelease returns the release's option that checks the cluster before Helm writes.
@@ -92,6 +95,7 @@ func (k *keeper) beforeRelease(ctx context.Context, before, after guard.Inputs) 
 	}
 	k.warnOfReplicas(ctx, before, after)
 	k.warnOfUninstall(ctx, before, after)
+	k.warnOfTarget(before, after)
 	return k.recoverRelease(ctx, true, marks)
 }
 

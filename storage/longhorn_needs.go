@@ -26,6 +26,10 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 		Signs:  []string{"csidrivers.storage.k8s.io"}, // The other sign is a CustomResourceDefinition, listed above.
 		Tidied: []string{"secrets"},                   // Helm's records.
 	}
+	if c.Backup.enabled() {
+		needs.Applied = []string{"secrets", "recurringjobs.longhorn.io"}
+		needs.Changed = []string{"backuptargets.longhorn.io"} // It is asked to be looked at.
+	}
 	if isTrue(value(values, "defaultSettings", "createDefaultDiskLabeledNodes")) {
 		// "config" is for a node whose annotation lists its disks (Longhorn's "Default Disk and Node Configuration").
 		needs.NodeLabel, needs.NodeLabelValues = diskLabel, []string{"true", "config"}

@@ -53,6 +53,14 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
 	}
+	backedUp := storage.DefaultConfig()
+	backedUp.Backup.Target = "nfs://nas.example.com:/backups"
+	withBackups := with(func(s *survey.Storage) {
+		s.Applied, s.Changed = []string{"secrets", "recurringjobs.longhorn.io"}, []string{"backuptargets.longhorn.io"}
+	})
+	if got := backedUp.Needs(traits.Storage{}); !reflect.DeepEqual(got, withBackups) {
+		t.Errorf("with backups: got %+v", got)
+	}
 	own := storage.DefaultConfig()
 	own.Install, own.ClassName = false, "fast"
 	if got := own.Needs(traits.Storage{}); !reflect.DeepEqual(got, survey.Storage{ClassName: "fast"}) {

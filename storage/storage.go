@@ -32,6 +32,8 @@ type Args struct {
 	// Lifetime is nil, or the resource whose deletion takes everything in the cluster with it, so that nothing has to be
 	// uninstalled from a cluster that is going away.
 	Lifetime pulumi.Resource
+	// BackupStore is the bucket that storage.backup.managed asks for; nil without that.
+	BackupStore *traits.BackupStore
 	// After are resources that must exist first, such as the nodes.
 	After []pulumi.Resource
 }
@@ -43,6 +45,12 @@ type Storage struct {
 	// ClassName is the StorageClass. A plain value and not the class's output: an output would become unknown whenever
 	// the class is replaced, and an unknown class name replaces the claim, the data included.
 	ClassName pulumi.StringOutput
+	// ClaimLabels are the labels of a claim whose volume is to be backed up; none without backups.
+	ClaimLabels map[string]string
+	// BackupTarget is where backups go, without mount options; empty without backups.
+	BackupTarget pulumi.StringOutput
+	// RecoveryPoint is the longest time between two backups that are due, such as 15m; empty without backups.
+	RecoveryPoint pulumi.StringOutput
 	// Ready are concrete resources without which a claim of that class would stay Pending.
 	Ready []pulumi.Resource
 }
@@ -50,7 +58,8 @@ type Storage struct {
 // New installs a driver and its StorageClass, or passes on the class that is configured. The configuration was validated
 // (Config.Validate).
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Storage, error) {
-	s := &Storage{ClassName: pulumi.String(args.Config.ClassName).ToStringOutput()}
+	none := pulumi.String("").ToStringOutput()
+	s := &Storage{ClassName: pulumi.String(args.Config.ClassName).ToStringOutput(), BackupTarget: none, RecoveryPoint: none}
 	guarded, err := guardFixed(ctx, name, args)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
@@ -62,7 +71,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := s.provision(ctx, name, args); err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	if err := ctx.RegisterResourceOutputs(s, pulumi.Map{"className": s.ClassName}); err != nil {
+	outputs := pulumi.Map{"className": s.ClassName, "backupTarget": s.BackupTarget, "recoveryPoint": s.RecoveryPoint}
+	if err := ctx.RegisterResourceOutputs(s, outputs); err != nil {
 		return nil, fmt.Errorf("storage: register outputs of %q: %w", name, err)
 	}
 	return s, nil

@@ -84,6 +84,7 @@ func (c Config) Validate() error {
 		found.Add("iris.namespace", c.IRIS.Namespace, "another one: "+c.Storage.DriverName()+" is installed in it, and the database's "+
 			"network policies would cut it off")
 	}
+	c.validateBackupStore(&found)
 	c.validateDisk(&found)
 	c.validateCores(&found)
 	c.validateMachine(&found)
@@ -125,6 +126,14 @@ func (c Config) validateIRIS() error {
 		return c.IRIS.Validate()
 	}
 	return c.IRIS.ValidateOn(c.Cluster.Traits().Service)
+}
+
+// validateBackupStore refuses a bucket where there is no cloud to make it on.
+func (c Config) validateBackupStore(found *problems.List) {
+	if c.Storage.Backup.Managed && slices.Contains(cluster.Clouds(), c.Cluster.Cloud) && !c.Cluster.MakesBackupStore() {
+		found.Add("storage.backup.managed", true, fmt.Sprintf("false with cluster.cloud %s: buckets are made with the clusters of %s; make "+
+			"one yourself and set storage.backup.target", c.Cluster.Cloud, cluster.BackupClouds()))
+	}
 }
 
 // validateDisk checks that a node's disk has room for a replica of the volume.

@@ -41,6 +41,17 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 		},
 		"too few nodes": {with("cluster", `{"cloud":"existing","nodes":2}`), []string{"cluster.nodes: got 2, want at least 3"}},
 		"unknown cloud": {with("cluster", `{"cloud":"openstack"}`), []string{`cluster.cloud: got "openstack", want one of`}},
+		"bucket where no cloud makes one": {with("storage", `{"backup":{"managed":true}}`), []string{
+			"has 1 problem;", "storage.backup.managed: got true, want false with cluster.cloud existing: buckets are made with the clusters of ",
+			"gke; make one yourself and set storage.backup.target",
+		}},
+		"bad backup": {map[string]string{
+			"storage":           `{"backup":{"target":"s3://acme-backups@eu-west-1","cron":"hourly"}}`,
+			"backupCredentials": `{"AWS_ACCESS_KEY_ID":"AKIA"}`,
+		}, []string{
+			"the configuration has 4 problems", "backupCredentials: got a value in clear text", "storage.backup.target: got an address without a slash", `storage.backup.cron: got "hourly"`,
+			"backupCredentials: got an object that lacks them",
+		}},
 		"several together": {map[string]string{
 			"cluster": `{"cloud":"existing","nodes":1}`, "storage": `{"replicas":true,"versionn":"1"}`,
 			"iris": `{"size":"20","image":"x:latest"}`, "irisPassword": "SYS",
@@ -217,7 +228,7 @@ func TestLoadConfig_PointsASecretToItsKey(t *testing.T) {
 	for path, key := range map[string]string{
 		"iris.password": "irisPassword", "iris.irisPassword": "irisPassword", "iris.licenseKey": "irisLicenseKey",
 		"iris.registry.password": "irisRegistryPassword", "iris.registryPassword": "irisRegistryPassword",
-		"cluster.kubeconfig": "kubeconfig",
+		"cluster.kubeconfig": "kubeconfig", "storage.backup.credentials": "backupCredentials", "storage.backupCredentials": "backupCredentials",
 	} {
 		section, rest, _ := strings.Cut(path, ".")
 		for _, secret := range []bool{true, false} {

@@ -114,6 +114,16 @@ func variants() map[string]variant {
 		"existing-class": {target: "existing", sections: map[string]map[string]any{
 			"storage": {"install": false, "className": "rook-ceph-block"},
 		}},
+		"aks-backup": {target: "aks", sections: map[string]map[string]any{"storage": {"backup": map[string]any{"managed": true}}}},
+		"gke-backup": {target: "gke", sections: map[string]map[string]any{"storage": {"backup": map[string]any{"managed": true}}}},
+		"eks-backup": {target: "eks", sections: map[string]map[string]any{"storage": {"backup": map[string]any{"managed": true}}}},
+		"existing-backup": {
+			target: "existing",
+			sections: map[string]map[string]any{"storage": {"backup": map[string]any{
+				"target": "s3://acme-backups@eu-west-1/iris/", "cron": "0 * * * *", "retain": 48,
+			}}},
+			secrets: map[string]string{"backupCredentials": `{"AWS_ACCESS_KEY_ID":"TEST-KEY-ID","AWS_SECRET_ACCESS_KEY":"TEST-KEY"}`},
+		},
 		"existing-licensed": {
 			target: "existing",
 			sections: map[string]map[string]any{"iris": {

@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/problems"
+	"ha-iris/internal/secret"
 	"ha-iris/internal/strict"
 )
 
@@ -33,9 +34,10 @@ func (c *Config) loadSection(ctx *pulumi.Context, name string) (refused bool, er
 	other := defaultConfig()
 	var found problems.List
 	found.Merge(problems.Hide(decodeSection(name, text, other.sections()[name]), name))
-	secrets := slices.DeleteFunc(sortedKeys(c.secretKeys()), func(key string) bool {
-		return strings.HasPrefix(key, "iris") != (name == "iris")
-	})
+	secrets := sortedKeys(secret.Fields(c.sections()[name]))
+	if len(secrets) == 0 {
+		secrets = sortedKeys(c.secretKeys())
+	}
 	found.Merge(problems.Problem{Path: name, Got: "a secret value", Want: fmt.Sprintf("none among its keys: they become names, "+
 		"labels and settings that everybody can read. Find its line \"secure:\" in the stack's file and run: pulumi config rm "+
 		"--path %s.KEY; what has to be secret is a key of its own: pulumi config set --secret %s", name, strings.Join(secrets, " or "))})

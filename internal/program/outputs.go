@@ -26,6 +26,11 @@ type Outputs struct {
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 	// StorageClass is the StorageClass of the database volume.
 	StorageClass pulumi.StringOutput `pulumi:"storageClass"`
+	// BackupTarget is where the volume is backed up to (storage.backup.target), without mount options; empty without backups.
+	BackupTarget pulumi.StringOutput `pulumi:"backupTarget"`
+	// RecoveryPoint is the longest time between two backups that are due, such as 15m: with the time that a backup takes, the most that
+	// is lost with the volume. Empty without backups.
+	RecoveryPoint pulumi.StringOutput `pulumi:"recoveryPoint"`
 	// ClusterName is the name of the Kubernetes cluster.
 	ClusterName pulumi.StringOutput `pulumi:"clusterName"`
 	// Kubeconfig gives access to the cluster with the rights of this program. Secret.
@@ -40,6 +45,8 @@ func newOutputs(kubernetes *cluster.Cluster, volumes *storage.Storage, database 
 		Namespace:       database.Namespace,
 		ServiceName:     database.ServiceName,
 		StorageClass:    volumes.ClassName,
+		BackupTarget:    volumes.BackupTarget,
+		RecoveryPoint:   volumes.RecoveryPoint,
 		ClusterName:     kubernetes.Name,
 		Kubeconfig:      kubernetes.Kubeconfig,
 	}

@@ -28,6 +28,7 @@ func Run(ctx *pulumi.Context) error {
 func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	args := &cluster.Args{
 		Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData, NodeLabels: cfg.Storage.NodeLabels(), Needs: cfg.needs(),
+		Backups: cfg.Storage.Backup.Managed,
 	}
 	if volumes := cfg.Storage.Volumes(); volumes != nil { // A nil pointer in the interface would not be nil.
 		args.Volumes = volumes
@@ -51,6 +52,8 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		Protect:  cfg.IRIS.ProtectData,
 		Lifetime: kubernetes.Lifetime,
 		After:    kubernetes.Ready,
+
+		BackupStore: kubernetes.BackupStore,
 	})
 	if err != nil {
 		return nil, err
@@ -58,6 +61,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	database, err := iris.New(ctx, "iris", &iris.Args{
 		Config:       cfg.IRIS,
 		StorageClass: volumes.ClassName,
+		ClaimLabels:  volumes.ClaimLabels,
 		Service:      kubernetes.Traits.Service,
 		Provider:     kubernetes.Provider,
 		API:          kubernetes.Live,

@@ -63,6 +63,8 @@ func rightsFor(needs Needs) []right {
 	rights = append(rights, resources("", read, needs.Storage.Signs...)...)
 	rights = append(rights, resources("", create, needs.Storage.ClusterObjects...)...)
 	rights = append(rights, resources(needs.Storage.Namespace, []string{"list", "delete"}, needs.Storage.Tidied...)...)
+	rights = append(rights, resources(needs.Storage.Namespace, apply, needs.Storage.Applied...)...)
+	rights = append(rights, resources(needs.Storage.Namespace, []string{"get", "patch"}, needs.Storage.Changed...)...)
 	return append(rights, resources(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
 }
 

@@ -10,6 +10,9 @@ import (
 func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 	t.Parallel()
 	withMonitor := func(n *survey.Needs) { n.Database.ServiceMonitor = true }
+	withBackups := func(n *survey.Needs) {
+		n.Storage.Applied, n.Storage.Changed = []string{"secrets", "recurringjobs.longhorn.io"}, []string{"backuptargets.longhorn.io"}
+	}
 	for denied, test := range map[string]struct {
 		needs  func(*survey.Needs)
 		blocks string
@@ -25,9 +28,16 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 		"get daemonsets.apps iris":                           {blocks: "may not get daemonsets.apps in iris, want"},
 		"get daemonsets.apps longhorn-system":                {blocks: "may not get daemonsets.apps in longhorn-system, want"},
 		"create servicemonitors.monitoring.coreos.com iris":  {needs: withMonitor, blocks: "may not create servicemonitors.monitoring.coreos.com in iris, want"},
+		"create recurringjobs.longhorn.io longhorn-system": {
+			needs: withBackups, blocks: "may not create recurringjobs.longhorn.io in longhorn-system, want",
+		},
+		"patch secrets longhorn-system":                   {needs: withBackups, blocks: "may not patch secrets in longhorn-system, want"},
+		"patch backuptargets.longhorn.io longhorn-system": {needs: withBackups, blocks: "may not patch backuptargets.longhorn.io in longhorn-system, want"},
 		// What is not asked for.
-		"get servicemonitors.monitoring.coreos.com iris": {},
-		"delete secrets iris":                            {},
+		"create backuptargets.longhorn.io longhorn-system": {needs: withBackups},
+		"get recurringjobs.longhorn.io longhorn-system":    {},
+		"get servicemonitors.monitoring.coreos.com iris":   {},
+		"delete secrets iris":                              {},
 	} {
 		a, n := healthy(), needs()
 		a.denied = []string{denied}

@@ -38,6 +38,8 @@ type Storage struct {
 	// Objects are what the installation makes in its Namespace, ClusterObjects what outside of any; RESOURCE or RESOURCE.GROUP.
 	Namespace               string
 	Objects, ClusterObjects []string
+	// Applied are resources in Namespace that the program itself makes and changes, and Changed those that it reads and changes only.
+	Applied, Changed []string
 	// Signs are objects outside of any namespace by which another installation is known, and Tidied what the program lists and
 	// deletes in Namespace after an installation that was interrupted.
 	Signs, Tidied []string

@@ -42,6 +42,8 @@ func CloudInvoke(adminKubeconfig string) func(pulumi.MockCallArgs) (resource.Pro
 			return resource.NewPropertyMapFromMap(map[string]any{"kubeconfigs": []any{map[string]any{
 				"name": "clusterAdmin", "value": base64.StdEncoding.EncodeToString([]byte(adminKubeconfig)),
 			}}}), nil
+		case "azure-native:storage:listStorageAccountKeys":
+			return resource.NewPropertyMapFromMap(map[string]any{"keys": []any{map[string]any{"keyName": "key1", "value": "TEST-ACCOUNT-KEY"}}}), nil
 		default:
 			return nil, fmt.Errorf("unexpected provider function %s", args.Token)
 		}
@@ -55,6 +57,8 @@ func CloudOutputs(authorityPEM string) func(pulumi.MockResourceArgs) resource.Pr
 		name := args.Name + "-1a2b3c4"
 		outputs := map[string]map[string]any{
 			"azure-native:resources:ResourceGroup": {"name": name},
+			"azure-native:storage:StorageAccount":  {"name": args.Name + "1a2b3c4d"},
+			"gcp:storage/hmacKey:HmacKey":          {"accessId": "GOOGTEST", "secret": "TEST-HMAC-SECRET"},
 			"azure-native:containerservice:ManagedCluster": {"name": name, "identity": map[string]any{
 				"type": "SystemAssigned", "principalId": "00000000-0000-0000-0000-00000000000a",
 			}},

@@ -1,5 +1,5 @@
 // Package traits has the differences between clusters that the storage and the database need, as properties of a cluster instead of
-// its cloud's name. It imports nothing, so that all packages can import it.
+// its cloud's name. It imports no package of this program, so that all packages can import it.
 package traits
 
 // Traits are those of one kind of cluster.

@@ -66,6 +66,12 @@ func TestRecordedStates_AreUpdatedInPlace(t *testing.T) {
 				t.Errorf("another number of replicas would lose data:\n%s", strings.Join(found, "\n"))
 			}
 		})
+		t.Run(filepath.Base(file)+", with backups", func(t *testing.T) {
+			target := object{"target": "nfs://nas.example.com:/backups"}
+			if losses := planOn(t, c.set("storage.backup", target), state); len(losses) > 0 {
+				t.Errorf("a backup target would lose data:\n%s", strings.Join(losses, "\n"))
+			}
+		})
 		t.Run(filepath.Base(file)+", after a rename", func(t *testing.T) {
 			for _, rename := range [][2]string{{"ha-iris:iris:IRIS", "ha-iris:iris:Database"}, {"::iris-pvc", "::data"}} {
 				renamed := bytes.ReplaceAll(state, []byte(rename[0]), []byte(rename[1]))

@@ -28,6 +28,13 @@ const (
 	awsOIDC            = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 	awsPodIdentity     = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 	awsScalingTag      = "aws:autoscaling/tag:Tag"
+	awsBucket          = "aws:s3/bucketV2:BucketV2"
+	awsBucketBlock     = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+	awsInlinePolicy    = "aws:iam/rolePolicy:RolePolicy"
+
+	awsBucketEncryption = "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2"
+	// awsObject is an object in a bucket. No program makes one.
+	awsObject = "aws:s3/bucketObjectv2:BucketObjectv2"
 	// awsInterface is a network interface that a cluster or its nodes left behind. No program makes one.
 	awsInterface = "aws:ec2/networkInterface:NetworkInterface"
 )
@@ -41,6 +48,7 @@ func awsCloud() *cloud {
 	maps.Copy(kinds, awsComputeKinds())
 	maps.Copy(kinds, awsClusterKinds())
 	maps.Copy(kinds, awsWorkloadKinds())
+	maps.Copy(kinds, awsBucketKinds())
 	return &cloud{
 		pkg: AWS, version: "6.83.0", bridged: true, kinds: kinds,
 		invokes: map[string]invoke{

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -14,21 +15,25 @@ const (
 	azureCluster = "azure-native:containerservice:ManagedCluster"
 	azurePool    = "azure-native:containerservice:AgentPool"
 	azureRole    = "azure-native:authorization:RoleAssignment"
+
+	azureStorage   = "azure-native:storage:StorageAccount"
+	azureContainer = "azure-native:storage:BlobContainer"
 	// azureSubnet is only looked up: a program is given it by id.
 	azureSubnet = "azure-native:network:Subnet"
 )
 
 // azureCloud behaves like azure-native 3.10.1.
 func azureCloud() *cloud {
+	kinds := map[string]*kind{
+		azureGroup: azureGroupKind(), azureCluster: azureClusterKind(), azurePool: azurePoolKind(), azureRole: azureRoleKind(),
+	}
+	maps.Copy(kinds, azureStorageKinds())
 	return &cloud{
-		pkg: Azure, version: "3.10.1",
-		kinds: map[string]*kind{
-			azureGroup: azureGroupKind(), azureCluster: azureClusterKind(), azurePool: azurePoolKind(),
-			azureRole: azureRoleKind(),
-		},
+		pkg: Azure, version: "3.10.1", kinds: kinds,
 		invokes: map[string]invoke{
 			"azure-native:containerservice:listManagedClusterAdminCredentials": azureAdminCredentials,
 			"azure-native:authorization:getClientConfig":                       azureClientConfig,
+			"azure-native:storage:listStorageAccountKeys":                      azureStorageKeys,
 		},
 		prepare: azureLocation,
 		denied:  "failed to load authentication: unable to build authorizer: please run 'az login' to set up an account",

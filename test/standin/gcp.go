@@ -17,6 +17,11 @@ const (
 	gcpProjectMember  = "gcp:projects/iAMMember:IAMMember"
 	gcpRouter         = "gcp:compute/router:Router"
 	gcpRouterNat      = "gcp:compute/routerNat:RouterNat"
+	gcpBucket         = "gcp:storage/bucket:Bucket"
+	gcpBucketMember   = "gcp:storage/bucketIAMMember:BucketIAMMember"
+	gcpHmacKey        = "gcp:storage/hmacKey:HmacKey"
+	// gcpObject is an object in a bucket. No program makes one.
+	gcpObject = "gcp:storage/bucketObject:BucketObject"
 	// gcpNetwork and gcpSubnetwork are only looked up: a program is given them by name.
 	gcpNetwork    = "gcp:compute/network:Network"
 	gcpSubnetwork = "gcp:compute/subnetwork:Subnetwork"
@@ -28,6 +33,7 @@ func gcpCloud() *cloud {
 	maps.Copy(kinds, gcpIdentityKinds())
 	maps.Copy(kinds, gcpContainerKinds())
 	maps.Copy(kinds, gcpNetworkKinds())
+	maps.Copy(kinds, gcpBucketKinds())
 	return &cloud{
 		pkg: GCP, version: "7.38.0", bridged: true, kinds: kinds,
 		invokes: map[string]invoke{

@@ -20,9 +20,10 @@ import (
 //
 //nolint:gochecknoglobals // A literal that nothing writes to, as the table that it belongs to.
 var scratch = driver{
-	name:     "Scratch",
-	defaults: func() Config { return Config{Install: true, Driver: "Scratch", ClassName: "scratch-iris"} },
-	validate: Config.validateScratch,
+	name:           "Scratch",
+	defaults:       func() Config { return Config{Install: true, Driver: "Scratch", ClassName: "scratch-iris"} },
+	validate:       Config.validateScratch,
+	validateBackup: refuseBackup("Scratch"),
 	// Everything is right on all nodes.
 	validateOn: func(Config, traits.Storage, *problems.List) {},
 	checkNodes: func(Config, int, *problems.List) {},

@@ -1,8 +1,10 @@
 package storage_test
 
 import (
+	"strings"
 	"testing"
 
+	"ha-iris/internal/secret"
 	"ha-iris/internal/testkit"
 	"ha-iris/internal/traits"
 	"ha-iris/storage"
@@ -35,6 +37,11 @@ func TestScratch_AnswersForItself(t *testing.T) {
 	if size != 1<<40 || want == "" || cfg.UsablePercent(traits.Storage{}) != 50 || cfg.DriverName() != "Scratch" ||
 		cfg.NodeLabels()["scratch.example.com/disk"] != "yes" || cfg.Needs(traits.Storage{}).Namespace != "kube-system" {
 		t.Errorf("got %d, %q, %v", size, want, cfg.NodeLabels())
+	}
+	cfg.Backup.Target, cfg.BackupCredentials = "nfs://nas:/backups", secret.New("{}")
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "storage.backup: got a value, want nothing") ||
+		!strings.Contains(err.Error(), "backupCredentials: got a value, want nothing") {
+		t.Errorf("backups: got %v", err)
 	}
 	cfg.ClassName = "scratch"
 	if cfg.Validate() == nil {

@@ -1,0 +1,54 @@
+package storage
+
+import (
+	"strings"
+
+	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
+)
+
+// Backup says where the database volume is backed up to, and when.
+type Backup struct {
+	// Target is where backups go: s3://BUCKET@REGION/PATH/, azblob://CONTAINER@core.windows.net/PATH/, nfs://HOST:/PATH or
+	// cifs://HOST/SHARE; the login is the secret backupCredentials. Default: empty, no backups.
+	Target string `json:"target"`
+	// Managed makes a bucket or a container for the backups on the stack's cloud, with an identity that may use it and nothing else.
+	// Default: false.
+	Managed bool `json:"managed"`
+	// PollIntervalSeconds is how often the target is looked at for backups that others made, and whether it can still be reached; 0
+	// never. Default: 300.
+	PollIntervalSeconds int `json:"pollIntervalSeconds"`
+	// Cron is when backups are made, in UTC: minute, hour, day of the month, month, day of the week. Default: every 15 minutes.
+	Cron string `json:"cron"`
+	// Retain is how many of them are kept, 1 to 100. Default: 24.
+	Retain int `json:"retain"`
+}
+
+// enabled reports whether there are backups.
+func (b Backup) enabled() bool { return b.Target != "" || b.Managed }
+
+// recoveryPoint is the longest time between two backups that are due, such as 15m; empty without backups.
+func (b Backup) recoveryPoint() string {
+	schedule, err := rules.ParseCron(b.Cron)
+	if !b.enabled() || err != nil { // Validate has refused the error.
+		return ""
+	}
+	text := strings.TrimSuffix(schedule.LongestGap().String(), "0s") // A schedule has no seconds.
+	if hours, whole := strings.CutSuffix(text, "h0m"); whole {
+		return hours + "h"
+	}
+	return text
+}
+
+// refuseBackup returns the validateBackup of a driver that makes no backups.
+func refuseBackup(driver string) func(Config, *problems.List) {
+	return func(c Config, found *problems.List) {
+		want := "nothing: this program makes no backups with " + driver
+		if c.Backup.enabled() {
+			found.AddSecret("storage.backup", "a value", want)
+		}
+		if c.BackupCredentials.IsSet() {
+			found.AddSecret("backupCredentials", "a value", want+"; run: pulumi config rm backupCredentials")
+		}
+	}
+}
