@@ -16,8 +16,8 @@ const (
 
 // Port is a TCP port on 127.0.0.1 for a server that a test starts. Until the test ends no other call gets it, in this process
 // or another: the UDP port of the same number is held as the mark. It fails the test if there is none.
-func Port(t testing.TB) int {
-	t.Helper()
+func Port(tb testing.TB) int {
+	tb.Helper()
 	for range 10 * ports {
 		port := firstPort + rand.IntN(ports)
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -31,9 +31,9 @@ func Port(t testing.TB) int {
 			continue
 		}
 		_ = listener.Close()
-		t.Cleanup(func() { _ = mark.Close() })
+		tb.Cleanup(func() { _ = mark.Close() })
 		return port
 	}
-	t.Fatalf("no free port from %d to %d", firstPort, firstPort+ports-1)
+	tb.Fatalf("no free port from %d to %d", firstPort, firstPort+ports-1)
 	return 0
 }
