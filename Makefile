@@ -242,7 +242,7 @@ unit: ## Tests that need no tools
 	cd sandbox/tools/pulumi-language-go && go test ./...
 
 # Tests with clusters of their own, which wait most of the time: they run beside the others.
-E2E_APART := ^Test(Clouds|Guard|Rolls)
+E2E_APART := ^Test(Backups|Clouds|Guard|Rolls)
 E2E_TEST = $(LOCAL)/e2e.test -test.count=1 -test.timeout 75m -test.parallel 4 -test.v
 
 .PHONY: e2e

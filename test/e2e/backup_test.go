@@ -19,20 +19,23 @@ const (
 	backupBucket = "s3://acme-backups@eu-west-1/iris/"
 )
 
-// backedUp is a stack on the shared sandbox that gets a backup target, changes it and loses it.
+// backedUp is a stack that gets a backup target, changes it and loses it.
 type backedUp struct {
 	*stack
-	c config
+	on sandbox
+	c  config
 	// claim and pod are those from before the first target.
 	claim, pod string
 }
 
 func TestBackups_AreMadeOnScheduleAndOutliveTheirTarget(t *testing.T) {
-	b := &backedUp{stack: newStack(t, "backup"), c: baseConfig(shared)}
+	t.Parallel() // It waits most of the time.
+	on := ownSandbox(t, "e2e-backup")
+	b := &backedUp{stack: newStack(t, "backup"), on: on, c: baseConfig(on)}
 	b.configure(b.c)
-	t.Cleanup(func() { checkEmpty(t, shared) })
+	t.Cleanup(func() { checkEmpty(t, on) })
 	b.up()
-	b.claim, b.pod = claimUID(t), podName(t, shared)
+	b.claim, b.pod = on.claimUID(t), podName(t, on)
 
 	b.c = b.c.set("storage.backup", object{"target": backupBucket, "cron": "* * * * *", "retain": 2})
 	outputs, _ := b.apply("1")
@@ -55,7 +58,7 @@ func TestBackups_AreMadeOnScheduleAndOutliveTheirTarget(t *testing.T) {
 	if outputs["backupTarget"] != "" || outputs["recoveryPoint"] != "" {
 		t.Errorf("the outputs are %v", outputs)
 	}
-	if labels := jsonpath(t, "pvc", "iris-pvc", "{.metadata.labels}"); strings.Contains(labels, "longhorn") {
+	if labels := on.kubectl(t, "-n", "iris", "get", "pvc", "iris-pvc", "-o", "jsonpath={.metadata.labels}"); strings.Contains(labels, "longhorn") {
 		t.Errorf("the claim still has %s", labels)
 	}
 	for _, file := range stored {
@@ -77,7 +80,7 @@ func (b *backedUp) apply(login string) (outputs map[string]any, log string) {
 	if done["replace"]+done["create-replacement"]+done["delete-replaced"] > 0 || login != "" && done["delete"] > 0 {
 		b.t.Errorf("the update replaced or deleted something: %v", done)
 	}
-	if claimUID(b.t) != b.claim || podName(b.t, shared) != b.pod {
+	if b.on.claimUID(b.t) != b.claim || podName(b.t, b.on) != b.pod {
 		b.t.Error("the claim or the pod is another one")
 	}
 	outputs = map[string]any{}
@@ -100,7 +103,7 @@ func (b *backedUp) login(id string) {
 func (b *backedUp) waitForBackup(what string, atLeast int) {
 	b.t.Helper()
 	eventually(b.t, podWait, func() error {
-		states := shared.kubectl(b.t, "-n", "longhorn-system", "get", "backups.longhorn.io", "-o", "jsonpath={.items[*].status.state}")
+		states := b.on.kubectl(b.t, "-n", "longhorn-system", "get", "backups.longhorn.io", "-o", "jsonpath={.items[*].status.state}")
 		if strings.Count(states, "Completed") < atLeast {
 			return fmt.Errorf("%s is not there: %q", what, states)
 		}
@@ -147,7 +150,7 @@ func (b *backedUp) failsWhenTheTargetCannotBeUsed() {
 // bucket is the directory of the one with such a name.
 func (b *backedUp) bucket(name string) string {
 	b.t.Helper()
-	found, err := filepath.Glob(filepath.Join(repository, ".local", "sandbox", shared.Name, "buckets", "*"+name+"*"))
+	found, err := filepath.Glob(filepath.Join(repository, ".local", "sandbox", b.on.Name, "buckets", "*"+name+"*"))
 	if err != nil || len(found) != 1 {
 		b.t.Fatalf("the buckets are %q, %v", found, err)
 	}
