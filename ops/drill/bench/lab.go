@@ -149,14 +149,20 @@ func (b *bench) prepare(ctx context.Context, setup string) error {
 	return b.healthy(ctx, setup)
 }
 
-// article puts the article's manifests beside a database of ours, which is stopped, and takes our policy for lost nodes back.
+// longhornDefaults are Longhorn's own where this program has others (storage/longhorn_values.go): the article sets none.
+func longhornDefaults() map[string]any {
+	return map[string]any{
+		"nodeDownPodDeletionPolicy": "do-nothing", "replicaAutoBalance": "disabled", "allowVolumeCreationWithDegradedAvailability": true,
+		"concurrentAutomaticEngineUpgradePerNodeLimit": 0, "orphanResourceAutoDeletion": "",
+	}
+}
+
+// article puts the article's manifests beside a database of ours, which is stopped.
 // Without fsGroup its pod never starts (TestLab_Article): it is added, or there would be nothing to compare.
 func (b *bench) article() []command {
 	const group = `{"spec":{"template":{"spec":{"securityContext":{"fsGroup":51773}}}}}`
 	return []command{
 		b.kubectl("-n", "iris", "scale", "deployment/iris", "--replicas=0"),
-		b.kubectl("-n", "longhorn-system", "patch", "settings.longhorn.io", "node-down-pod-deletion-policy", "--type=merge", "-p",
-			`{"value":"do-nothing"}`),
 		b.kubectl("create", "namespace", article),
 		b.kubectl("-n", article, "apply", "-f", filepath.Join(b.root, "test", "e2e", "testdata", "article")),
 		b.kubectl("-n", article, "patch", "deployment", "iris", "--type=strategic", "-p", group),
@@ -220,11 +226,15 @@ func (b *bench) settings(setup string) map[string]any {
 	if setup == guarded {
 		failover = map[string]any{"mode": guarded, "image": agent}
 	}
+	storage := map[string]any{"chart": filepath.Join(b.root, "sandbox", "charts", "longhorn")}
+	if setup == article {
+		storage["values"] = map[string]any{"defaultSettings": longhornDefaults()}
+	}
 	return map[string]any{
 		"ha-iris:cluster": map[string]any{
 			"cloud": "existing", "kubeconfigPath": b.kubeconfig(), "context": "ha-iris-" + b.lab,
 		},
-		"ha-iris:storage":  map[string]any{"chart": filepath.Join(b.root, "sandbox", "charts", "longhorn")},
+		"ha-iris:storage":  storage,
 		"ha-iris:iris":     iris,
 		"ha-iris:failover": failover,
 	}
