@@ -241,19 +241,11 @@ unit: ## Tests that need no tools
 	cd agent && CGO_ENABLED=0 go test -trimpath ./...
 	cd sandbox/tools/pulumi-language-go && go test ./...
 
-# Tests with clusters of their own, which wait most of the time: they run beside the others.
-E2E_APART := ^Test(Backups|Clouds|Guard|Rolls)
-E2E_TEST := go test -tags e2e -count=1 -timeout 75m -parallel 4 -v
-
 .PHONY: e2e
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server
 	cd sandbox && go test -tags sandbox -count=1 -timeout 10m -skip '^TestLab' ./test/...
 	@$(MAKE) --no-print-directory lab-test
-	@go vet -tags e2e ./test/e2e
-	@$(E2E_TEST) -run '$(E2E_APART)' ./test/e2e >$(LOCAL)/e2e-apart.log 2>&1 & apart=$$!; \
-		$(E2E_TEST) -skip '$(E2E_APART)' ./test/e2e; code=$$?; \
-		echo "waiting for the tests that run beside these, and then all that they say: $(LOCAL)/e2e-apart.log"; \
-		wait $$apart || code=1; cat $(LOCAL)/e2e-apart.log; exit $$code
+	go test -tags e2e -count=1 -timeout 75m -parallel 4 -v ./test/e2e
 
 # The dev stack is unprotected on purpose, hence its allowance.
 .PHONY: ci-preview

@@ -86,7 +86,8 @@ func (a *aks) accountKey(group *resources.ResourceGroup, account *storageAccount
 		}
 		err := a.ctx.Invoke("azure-native:storage:listStorageAccountKeys", args, &answer, pulumi.Parent(a.component), pulumi.Provider(a.provider))
 		if err != nil {
-			return "", lookupError("read the key of the storage account for backups", err, azureCredentials)
+			return "", lookupError("read the key of the storage account for backups (a ReadOnly lock on its group forbids that, use CanNotDelete; "+
+				"without the account, set storage.backup.managed to false)", err, azureCredentials)
 		}
 		if len(answer.Keys) == 0 || answer.Keys[0].Value == "" {
 			return "", errors.New("read the key of the storage account for backups: Azure gave none")

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 
 	awseks "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -46,14 +47,14 @@ func (e *eks) backups(control *awseks.Cluster) error {
 // what Longhorn prunes, and nothing would ever delete them.
 func (e *eks) bucket() (*pulumi.CustomResourceState, []pulumi.Resource, error) {
 	bucket, block, encryption := &pulumi.CustomResourceState{}, &pulumi.CustomResourceState{}, &pulumi.CustomResourceState{}
+	// Backups outlive the stack, as closed as they were.
+	kept := []pulumi.ResourceOption{pulumi.Protect(e.component.protect), pulumi.RetainOnDelete(true)}
 	err := e.ctx.RegisterResource("aws:s3/bucketV2:BucketV2", e.name("backups"), pulumi.Map{
 		"bucketPrefix": pulumi.String(e.name("backups") + "-"),
 		"tags":         pulumi.ToStringMap(e.tags()),
-	}, bucket, e.options(
-		pulumi.Protect(e.component.protect), pulumi.RetainOnDelete(true), // Backups outlive the stack.
-		// A bucket cannot be renamed, only replaced.
-		pulumi.IgnoreChanges([]string{"bucketPrefix"}),
-	)...)
+	}, bucket, e.options(slices.Concat(kept, []pulumi.ResourceOption{
+		pulumi.IgnoreChanges([]string{"bucketPrefix"}), // A bucket cannot be renamed, only replaced.
+	})...)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("create bucket for backups: %w", err)
 	}
@@ -61,7 +62,7 @@ func (e *eks) bucket() (*pulumi.CustomResourceState, []pulumi.Resource, error) {
 		"bucket":          bucket.ID(),
 		"blockPublicAcls": pulumi.Bool(true), "blockPublicPolicy": pulumi.Bool(true),
 		"ignorePublicAcls": pulumi.Bool(true), "restrictPublicBuckets": pulumi.Bool(true),
-	}, block, e.options()...)
+	}, block, e.options(kept...)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("close the bucket for backups to the public: %w", err)
 	}
@@ -70,7 +71,7 @@ func (e *eks) bucket() (*pulumi.CustomResourceState, []pulumi.Resource, error) {
 			"bucket": bucket.ID(),
 			// S3's own key: one of KMS would need rights of its own.
 			"rules": pulumi.Array{pulumi.Map{"applyServerSideEncryptionByDefault": pulumi.Map{"sseAlgorithm": pulumi.String("AES256")}}},
-		}, encryption, e.options()...)
+		}, encryption, e.options(kept...)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("encrypt the bucket for backups: %w", err)
 	}

@@ -77,8 +77,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// ownClusters says whether only tests are to run that have clusters of their own: those on real nodes, and those that make e2e runs beside
-// all others.
+// ownClusters says whether only tests are to run that have clusters of their own: those on real nodes, and those that wait most of the time.
 func ownClusters() bool {
 	flag.Parse()
 	run := flag.Lookup("test.run")

@@ -90,7 +90,7 @@ func (g assembled) run(ctx context.Context, listener net.Listener) error {
 	recorder, shutdown := g.recorder(ctx)
 	defer shutdown()
 	terms := watchman.DefaultTerms()
-	voucher := watchman.NewVoucher(g.clock, terms)
+	voucher := watchman.NewVoucher(g.clock, terms, g.identity())
 	campaign := watchman.NewCampaign(g.lock(), terms, g.term(recorder, voucher), g.log, g.metrics)
 	handler := watchman.Handler(g.options.node, voucher.Say, campaign.Known, g.metrics)
 	group, within := errgroup.WithContext(ctx)
@@ -111,18 +111,20 @@ func (g assembled) recorder(ctx context.Context) (record.EventRecorder, func()) 
 	return broadcaster.NewRecorder(scheme.Scheme, source), broadcaster.Shutdown
 }
 
+func (g assembled) identity() string { return watchman.Identity(g.options.pod, g.options.node) }
+
 func (g assembled) lock() resourcelock.Interface {
 	return &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: g.options.namespace, Name: g.options.lease},
 		Client:     g.cluster.Coordination,
-		LockConfig: resourcelock.ResourceLockConfig{Identity: watchman.Identity(g.options.pod, g.options.node)},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: g.identity()},
 	}
 }
 
 // term is one term of leading, which begins with knowing nothing.
 func (g assembled) term(recorder record.EventRecorder, voucher *watchman.Voucher) func(context.Context) {
 	target := kube.Target{
-		Namespace: g.options.namespace, Claim: g.options.claim, Node: g.options.node, LonghornNamespace: g.options.longhornNamespace,
+		Namespace: g.options.namespace, Claim: g.options.claim, Node: g.options.node, Pod: g.options.pod, LonghornNamespace: g.options.longhornNamespace,
 	}
 	return func(ctx context.Context) {
 		reporter := watchman.NewReporter(target.Namespace, g.log, recorder, g.metrics)

@@ -110,7 +110,7 @@ func TestRights_AreWhatIsAsked(t *testing.T) {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	assembly := assembled{options, config, cluster, log, watchman.NewMetrics(), func() time.Duration { return time.Hour }}
-	voucher := watchman.NewVoucher(assembly.clock, watchman.DefaultTerms())
+	voucher := watchman.NewVoucher(assembly.clock, watchman.DefaultTerms(), "a")
 	ctx, stop := context.WithCancel(t.Context())
 	campaign := watchman.NewCampaign(assembly.lock(), watchman.Terms{
 		Lease: 600 * time.Millisecond, Renew: 400 * time.Millisecond, Retry: 50 * time.Millisecond,

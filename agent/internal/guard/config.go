@@ -55,6 +55,10 @@ type Config struct {
 	// RenewInterval is the longest time between two heartbeats: the cut may be that much later than the last one. Default:
 	// 10.4 s, a quarter of 40 s with 4 % of jitter.
 	RenewInterval time.Duration
+	// KnownFor is how long before a node became Unknown, or its object went, the guard's pod must have been there: then the check in the
+	// database's pod knows it, and its silence keeps the check from going on by the word of other guards that are cut off too. Default:
+	// 75 s: the grace period of 50 s, one heartbeat, and time to read the list of guards.
+	KnownFor time.Duration
 	// ShutdownSettle is how long the shutdown taint must have been there. Default: 10 s, because AKS sets it early.
 	ShutdownSettle time.Duration
 	// ReadyFor is how long a node must be Ready before it gets rid of the taint. Default: 10 s.
@@ -103,6 +107,7 @@ func Default() Config {
 		LeaseStale:     40 * time.Second,
 		MonitorGrace:   40 * time.Second,
 		RenewInterval:  10400 * time.Millisecond,
+		KnownFor:       75 * time.Second,
 		ShutdownSettle: 10 * time.Second,
 		ReadyFor:       10 * time.Second,
 		MajorityFor:    20 * time.Second,
@@ -143,6 +148,7 @@ func (c Config) Validate() error {
 		positive.Length{Name: "LeaseStale", Value: c.LeaseStale},
 		positive.Length{Name: "MonitorGrace", Value: c.MonitorGrace},
 		positive.Length{Name: "RenewInterval", Value: c.RenewInterval},
+		positive.Length{Name: "KnownFor", Value: c.KnownFor},
 		positive.Length{Name: "ShutdownSettle", Value: c.ShutdownSettle},
 		positive.Length{Name: "ReadyFor", Value: c.ReadyFor},
 		positive.Length{Name: "Budgets.Longhorn", Value: c.Budgets.Longhorn},

@@ -106,12 +106,29 @@ func (d decider) notDeleted(name string) string {
 		return "the Node object is there"
 	}
 	gone := d.world.Gone[name]
-	silent := gone.For
+	silent, since := gone.For, d.now.Add(-gone.For)
 	if !gone.UnknownSince.IsZero() {
-		silent = max(silent, d.silent(gone.UnknownSince))
+		silent, since = max(silent, d.silent(gone.UnknownSince)), gone.UnknownSince
 	}
 	if silent < d.config.Isolation {
 		return fmt.Sprintf("the Node object is gone for %v only, want %v: its machine may run", silent.Round(time.Millisecond), d.config.Isolation)
+	}
+	return d.toldToGoOn(name, since)
+}
+
+// toldToGoOn says why the check on a node that is lost since then may have been told to go on, or nothing: by this guard, or by others that
+// are cut off with it and do not know of this one.
+func (d decider) toldToGoOn(name string, lostSince time.Time) string {
+	if unvouched := d.world.Unvouched[name]; unvouched < d.config.Isolation {
+		return fmt.Sprintf("a guard may have told the check there %v ago that it is not cut off, want %v",
+			unvouched.Round(time.Millisecond), d.config.Isolation)
+	}
+	if d.world.GuardSince.IsZero() {
+		return "this guard's own pod is not there"
+	}
+	if known := lostSince.Sub(d.world.GuardSince); known < d.config.KnownFor {
+		return fmt.Sprintf("this guard's pod is too young for the check there to know it: created %v before the loss, want %v",
+			known.Round(time.Second), d.config.KnownFor)
 	}
 	return ""
 }
@@ -150,9 +167,5 @@ func (d decider) notIsolated(node *Node) string {
 	if silent := d.silent(node.ReadySince); silent < d.config.Isolation {
 		return fmt.Sprintf("certainly unreachable for %v only, want %v", silent.Round(time.Millisecond), d.config.Isolation)
 	}
-	if unvouched := d.world.Unvouched[node.Name]; unvouched < d.config.Isolation {
-		return fmt.Sprintf("a guard may have told the check there %v ago that it is not cut off, want %v",
-			unvouched.Round(time.Millisecond), d.config.Isolation)
-	}
-	return ""
+	return d.toldToGoOn(node.Name, node.ReadySince)
 }

@@ -21,7 +21,7 @@ func after(seconds float64) time.Time {
 // lost is a cluster of five nodes 50 s after n1, with the pod, was lost; Kubernetes noticed at 48.5 s.
 func lost() World {
 	world := World{
-		Live: true, GuardNode: "n2", Volume: "kubernetes.io/csi/driver.longhorn.io^v",
+		Live: true, GuardNode: "n2", GuardSince: start.Add(-time.Hour), Volume: "kubernetes.io/csi/driver.longhorn.io^v",
 		Leases:        map[string]Lease{},
 		Gone:          map[string]Gone{},
 		Unvouched:     map[string]time.Duration{},
@@ -82,7 +82,7 @@ func TestValidate_ReportsAllAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Mode: got", `the proofs: got "hearsay"`, "Isolation", "LeaseStale", "MonitorGrace", "RenewInterval",
-		"ShutdownSettle", "ReadyFor", "MajorityFor", "Budgets.End", "Budgets.Return", "EngineSearch",
+		"ShutdownSettle", "ReadyFor", "MajorityFor", "KnownFor", "Budgets.End", "Budgets.Return", "EngineSearch",
 		"Budgets.Longhorn", "Budgets.Record", "Budgets.Detach", "Budgets.Taint", "Budgets.Replica",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -208,6 +208,24 @@ func TestRules_NoProofForbidsAlone(t *testing.T) {
 			return w
 		}, want: RuleProof},
 		"a guard that reached it": {config: only(ProofIsolation), change: func(w World) World {
+			w.Unvouched["n1"] = 27 * second
+			return w
+		}, want: RuleProof},
+		"a guard that the check cannot know": {config: only(ProofIsolation), change: func(w World) World {
+			w.GuardSince = after(48.5 - 74)
+			return w
+		}, want: RuleProof},
+		"a guard without a pod": {config: only(ProofIsolation), change: func(w World) World {
+			w.GuardSince = time.Time{}
+			return w
+		}, want: RuleProof},
+		"deleted, and the check cannot know the guard": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.GuardSince = after(48.5 - 74)
+			return w
+		}, want: RuleProof},
+		"deleted, and told to go on": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
 			w.Unvouched["n1"] = 27 * second
 			return w
 		}, want: RuleProof},

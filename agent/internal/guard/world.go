@@ -28,6 +28,8 @@ type World struct {
 	Live bool
 	// GuardNode is the node that the guard itself runs on.
 	GuardNode string
+	// GuardSince is when the guard's own pod was created, or zero when its pod is not there.
+	GuardSince time.Time
 	// Volume is the database's volume as nodes name it in status.volumesInUse: kubernetes.io/csi/driver.longhorn.io^NAME.
 	Volume string
 	// Nodes are all nodes of the cluster.

@@ -16,6 +16,7 @@ func (r *Reader) world(found findings) guard.World {
 	r.memory.see(found.nodes, found.names())
 	world := guard.World{
 		GuardNode:     r.target.Node,
+		GuardSince:    r.since,
 		Volume:        found.claim.inUse(),
 		Gone:          r.memory.gone(),
 		OtherVolumes:  map[string][]string{},

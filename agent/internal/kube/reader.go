@@ -19,6 +19,8 @@ type Reader struct {
 	target  Target
 	memory  *memory
 	claim   claim
+	// since is when the guard's own pod was created, or zero.
+	since time.Time
 	// alert says that the last look found something, so that the next one begins with everything.
 	alert bool
 }
@@ -143,14 +145,18 @@ func podReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// pods are those that use the claim, bound or not. One that has ended for good no longer uses it.
+// pods are those that use the claim, bound or not. One that has ended for good no longer uses it. The guard's own is looked for beside them.
 func (r *Reader) pods(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := r.cluster.Core.Pods(r.target.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("the pods in %s: %w", r.target.Namespace, err)
 	}
 	var pods []corev1.Pod
+	r.since = time.Time{}
 	for _, pod := range list.Items {
+		if pod.Name == r.target.Pod {
+			r.since = pod.CreationTimestamp.Time
+		}
 		ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 		if !ended && uses(&pod, r.target.Claim) {
 			pods = append(pods, pod)

@@ -390,3 +390,17 @@ func TestReader_VolumesOfOthers(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestReader_TheGuardsOwnPod(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if got := r.look().GuardSince; !got.IsZero() {
+		t.Errorf("without its pod: got %v", got)
+	}
+	own := podObject("guard-b", "n2")
+	own.Spec.Volumes, own.CreationTimestamp = nil, metav1.NewTime(now.Add(-time.Hour))
+	r.add(own)
+	if got := r.look(); !got.GuardSince.Equal(now.Add(-time.Hour)) || len(got.Pods) != 1 {
+		t.Errorf("got %v and pods %+v", got.GuardSince, got.Pods)
+	}
+}

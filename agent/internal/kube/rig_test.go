@@ -21,7 +21,7 @@ import (
 // now is the API server's time in all tests.
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-var target = Target{Namespace: "iris", Claim: "data", Node: "n2", LonghornNamespace: "longhorn-system"}
+var target = Target{Namespace: "iris", Claim: "data", Node: "n2", Pod: "guard-b", LonghornNamespace: "longhorn-system"}
 
 // rig is a cluster of three nodes with the database on n1, played by client-go's fakes.
 type rig struct {

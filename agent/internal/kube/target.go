@@ -12,8 +12,8 @@ import (
 type Target struct {
 	// Namespace and Claim name the database's PersistentVolumeClaim.
 	Namespace, Claim string
-	// Node is the node that the guard runs on.
-	Node string
+	// Node and Pod are the node that the guard runs on, and its own pod in the same namespace.
+	Node, Pod string
 	// LonghornNamespace is empty where the storage is not Longhorn.
 	LonghornNamespace string
 }

@@ -42,7 +42,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, config: guard.Default(), now: start, refused: map[guard.Kind]error{}}
 	r.world = guard.World{
-		Live: true, GuardNode: "n2", Leases: map[string]guard.Lease{"n1": {RenewTime: start.Add(-48 * time.Second)}},
+		Live: true, GuardNode: "n2", GuardSince: start.Add(-time.Hour), Leases: map[string]guard.Lease{"n1": {RenewTime: start.Add(-48 * time.Second)}},
 		Pods:          []guard.Pod{{Name: "iris-a", UID: "uid-a", Node: "n1"}},
 		Attachments:   []guard.Attachment{{Name: "va-1", UID: "uid-va-1", Node: "n1", Attached: true}},
 		LonghornReady: map[string]bool{"n2": true, "n3": true},
@@ -53,7 +53,7 @@ func newRig(t *testing.T) *rig {
 		r.world.Replicas = append(r.world.Replicas, guard.Replica{Name: "r-" + name, ResourceVersion: "9", Node: name, Healthy: true})
 	}
 	r.ready("n1", guard.ReadyUnknown)
-	r.voucher = NewVoucher(func() time.Duration { return r.now.Sub(start) + r.slept }, DefaultTerms())
+	r.voucher = NewVoucher(func() time.Duration { return r.now.Sub(start) + r.slept }, DefaultTerms(), Identity("guard-b", "n2"))
 	r.voucher.floor = -time.Hour // This guard has led for long.
 	r.restart()
 	return r

@@ -40,8 +40,9 @@ const (
 // Voucher answers the check in the database's pod, and knows for how long it has not told it that it may go on. Only the leader can take
 // over, so the leader alone vouches for a node, or a follower for as long as the leader is on that very node. It is safe for concurrent use.
 type Voucher struct {
-	clock boottime.Clock
-	terms Terms
+	clock    boottime.Clock
+	terms    Terms
+	identity string
 
 	mutex sync.Mutex
 	// renewed is when the last renewal of the Lease was seen, by holder, and answered when the API server answered last.
@@ -56,11 +57,11 @@ type Voucher struct {
 	floor   time.Duration
 }
 
-// NewVoucher returns a voucher that has heard nothing.
-func NewVoucher(clock boottime.Clock, terms Terms) *Voucher {
+// NewVoucher returns a voucher, of the guard that calls itself so in the Lease, that has heard nothing.
+func NewVoucher(clock boottime.Clock, terms Terms, identity string) *Voucher {
 	long := clock() - time.Hour
 	return &Voucher{
-		clock: clock, terms: terms, renewed: long, answered: long,
+		clock: clock, terms: terms, identity: identity, renewed: long, answered: long,
 		present: map[string]bool{}, vouched: map[string]time.Duration{},
 	}
 }
@@ -82,8 +83,8 @@ func (v *Voucher) judge(node string, now time.Duration) Says {
 	switch {
 	case node == "":
 		return SaysFollower
-	// A process that has slept may believe to lead; its renewals tell.
-	case v.leads && now-v.renewed < v.terms.Renew:
+	// A process that has slept may believe to lead; its own renewals tell.
+	case v.leads && v.holder == v.identity && now-v.renewed < v.terms.Renew:
 		if !v.looked {
 			return SaysFollower
 		}
@@ -128,12 +129,19 @@ func (v *Voucher) look(world *guard.World) {
 		if world.Nodes[i].Ready != guard.ReadyUnknown {
 			v.present[name] = true
 		}
-		since := v.floor
-		if at, found := v.vouched[name]; found {
-			since = max(since, at)
-		}
-		world.Unvouched[name] = max(0, now-since)
+		world.Unvouched[name] = v.unvouched(name, now)
 	}
+	for name := range world.Gone {
+		world.Unvouched[name] = v.unvouched(name, now)
+	}
+}
+
+func (v *Voucher) unvouched(node string, now time.Duration) time.Duration {
+	since := v.floor
+	if at, found := v.vouched[node]; found {
+		since = max(since, at)
+	}
+	return max(0, now-since)
 }
 
 // heard takes a Lease that the API server has answered with.

@@ -20,7 +20,7 @@ type vouching struct {
 func newVouching(t *testing.T) *vouching {
 	t.Helper()
 	o := &vouching{t: t, now: time.Hour}
-	o.v = NewVoucher(func() time.Duration { return o.now }, DefaultTerms())
+	o.v = NewVoucher(func() time.Duration { return o.now }, DefaultTerms(), Identity("guard-b", "n2"))
 	return o
 }
 
@@ -78,6 +78,9 @@ func TestVoucher_LeaderWhoseAPIServerIsAway(t *testing.T) {
 	o.want(SaysReachable, "its Lease is its own")
 	o.now++
 	o.want(SaysCut, "its Lease may be another one's, whatever the election says")
+	o.renewed(Identity("guard-c", "n3"))
+	o.want(SaysFollower, "another one renews, whatever the election says")
+	o.now += DefaultTerms().Renew
 	o.v.resign()
 	o.want(SaysCut, "no longer leading")
 	o.answered(time.Hour, Identity("guard-b", "n2"))
@@ -131,6 +134,10 @@ func TestVoucher_KnowsForHowLongNobodyVouched(t *testing.T) {
 	}
 	o.want(SaysLost, "asked again")
 	o.now += time.Second
+	gone := guard.World{Gone: map[string]guard.Gone{"n1": {}}}
+	if o.v.look(&gone); gone.Unvouched["n1"] != 10*time.Second {
+		t.Errorf("its object is gone: got %v", gone.Unvouched)
+	}
 	if got := o.nodes(guard.ReadyUnknown).Unvouched["n1"]; got != 10*time.Second {
 		t.Errorf("a second later: got %v, want 10s: it vouched no more", got)
 	}

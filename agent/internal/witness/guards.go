@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,8 +27,11 @@ type endpointSlices struct {
 type endpointSlice struct {
 	AddressType string `json:"addressType"`
 	Endpoints   []struct {
-		Addresses []string `json:"addresses"`
-		NodeName  *string  `json:"nodeName"`
+		Addresses  []string `json:"addresses"`
+		NodeName   *string  `json:"nodeName"`
+		Conditions struct {
+			Terminating *bool `json:"terminating"`
+		} `json:"conditions"`
 	} `json:"endpoints"`
 	Ports []struct {
 		Name *string `json:"name"`
@@ -35,9 +39,15 @@ type endpointSlice struct {
 	} `json:"ports"`
 }
 
-// guards returns the addresses of the guards on other nodes, sorted. One that is not ready counts too: whether it answers is
+// peer is the address of a guard, with the port, and whether its pod is being deleted.
+type peer struct {
+	address     string
+	terminating bool
+}
+
+// guards returns the guards on other nodes, sorted. One that is not ready counts too: whether it answers is
 // asked of itself, and during a fault readiness is the last thing to rely on.
-func (a *apiServer) guards(ctx context.Context, namespace, service, node string) ([]string, error) {
+func (a *apiServer) guards(ctx context.Context, namespace, service, node string) ([]peer, error) {
 	path := a.address.JoinPath("apis", "discovery.k8s.io", "v1", "namespaces", namespace, "endpointslices")
 	path.RawQuery = url.Values{"labelSelector": {"kubernetes.io/service-name=" + service}}.Encode()
 	code, body, err := a.get(ctx, path, "application/json")
@@ -52,8 +62,8 @@ func (a *apiServer) guards(ctx context.Context, namespace, service, node string)
 }
 
 // others are the endpoints that are not on the node.
-func (l endpointSlices) others(node string) []string {
-	addresses := []string{}
+func (l endpointSlices) others(node string) []peer {
+	peers := []peer{}
 	for _, slice := range l.Items {
 		if slice.AddressType == "FQDN" {
 			continue // DNS goes with the network.
@@ -62,25 +72,26 @@ func (l endpointSlices) others(node string) []string {
 			if port.Name == nil || *port.Name != portName || port.Port == nil {
 				continue
 			}
-			addresses = append(addresses, slice.at(*port.Port, node)...)
+			peers = append(peers, slice.at(*port.Port, node)...)
 		}
 	}
-	slices.Sort(addresses)
-	return slices.Compact(addresses)
+	slices.SortFunc(peers, func(a, b peer) int { return strings.Compare(a.address, b.address) })
+	return slices.CompactFunc(peers, func(a, b peer) bool { return a.address == b.address })
 }
 
-// at returns the addresses, with the port, of the endpoints that are not on the node.
-func (s endpointSlice) at(port int, node string) []string {
-	var addresses []string
+// at returns the endpoints that are not on the node.
+func (s endpointSlice) at(port int, node string) []peer {
+	var peers []peer
 	for _, endpoint := range s.Endpoints {
 		if endpoint.NodeName != nil && *endpoint.NodeName == node {
 			continue
 		}
+		ends := endpoint.Conditions.Terminating
 		for _, address := range endpoint.Addresses {
-			addresses = append(addresses, net.JoinHostPort(address, strconv.Itoa(port)))
+			peers = append(peers, peer{net.JoinHostPort(address, strconv.Itoa(port)), ends != nil && *ends})
 		}
 	}
-	return addresses
+	return peers
 }
 
 // guards asks the guards on other nodes.

