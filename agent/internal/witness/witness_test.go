@@ -320,7 +320,7 @@ func TestProbe_TellsGuardsWhetherTheAPIServerAnswers(t *testing.T) {
 	})
 	r := newRig(t, peer)
 	r.list.Store(says(http.StatusForbidden, "")) // The guard that is known is asked on.
-	answered := "silent" // Nothing was asked yet.
+	answered := "silent"                         // Nothing was asked yet.
 	for _, hang := range []bool{false, false, true, true, false, false} {
 		r.pod.Store(says(http.StatusOK, wanted))
 		if hang {
