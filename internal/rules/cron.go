@@ -65,6 +65,7 @@ func (f cronField) parse(text string) (mask uint64, star, valid bool) {
 		if step, err = strconv.Atoi(stepText); err != nil || step < 1 || stepText[0] == '+' {
 			return 0, false, false
 		}
+		step = min(step, f.high+1) // A longer one leads out of the range too, and must not overflow.
 	}
 	low, high := f.low, f.high
 	if span == "*" || span == "?" {

@@ -12,25 +12,26 @@ func TestParseCron_KnowsTheLongestTimeBetweenTwoRuns(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	for text, want := range map[string]time.Duration{
-		"*/15 * * * *":        15 * time.Minute,
-		"* * * * *":           time.Minute,
-		"0 * * * *":           time.Hour,
-		"7,37 * * * *":        30 * time.Minute,
-		"*/25 * * * *":        25 * time.Minute, // 50 to the next hour's 0 are 10.
-		"5/20 * * * *":        20 * time.Minute,
-		"30 2 * * *":          day,
-		"0 8-18 * * *":        14 * time.Hour,
-		"0 0 * * MON-FRI":     3 * day,
-		"0 0 * * sun":         7 * day,
-		"0 0 1 * *":           31 * day,
-		"0 0 1 1 *":           366 * day,
-		"0 0 29 2 *":          1461 * day,
-		"0 0 1 * 1":           7 * day, // The first and each Monday.
-		"0 0 */2 * *":         2 * day, // From the 29th to the 1st; from the 31st it is 1.
-		"0 0 1-31/2 * *":      2 * day,
-		"15 1 ? JAN-DEC/1 ?":  day,
-		"0 0,12 * * *":        12 * time.Hour,
-		"  0   0  *  *  *   ": day,
+		"*/15 * * * *":                   15 * time.Minute,
+		"* * * * *":                      time.Minute,
+		"0 * * * *":                      time.Hour,
+		"7,37 * * * *":                   30 * time.Minute,
+		"*/25 * * * *":                   25 * time.Minute, // 50 to the next hour's 0 are 10.
+		"5/20 * * * *":                   20 * time.Minute,
+		"30 2 * * *":                     day,
+		"59/9223372036854775807 * * * *": time.Hour,
+		"0 8-18 * * *":                   14 * time.Hour,
+		"0 0 * * MON-FRI":                3 * day,
+		"0 0 * * sun":                    7 * day,
+		"0 0 1 * *":                      31 * day,
+		"0 0 1 1 *":                      366 * day,
+		"0 0 29 2 *":                     1461 * day,
+		"0 0 1 * 1":                      7 * day, // The first and each Monday.
+		"0 0 */2 * *":                    2 * day, // From the 29th to the 1st; from the 31st it is 1.
+		"0 0 1-31/2 * *":                 2 * day,
+		"15 1 ? JAN-DEC/1 ?":             day,
+		"0 0,12 * * *":                   12 * time.Hour,
+		"  0   0  *  *  *   ":            day,
 	} {
 		schedule, err := rules.ParseCron(text)
 		if err != nil {
