@@ -146,3 +146,15 @@ func (r rule) lines(namespace string) []string {
 	}
 	return lines
 }
+
+// Only where no guard acts does a preview look for what one has left on nodes.
+func TestNeeds_LooksForMarksWhereNoGuardActs(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[FailoverMode]string{FailoverGuard: "", FailoverObserve: "guard.ha-iris/iris", FailoverLonghorn: "guard.ha-iris/iris"} {
+		c := DefaultConfig()
+		c.Failover.Mode, c.Failover.Image = mode, "registry.example/agent:1.2.3"
+		if got := c.Needs().GuardMark; got != want {
+			t.Errorf("%s: got %q, want %q", mode, got, want)
+		}
+	}
+}

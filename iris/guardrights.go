@@ -163,6 +163,9 @@ func roleRef(kind string, name pulumi.StringInput) *rbacv1.RoleRefArgs {
 	return &rbacv1.RoleRefArgs{ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String(kind), Name: name}
 }
 
+// guardMark is the annotation with the guard's record on a node (agent/internal/kube, Target.Annotation).
+func (c Config) guardMark() string { return "guard.ha-iris/" + c.Namespace }
+
 // check is a condition in CEL that every request of the guard for a resource must fulfil.
 type check struct {
 	resource, expression, message string
@@ -172,7 +175,7 @@ type check struct {
 // failed, and nothing is deleted but the database's pods, its driver's attachments and engines that belong to nothing.
 func (c Config) guardChecks() []check {
 	const ourTaint = `t.key == "node.kubernetes.io/out-of-service" && t.value == "nodeshutdown" && t.effect == "NoExecute"`
-	ourAnnotation := fmt.Sprintf("guard.ha-iris/%s", c.Namespace)
+	ourAnnotation := c.guardMark()
 	checks := []check{
 		{
 			"nodes", `object.metadata.?labels.orValue({}) == oldObject.metadata.?labels.orValue({}) && ` +

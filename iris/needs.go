@@ -31,7 +31,9 @@ func (c Config) Needs() survey.Database {
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),
 		GuardRoles:     c.guardNamespaces(),
-		GuardActs:      c.Failover.guarded() && c.Failover.mode() == FailoverGuard,
+	}
+	if c.Failover.mode() != FailoverGuard {
+		needs.GuardMark = c.guardMark()
 	}
 	database := c.database().name
 	for _, one := range c.components() {

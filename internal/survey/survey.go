@@ -57,8 +57,8 @@ type Database struct {
 	Pod map[string]any
 	// GuardRoles are the namespaces in which the guard gets roles; none: there is no guard, nor its admission policy.
 	GuardRoles []string
-	// GuardActs says that the guard takes away what it has set on nodes.
-	GuardActs bool
+	// GuardMark is the annotation of nodes with which the guard says what it has set there. Empty: the guard acts, and takes it away itself.
+	GuardMark string
 	// PerNode are the pods beside it that run on every node, Beside those that run once.
 	PerNode, Beside []map[string]any
 	// ServiceMonitor says that the Prometheus Operator's object is made.

@@ -160,7 +160,7 @@ func needs() survey.Needs {
 			Signs:          []string{"csidrivers.storage.k8s.io"}, Tidied: []string{"secrets"},
 		},
 		Database: survey.Database{
-			Namespace: "iris", Deployment: "iris", Claim: "iris-pvc", PriorityClass: "ha-iris-iris", VolumeBytes: 20 << 30, OncePerPod: true,
+			Namespace: "iris", GuardMark: "guard.ha-iris/iris", Deployment: "iris", Claim: "iris-pvc", PriorityClass: "ha-iris-iris", VolumeBytes: 20 << 30, OncePerPod: true,
 			MaxCores: 20, LoadBalancers: 1, NodePorts: 2,
 			Pod: object{"metadata": object{"labels": object{"app": "iris"}}, "spec": object{
 				"initContainers": []object{resources("2", "64Mi")}, "containers": []object{resources("1", "4Gi"), resources("100m", "256Mi")},
@@ -270,7 +270,7 @@ func TestEachFinding_SpeaksAlone(t *testing.T) {
 		},
 		"marks, and the guard acts": {
 			cluster: answers(nodes, marked(object{"guard.ha-iris/iris": `{}`})),
-			needs:   func(n *survey.Needs) { n.Database.GuardActs = true },
+			needs:   func(n *survey.Needs) { n.Database.GuardMark = "" },
 		},
 		"marks of another stack's guard": {cluster: answers(nodes, marked(object{"guard.ha-iris/other": `{}`}))},
 		"memory":                         {cluster: answers(nodes, three(set("4Gi", "status", "allocatable", "memory"))), blocks: "iris.memory: got 4.2Gi of memory for the whole pod, want at most 4Gi, which is all that the largest of 3 nodes (a)"},
