@@ -17,12 +17,6 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The images that the lab has (sandbox/internal/images).
-const (
-	standIn = "ha-iris.local/iris-standin:2026.1.0.234.1"
-	agent   = "ha-iris.local/agent:0.1.0"
-)
-
 // command is a program that is run.
 type command struct {
 	program string
@@ -150,8 +144,8 @@ func (b *bench) prepare(ctx context.Context, setup string) error {
 }
 
 // longhornDefaults are Longhorn's own where this program has others (storage/longhorn_values.go): the article sets none.
-func longhornDefaults() map[string]any {
-	return map[string]any{
+func longhornDefaults() object {
+	return object{
 		"nodeDownPodDeletionPolicy": "do-nothing", "replicaAutoBalance": "disabled", "allowVolumeCreationWithDegradedAvailability": true,
 		"concurrentAutomaticEngineUpgradePerNodeLimit": 0, "orphanResourceAutoDeletion": "",
 	}
@@ -189,19 +183,19 @@ const stackName = "bench-failover"
 
 // project writes a Pulumi project with the built program and the set-up's settings.
 func (b *bench) project(dir, setup string) error {
-	content, err := os.ReadFile(filepath.Join(b.root, "Pulumi.yaml"))
+	project, err := readYAML(filepath.Join(b.root, "Pulumi.yaml"))
 	if err != nil {
-		return fmt.Errorf("read the project: %w", err)
+		return err
 	}
-	var project map[string]any
-	if err := yaml.Unmarshal(content, &project); err != nil {
-		return fmt.Errorf("parse the project: %w", err)
+	project["runtime"] = object{"name": "go", "options": object{"binary": filepath.Join(b.dir, "bin", "program")}}
+	settings, err := b.settings(setup)
+	if err != nil {
+		return err
 	}
-	project["runtime"] = map[string]any{"name": "go", "options": map[string]any{"binary": filepath.Join(b.dir, "bin", "program")}}
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o755); err != nil {
 		return fmt.Errorf("make the project's directory: %w", err)
 	}
-	for file, value := range map[string]any{"Pulumi.yaml": project, "Pulumi." + stackName + ".yaml": map[string]any{"config": b.settings(setup)}} {
+	for file, value := range map[string]object{"Pulumi.yaml": project, "Pulumi." + stackName + ".yaml": {"config": settings}} {
 		encoded, err := yaml.Marshal(value)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, file), encoded, 0o600)
@@ -213,29 +207,47 @@ func (b *bench) project(dir, setup string) error {
 	return nil
 }
 
-// settings are the stack's, as Pulumi.lab.yaml has them but for what is compared.
-func (b *bench) settings(setup string) map[string]any {
-	iris := map[string]any{
-		"image": standIn, "protectData": false,
-		"service": map[string]any{"type": "LoadBalancer", "sourceRanges": []string{"10.64.0.0/10"}, "superserver": true},
+type object = map[string]any
+
+func readYAML(path string) (object, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read a project's file: %w", err)
+	}
+	var read object
+	if err := yaml.Unmarshal(content, &read); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return read, nil
+}
+
+// settings are the lab's (Pulumi.lab.yaml) but for its name and what is compared.
+func (b *bench) settings(setup string) (object, error) {
+	file, err := readYAML(filepath.Join(b.root, "Pulumi.lab.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	config, _ := file["config"].(object)
+	settings := object{}
+	for _, name := range []string{"cluster", "storage", "iris", "failover"} {
+		section, found := config["ha-iris:"+name].(object)
+		if !found {
+			return nil, fmt.Errorf("Pulumi.lab.yaml: it has no ha-iris:%s", name)
+		}
+		settings["ha-iris:"+name] = section
+	}
+	of := func(name string) object { return settings["ha-iris:"+name].(object) } //nolint:forcetypeassert // As just put there.
+	of("cluster")["kubeconfigPath"], of("cluster")["context"] = b.kubeconfig(), "ha-iris-"+b.lab
+	of("storage")["chart"] = filepath.Join(b.root, "sandbox", "charts", "longhorn")
+	of("failover")["mode"] = guarded
+	if setup != guarded {
+		settings["ha-iris:failover"] = object{"mode": longhorn}
+	}
+	if setup == article {
+		of("storage")["values"] = object{"defaultSettings": longhornDefaults()}
 	}
 	if b.commit == commitSynchronous && setup != article {
-		iris["synchronousCommit"] = true
+		of("iris")["synchronousCommit"] = true
 	}
-	failover := map[string]any{"mode": longhorn}
-	if setup == guarded {
-		failover = map[string]any{"mode": guarded, "image": agent}
-	}
-	storage := map[string]any{"chart": filepath.Join(b.root, "sandbox", "charts", "longhorn")}
-	if setup == article {
-		storage["values"] = map[string]any{"defaultSettings": longhornDefaults()}
-	}
-	return map[string]any{
-		"ha-iris:cluster": map[string]any{
-			"cloud": "existing", "kubeconfigPath": b.kubeconfig(), "context": "ha-iris-" + b.lab,
-		},
-		"ha-iris:storage":  storage,
-		"ha-iris:iris":     iris,
-		"ha-iris:failover": failover,
-	}
+	return settings, nil
 }

@@ -130,7 +130,7 @@ func TestPicture_HasAMarkForEachRun(t *testing.T) {
 	}
 	for what, want := range map[string]int{
 		`<circle class="guard"`: 21, `<path class="longhorn"`: 3, `<path class="longhorn lost"`: 1, `<rect class="article"`: 5,
-		": not recovered</title>": 3, "9 acknowledged writes lost": 1, "no run: the volume is degraded": 1, "prefers-color-scheme: dark": 1,
+		": not recovered</title>": 3, "9 acknowledged writes lost": 1, "no run: the volume is degraded": 1, "prefers-color-scheme: dark": 2,
 	} {
 		if got := strings.Count(picture, what); got != want {
 			t.Errorf("%q is there %d times, want %d", what, got, want)
@@ -230,9 +230,27 @@ func TestDrillArguments_SayWhatIsMeasured(t *testing.T) {
 	if strings.Contains(ours, "--lost-window") || strings.Contains(ours, "--compare-replicas") || strings.Contains(ours, "--namespace") {
 		t.Errorf("with synchronous commit ours is called with %s", ours)
 	}
-	if b.settings(article)["ha-iris:iris"].(map[string]any)["synchronousCommit"] != nil ||
-		b.settings(longhorn)["ha-iris:iris"].(map[string]any)["synchronousCommit"] != true {
-		t.Error("the commit is set for the wrong set-up")
+}
+
+// The settings are those of the lab's stack file, of which a set-up changes what is compared.
+func TestSettings_AreTheLabsButForWhatIsCompared(t *testing.T) {
+	t.Parallel()
+	b := &bench{options: &options{lab: "failover", commit: commitSynchronous}, root: filepath.Join("..", "..", "..")}
+	for setup, want := range map[string]struct {
+		synchronous, values bool
+		mode                string
+	}{
+		article: {false, true, longhorn}, longhorn: {true, false, longhorn}, guarded: {true, false, guarded},
+	} {
+		got, err := b.settings(setup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		iris, storage, failover := got["ha-iris:iris"].(object), got["ha-iris:storage"].(object), got["ha-iris:failover"].(object)
+		if (iris["synchronousCommit"] == true) != want.synchronous || (storage["values"] != nil) != want.values || failover["mode"] != want.mode ||
+			(failover["image"] != nil) != (setup == guarded) || iris["image"] == nil || got["ha-iris:cluster"].(object)["context"] != "ha-iris-failover" {
+			t.Errorf("%s: got %v", setup, got)
+		}
 	}
 }
 

@@ -142,9 +142,9 @@ func (r *results) writePage(path, table string) error {
 	if len(r.cells) == 0 {
 		image = ""
 	}
-	errs := []error{os.WriteFile(path, []byte(before+beginMark+"\n"+table+image+endMark+after), 0o600)}
+	errs := []error{os.WriteFile(path, []byte(before+beginMark+"\n"+table+image+endMark+after), 0o644)}
 	if image != "" {
-		errs = append(errs, os.WriteFile(picture, []byte(r.picture()), 0o600))
+		errs = append(errs, os.WriteFile(picture, []byte(r.picture()), 0o644))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("write the table: %w", err)

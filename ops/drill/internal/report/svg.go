@@ -1,27 +1,18 @@
 package report
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 	"math"
-	"strings"
+
+	"ha-iris/ops/drill/internal/svg"
 )
 
-// The pictures follow the reader's colour scheme. The colours are Okabe and Ito's, which colour-blind people can tell apart.
-const style = `<style>
-text { font: 12px sans-serif; fill: #222 }
-.title { font-size: 14px; font-weight: bold }
-.small { font-size: 10px }
-.grid { stroke: #ccc; stroke-width: 1 }
-.gap { stroke: #222; stroke-width: 2; fill: none }
-.page { fill: #fff }
+// rules colour what only these pictures have.
+const rules = `.gap { stroke: #222; stroke-width: 2; fill: none }
 .Kubernetes { fill: #0072b2 } .guard { fill: #cc79a7 } .Longhorn { fill: #e69f00 } .IRIS { fill: #009e73 } .drill { fill: #999 }
 .bad { fill: #d55e00 }
-@media (prefers-color-scheme: dark) {
-  text { fill: #ddd } .grid { stroke: #444 } .gap { stroke: #ddd } .page { fill: #111 }
-}
-</style>
+@media (prefers-color-scheme: dark) { .gap { stroke: #ddd } }
 `
 
 const (
@@ -32,35 +23,19 @@ const (
 	row    = 24.0
 )
 
-// picture is an SVG that is being written.
+// picture is a drawing with a scale of seconds.
 type picture struct {
-	text   strings.Builder
+	*svg.Drawing
 	height float64
 	// seconds is the length of the scale.
 	seconds float64
 }
 
 func newPicture(title string, rows int, seconds float64) *picture {
-	p := &picture{height: rowTop + float64(rows)*row + 60, seconds: max(seconds, 1)}
-	p.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img">`+"\n", width, p.height, width, p.height)
-	p.add("<title>%s</title>\n", escape(title))
-	p.text.WriteString(style)
-	p.add(`<rect class="page" width="%g" height="%g"/>`+"\n", width, p.height)
-	p.label(10, 22, "title", title)
+	height := rowTop + float64(rows)*row + 60
+	p := &picture{svg.Begin(title, width, height, rules), height, max(seconds, 1)}
 	p.grid(rows)
 	return p
-}
-
-func (p *picture) add(format string, args ...any) { fmt.Fprintf(&p.text, format, args...) }
-
-func (p *picture) label(x, y float64, class, text string) {
-	p.add(`<text class="%s" x="%.1f" y="%.1f">%s</text>`+"\n", class, x, y, escape(text))
-}
-
-func escape(text string) string {
-	var escaped strings.Builder
-	_ = xml.EscapeText(&escaped, []byte(text)) // A builder takes everything.
-	return escaped.String()
 }
 
 func (p *picture) x(seconds float64) float64 {
@@ -80,13 +55,13 @@ func step(seconds float64) float64 {
 func (p *picture) grid(rows int) {
 	bottom := rowTop + float64(rows)*row
 	for at := 0.0; at <= p.seconds; at += step(p.seconds) {
-		p.add(`<line class="grid" x1="%.1f" y1="%g" x2="%.1f" y2="%g"/>`+"\n", p.x(at), rowTop-8, p.x(at), bottom)
-		p.label(p.x(at)-4, bottom+14, "small", fmt.Sprintf("%g s", at))
+		p.Add(`<line class="grid" x1="%.1f" y1="%g" x2="%.1f" y2="%g"/>`, p.x(at), rowTop-8, p.x(at), bottom)
+		p.Label(p.x(at)-4, bottom+14, "small", fmt.Sprintf("%g s", at))
 	}
 	x := left
 	for _, owner := range Owners() {
-		p.add(`<rect class="%s" x="%.1f" y="%.1f" width="10" height="10"/>`+"\n", owner, x, p.height-24)
-		p.label(x+14, p.height-15, "small", string(owner))
+		p.Add(`<rect class="%s" x="%.1f" y="%.1f" width="10" height="10"/>`, owner, x, p.height-24)
+		p.Label(x+14, p.height-15, "small", string(owner))
 		x += 100
 	}
 }
@@ -94,13 +69,12 @@ func (p *picture) grid(rows int) {
 // bar is a part of a row, with what it is for those who point at it.
 func (p *picture) bar(index int, from, seconds float64, class, about string) {
 	y := rowTop + float64(index)*row
-	p.add(`<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%g"><title>%s</title></rect>`+"\n", class, p.x(from), y,
-		math.Max(p.x(from+seconds)-p.x(from), 1.5), row-8, escape(about))
+	p.Add(`<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%g"><title>%s</title></rect>`, class, p.x(from), y,
+		math.Max(p.x(from+seconds)-p.x(from), 1.5), row-8, svg.Escape(about))
 }
 
 func (p *picture) write(w io.Writer) error {
-	p.text.WriteString("</svg>\n")
-	_, err := io.WriteString(w, p.text.String())
+	_, err := io.WriteString(w, p.End())
 	return err
 }
 
@@ -116,15 +90,15 @@ func (r *Run) SVG(w io.Writer, experiment string) error {
 	}
 	p := newPicture(title, len(r.Phases)+1, end*1.05)
 	for i, phase := range r.Phases {
-		p.label(10, rowTop+float64(i)*row+12, "row", string(phase.To))
+		p.Label(10, rowTop+float64(i)*row+12, "row", string(phase.To))
 		p.bar(i, phase.Begins, phase.Seconds, string(phase.Owner), fmt.Sprintf("%s to %s: %.1f s, %s", phase.From, phase.To, phase.Seconds, phase.Owner))
-		p.label(p.x(phase.Begins+phase.Seconds)+4, rowTop+float64(i)*row+12, "small", fmt.Sprintf("%.1f", phase.Seconds))
+		p.Label(p.x(phase.Begins+phase.Seconds)+4, rowTop+float64(i)*row+12, "small", fmt.Sprintf("%.1f", phase.Seconds))
 	}
 	if !r.Outage.Last.IsZero() {
 		begins := r.Outage.Last.Sub(r.Fault).Seconds()
 		y := rowTop + float64(len(r.Phases))*row + 8
-		p.label(10, y+4, "row", "no acknowledgement")
-		p.add(`<path class="gap" d="M%.1f %.1f v8 M%.1f %.1f h%.1f M%.1f %.1f v8"/>`+"\n", p.x(begins), y-4, p.x(begins), y,
+		p.Label(10, y+4, "row", "no acknowledgement")
+		p.Add(`<path class="gap" d="M%.1f %.1f v8 M%.1f %.1f h%.1f M%.1f %.1f v8"/>`, p.x(begins), y-4, p.x(begins), y,
 			p.x(begins+r.Gap)-p.x(begins), p.x(begins+r.Gap), y-4)
 	}
 	return p.write(w)
@@ -154,7 +128,7 @@ func (r *Report) SVG(w io.Writer) error {
 }
 
 func (p *picture) run(index int, name string, run *Run) {
-	p.label(10, rowTop+float64(index)*row+12, "row", fmt.Sprintf("%s %d", name, run.Number))
+	p.Label(10, rowTop+float64(index)*row+12, "row", fmt.Sprintf("%s %d", name, run.Number))
 	end := 0.0
 	for _, phase := range run.Phases {
 		p.bar(index, phase.Begins, phase.Seconds, string(phase.Owner), fmt.Sprintf("%s: %.1f s, %s", phase.To, phase.Seconds, phase.Owner))
@@ -166,5 +140,5 @@ func (p *picture) run(index int, name string, run *Run) {
 		text = "never"
 		end = p.seconds - 40
 	}
-	p.label(p.x(end)+4, rowTop+float64(index)*row+12, "small", text)
+	p.Label(p.x(end)+4, rowTop+float64(index)*row+12, "small", text)
 }
