@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"ha-iris/agent/internal/watchman"
+	"ha-iris/agent/internal/alive"
 )
 
 // output is what a running command has written so far.
@@ -88,7 +88,7 @@ func TestGuard_IsAliveWithoutTheAPIServer(t *testing.T) {
 			t.Fatalf("it does not say that the API server is away:\n%s", log.String())
 		}
 	}
-	var alive watchman.Alive
+	var alive alive.Answer
 	if code, body := get(t, url+"/alive"); code != http.StatusOK || json.Unmarshal([]byte(body), &alive) != nil || alive.Node != "n1" {
 		t.Errorf("/alive: got %d, %s", code, body)
 	}

@@ -186,53 +186,17 @@ func TestRules_NoGoodReplicaElsewhereForbidsAlone(t *testing.T) {
 	})
 }
 
+func only(proof Proof) Config {
+	config := Default()
+	config.Proofs = []Proof{proof}
+	return config
+}
+
 func TestRules_NoProofForbidsAlone(t *testing.T) {
 	t.Parallel()
-	only := func(proof Proof) Config {
-		config := Default()
-		config.Proofs = []Proof{proof}
-		return config
-	}
 	slow := only(ProofIsolation)
 	slow.Isolation = 40 * second
 	checkForbidden(t, map[string]forbidden{
-		"not deleted": {config: only(ProofDeleted), want: RuleProof},
-		"deleted a moment ago": {config: only(ProofDeleted), change: func(w World) World {
-			w = w.without("n1")
-			w.Gone["n1"] = Gone{For: 27 * second}
-			return w
-		}, want: RuleProof},
-		"deleted soon after it was lost": {config: only(ProofDeleted), change: func(w World) World {
-			w = w.without("n1")
-			w.Gone["n1"] = Gone{For: second, UnknownSince: after(52)}
-			return w
-		}, want: RuleProof},
-		"a guard that reached it": {config: only(ProofIsolation), change: func(w World) World {
-			w.Unvouched["n1"] = 27 * second
-			return w
-		}, want: RuleProof},
-		"a guard that the check cannot know": {config: only(ProofIsolation), change: func(w World) World {
-			w.GuardSince = after(48.5 - 74)
-			return w
-		}, want: RuleProof},
-		"a guard without a pod": {config: only(ProofIsolation), change: func(w World) World {
-			w.GuardSince = time.Time{}
-			return w
-		}, want: RuleProof},
-		"deleted, and the check cannot know the guard": {config: only(ProofDeleted), change: func(w World) World {
-			w = w.without("n1")
-			w.GuardSince = after(48.5 - 74)
-			return w
-		}, want: RuleProof},
-		"deleted, and told to go on": {config: only(ProofDeleted), change: func(w World) World {
-			w = w.without("n1")
-			w.Unvouched["n1"] = 27 * second
-			return w
-		}, want: RuleProof},
-		"a guard that may have reached it": {config: only(ProofIsolation), change: func(w World) World {
-			delete(w.Unvouched, "n1")
-			return w
-		}, want: RuleProof},
 		"not shut down": {config: only(ProofShutdown), want: RuleProof},
 		"shut down a moment ago": {config: only(ProofShutdown), change: func(w World) World {
 			w.Nodes[0].Shutdown, w.Nodes[0].ShutdownFor = true, 9*second
@@ -245,6 +209,57 @@ func TestRules_NoProofForbidsAlone(t *testing.T) {
 		}, want: RuleProof},
 		"kubelet says it is not ready": {config: only(ProofIsolation), change: func(w World) World {
 			w.Nodes[0].Ready = ReadyFalse
+			return w
+		}, want: RuleProof},
+	})
+}
+
+// A Node object may be deleted while its machine runs.
+func TestRules_ADeletedNodeIsNoProofAtOnce(t *testing.T) {
+	t.Parallel()
+	checkForbidden(t, map[string]forbidden{
+		"not deleted": {config: only(ProofDeleted), want: RuleProof},
+		"deleted a moment ago": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.Gone["n1"] = Gone{For: 27 * second}
+			return w
+		}, want: RuleProof},
+		"deleted soon after it was lost": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.Gone["n1"] = Gone{For: second, UnknownSince: after(52)}
+			return w
+		}, want: RuleProof},
+		"deleted, and the check cannot know the guard": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.GuardSince = after(48.5 - 74)
+			return w
+		}, want: RuleProof},
+		"deleted, and told to go on": {config: only(ProofDeleted), change: func(w World) World {
+			w = w.without("n1")
+			w.Unvouched["n1"] = 27 * second
+			return w
+		}, want: RuleProof},
+	})
+}
+
+// By this guard, or by others that are cut off together with the check.
+func TestRules_ACheckThatWasToldToGoOnForbidsAlone(t *testing.T) {
+	t.Parallel()
+	checkForbidden(t, map[string]forbidden{
+		"a guard that reached it": {config: only(ProofIsolation), change: func(w World) World {
+			w.Unvouched["n1"] = 27 * second
+			return w
+		}, want: RuleProof},
+		"a guard that the check cannot know": {config: only(ProofIsolation), change: func(w World) World {
+			w.GuardSince = after(48.5 - 74)
+			return w
+		}, want: RuleProof},
+		"a guard without a pod": {config: only(ProofIsolation), change: func(w World) World {
+			w.GuardSince = time.Time{}
+			return w
+		}, want: RuleProof},
+		"a guard that may have reached it": {config: only(ProofIsolation), change: func(w World) World {
+			delete(w.Unvouched, "n1")
 			return w
 		}, want: RuleProof},
 	})

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"ha-iris/agent/internal/alive"
 )
 
 const (
@@ -19,21 +21,14 @@ const (
 	shutdownTimeout = time.Second
 )
 
-// Alive is the answer to /alive?node=NODE&apiserver=answers|silent: the node that this guard runs on, and what it says of the one that asks.
-type Alive struct {
-	Node string `json:"node"`
-	Says Says   `json:"says"`
-}
-
 // Handler answers /alive, /healthz, /readyz and /metrics. None of them asks the API server: what /alive says was read before.
-func Handler(node string, say func(node string, reachesAPIServer bool) Says, ready func() bool, metrics *Metrics) http.Handler {
+func Handler(node string, say func(node string, reachesAPIServer bool) alive.Says, ready func() bool, metrics *Metrics) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /alive", func(writer http.ResponseWriter, request *http.Request) {
+	mux.HandleFunc("GET "+alive.Path, func(writer http.ResponseWriter, request *http.Request) {
 		writer.Header().Set("Content-Type", "application/json")
-		query := request.URL.Query()
-		said := say(query.Get("node"), query.Get("apiserver") == "answers")
+		said := say(alive.Asked(request.URL.Query()))
 		metrics.answers.WithLabelValues(string(said)).Inc()
-		_ = json.NewEncoder(writer).Encode(Alive{Node: node, Says: said}) // A client that has gone is no matter.
+		_ = json.NewEncoder(writer).Encode(alive.Answer{Node: node, Says: said}) // A client that has gone is no matter.
 	})
 	mux.HandleFunc("GET /healthz", func(writer http.ResponseWriter, _ *http.Request) {
 		_, _ = writer.Write([]byte("ok\n"))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"ha-iris/agent/internal/alive"
 )
 
 func ask(t *testing.T, handler http.Handler, method, path string) *httptest.ResponseRecorder {
@@ -23,11 +25,11 @@ func TestHandler(t *testing.T) {
 	t.Parallel()
 	var ready atomic.Bool
 	metrics := NewMetrics()
-	say := func(node string, reaches bool) Says { return Says(fmt.Sprintf("of %s, %v", node, reaches)) }
+	say := func(node string, reaches bool) alive.Says { return alive.Says(fmt.Sprintf("of %s, %v", node, reaches)) }
 	handler := Handler(`n"1`, say, ready.Load, metrics)
-	var alive Alive
-	answer := ask(t, handler, http.MethodGet, "/alive?node=n%202&apiserver=answers")
-	if err := json.Unmarshal(answer.Body.Bytes(), &alive); err != nil || answer.Code != http.StatusOK || alive != (Alive{`n"1`, "of n 2, true"}) ||
+	var said alive.Answer
+	answer := ask(t, handler, http.MethodGet, "/alive?"+alive.Question("n 2", true).Encode())
+	if err := json.Unmarshal(answer.Body.Bytes(), &said); err != nil || answer.Code != http.StatusOK || said != (alive.Answer{Node: `n"1`, Says: "of n 2, true"}) ||
 		answer.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("/alive: got %d, %q, %v", answer.Code, answer.Body.String(), err)
 	}

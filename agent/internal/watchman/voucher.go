@@ -9,22 +9,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"ha-iris/agent/internal/alive"
 	"ha-iris/agent/internal/boottime"
 	"ha-iris/agent/internal/guard"
-)
-
-// Says is what a guard tells the check in the pod of a node.
-type Says string
-
-const (
-	// SaysReachable is that nobody may take the volume from the node before the check has had its time to end the database.
-	SaysReachable Says = "reachable"
-	// SaysLost is that the node is lost to the control plane: that this guard can be reached from it is no reason to go on.
-	SaysLost Says = "lost"
-	// SaysFollower is that another guard leads, who alone knows.
-	SaysFollower Says = "follower"
-	// SaysCut is that this guard does not reach the API server. Where all guards say so nobody can take over.
-	SaysCut Says = "cut"
 )
 
 const (
@@ -68,36 +55,36 @@ func NewVoucher(clock boottime.Clock, terms Terms, identity string) *Voucher {
 
 // Say answers the check on a node. One that reaches the API server does not go on by this word, and hears from there when its pod is given
 // up: only what is said to one that does not is remembered.
-func (v *Voucher) Say(node string, reachesAPIServer bool) Says {
+func (v *Voucher) Say(node string, reachesAPIServer bool) alive.Says {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
 	now := v.clock()
 	said := v.judge(node, now)
-	if v.leads && said == SaysReachable && !reachesAPIServer {
+	if v.leads && said == alive.Reachable && !reachesAPIServer {
 		v.vouched[node] = now
 	}
 	return said
 }
 
-func (v *Voucher) judge(node string, now time.Duration) Says {
+func (v *Voucher) judge(node string, now time.Duration) alive.Says {
 	switch {
 	case node == "":
-		return SaysFollower
+		return alive.Follower
 	// A process that has slept may believe to lead; its own renewals tell.
 	case v.leads && v.holder == v.identity && now-v.renewed < v.terms.Renew:
 		if !v.looked {
-			return SaysFollower
+			return alive.Follower
 		}
 		if !v.present[node] {
-			return SaysLost
+			return alive.Lost
 		}
-		return SaysReachable
+		return alive.Reachable
 	case !v.leads && now-v.renewed < heardFor && nodeOf(v.holder) == node:
-		return SaysReachable
+		return alive.Reachable
 	case now-v.answered >= cutAfter:
-		return SaysCut
+		return alive.Cut
 	default:
-		return SaysFollower
+		return alive.Follower
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"ha-iris/agent/internal/alive"
 	"ha-iris/agent/internal/guard"
 )
 
@@ -40,7 +41,7 @@ func (o *vouching) nodes(ready guard.Ready) guard.World {
 	return world
 }
 
-func (o *vouching) want(want Says, what string) {
+func (o *vouching) want(want alive.Says, what string) {
 	o.t.Helper()
 	if got := o.v.Say("n1", false); got != want {
 		o.t.Errorf("%s: got %q, want %q", what, got, want)
@@ -52,17 +53,17 @@ func TestVoucher_LeaderVouchesForWhatIsNotLost(t *testing.T) {
 	o := newVouching(t)
 	o.v.lead()
 	o.renewed(Identity("guard-b", "n2"))
-	o.want(SaysFollower, "before it has looked")
+	o.want(alive.Follower, "before it has looked")
 	o.nodes(guard.ReadyTrue)
-	o.want(SaysReachable, "Ready")
+	o.want(alive.Reachable, "Ready")
 	o.nodes(guard.ReadyFalse)
-	o.want(SaysReachable, "the kubelet lives, and says that it is not Ready")
+	o.want(alive.Reachable, "the kubelet lives, and says that it is not Ready")
 	o.nodes(guard.ReadyUnknown)
-	o.want(SaysLost, "Unknown")
-	if got := o.v.Say("n7", false); got != SaysLost {
+	o.want(alive.Lost, "Unknown")
+	if got := o.v.Say("n7", false); got != alive.Lost {
 		t.Errorf("a node that is gone: got %q", got)
 	}
-	if got := o.v.Say("", false); got != SaysFollower {
+	if got := o.v.Say("", false); got != alive.Follower {
 		t.Errorf("no node: got %q", got)
 	}
 }
@@ -75,38 +76,38 @@ func TestVoucher_LeaderWhoseAPIServerIsAway(t *testing.T) {
 	o.renewed(Identity("guard-b", "n2"))
 	o.nodes(guard.ReadyTrue)
 	o.now += DefaultTerms().Renew - 1
-	o.want(SaysReachable, "its Lease is its own")
+	o.want(alive.Reachable, "its Lease is its own")
 	o.now++
-	o.want(SaysCut, "its Lease may be another one's, whatever the election says")
+	o.want(alive.Cut, "its Lease may be another one's, whatever the election says")
 	o.renewed(Identity("guard-c", "n3"))
-	o.want(SaysFollower, "another one renews, whatever the election says")
+	o.want(alive.Follower, "another one renews, whatever the election says")
 	o.now += DefaultTerms().Renew
 	o.v.resign()
-	o.want(SaysCut, "no longer leading")
+	o.want(alive.Cut, "no longer leading")
 	o.answered(time.Hour, Identity("guard-b", "n2"))
-	o.want(SaysFollower, "the API server is back, and nobody leads")
+	o.want(alive.Follower, "the API server is back, and nobody leads")
 }
 
 func TestVoucher_FollowerVouchesWhileTheLeaderIsOnThatNode(t *testing.T) {
 	t.Parallel()
 	o := newVouching(t)
-	o.want(SaysCut, "nothing was heard yet")
+	o.want(alive.Cut, "nothing was heard yet")
 	o.renewed(Identity("guard-c", "n3"))
-	o.want(SaysFollower, "the leader is elsewhere")
+	o.want(alive.Follower, "the leader is elsewhere")
 	o.renewed(Identity("guard-a", "n1"))
-	o.want(SaysReachable, "the leader is there")
+	o.want(alive.Reachable, "the leader is there")
 	last := o.now
 	for range 5 {
 		o.now += time.Second
 		o.answered(last, Identity("guard-a", "n1"))
 	}
-	o.want(SaysFollower, "the leader no longer renews")
+	o.want(alive.Follower, "the leader no longer renews")
 	o.now = last + cutAfter
 	o.renewed(Identity("guard-a", "n1"))
 	o.now += cutAfter
-	o.want(SaysReachable, "the API server is away since the last renewal")
+	o.want(alive.Reachable, "the API server is away since the last renewal")
 	o.now = last + cutAfter + heardFor
-	o.want(SaysCut, "for longer")
+	o.want(alive.Cut, "for longer")
 }
 
 // What a follower says by an old leader's renewal is over before another guard can have led for long enough to act.
@@ -123,16 +124,16 @@ func TestVoucher_KnowsForHowLongNobodyVouched(t *testing.T) {
 		t.Errorf("later: got %v, want 1s", got)
 	}
 	o.renewed(Identity("guard-b", "n2"))
-	o.want(SaysReachable, "asked")
+	o.want(alive.Reachable, "asked")
 	o.now += 3 * time.Second
-	if got := o.v.Say("n1", true); got != SaysReachable {
+	if got := o.v.Say("n1", true); got != alive.Reachable {
 		t.Errorf("asked by a check that reaches the API server: got %q", got)
 	}
 	o.now += 6 * time.Second
 	if got := o.nodes(guard.ReadyUnknown).Unvouched; got["n1"] != 9*time.Second || got["n2"] != 10*time.Second {
 		t.Errorf("9 s after it vouched: got %v", got)
 	}
-	o.want(SaysLost, "asked again")
+	o.want(alive.Lost, "asked again")
 	o.now += time.Second
 	gone := guard.World{Gone: map[string]guard.Gone{"n1": {}}}
 	if o.v.look(&gone); gone.Unvouched["n1"] != 10*time.Second {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ha-iris/agent/internal/alive"
 )
 
 // portName is the guards' port that answers, as the Service calls it.
@@ -104,21 +106,11 @@ func newGuards(node string, timeout time.Duration) *guards {
 	return &guards{node: node, client: plainClient(timeout, nil)}
 }
 
-// What guards say (package watchman). What else one may say counts for nothing.
-const (
-	saysReachable = "reachable"
-	saysCut       = "cut"
-)
-
 // ask returns what a guard on another node says of this node. Addresses are given again: another program there does not count, nor does a
 // guard on this node. The guard is told whether the API server answered the round before: if so, its word is not what the database goes on by.
-func (g *guards) ask(ctx context.Context, address string, silent bool) (string, error) {
-	apiServer := "answers"
-	if silent {
-		apiServer = "silent"
-	}
-	query := url.Values{"node": {g.node}, "apiserver": {apiServer}}.Encode()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/alive?"+query, nil)
+func (g *guards) ask(ctx context.Context, address string, reachesAPIServer bool) (alive.Says, error) {
+	query := alive.Question(g.node, reachesAPIServer).Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+alive.Path+"?"+query, nil)
 	if err != nil {
 		return "", fmt.Errorf("ask the guard at %s: %w", address, err)
 	}
@@ -132,10 +124,7 @@ func (g *guards) ask(ctx context.Context, address string, silent bool) (string, 
 	if err != nil {
 		return "", fmt.Errorf("read the answer of the guard at %s: %w", address, err)
 	}
-	var said struct {
-		Node string `json:"node"`
-		Says string `json:"says"`
-	}
+	var said alive.Answer
 	if err := json.Unmarshal(body, &said); err != nil || response.StatusCode != http.StatusOK {
 		return "", errors.Join(fmt.Errorf("%s is no guard: %d", address, response.StatusCode), err)
 	}
@@ -147,11 +136,11 @@ func (g *guards) ask(ctx context.Context, address string, silent bool) (string, 
 
 // vouching has, for each guard, whether its word lets the database go on: it says that the node is not lost, or all that are known say that
 // they do not reach the API server either, so that nobody can take over. One that is silent may be where somebody can.
-func vouching(said []string) []bool {
-	cut := !slices.ContainsFunc(said, func(one string) bool { return one != saysCut })
+func vouching(said []alive.Says) []bool {
+	cut := !slices.ContainsFunc(said, func(one alive.Says) bool { return one != alive.Cut })
 	vouch := make([]bool, len(said))
 	for i, one := range said {
-		vouch[i] = one == saysReachable || cut
+		vouch[i] = one == alive.Reachable || cut
 	}
 	return vouch
 }

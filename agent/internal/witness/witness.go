@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"ha-iris/agent/internal/alive"
 	"ha-iris/agent/internal/boottime"
 	"ha-iris/agent/internal/fence"
 )
@@ -83,11 +84,11 @@ func (w *Witness) Peers() []string {
 	return slices.Clone(w.peers)
 }
 
-// before is what the round before has left: whom to ask, and whether the API server did not answer it.
+// before is what the round before has left: whom to ask, and whether the API server answered it.
 func (w *Witness) before() ([]string, bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	return slices.Clone(w.peers), !w.answered
+	return slices.Clone(w.peers), w.answered
 }
 
 func (w *Witness) after(round fence.Round) {
@@ -101,11 +102,11 @@ func (w *Witness) Probe(ctx context.Context) fence.Round {
 	round := fence.Round{Start: w.config.Now()}
 	ctx, cancel := context.WithTimeout(ctx, w.config.Timeout)
 	defer cancel()
-	peers, silent := w.before()
-	said := make([]string, len(peers))
+	peers, reached := w.before()
+	said := make([]alive.Says, len(peers))
 	type answer struct {
 		peer int
-		says string
+		says alive.Says
 	}
 	api, answers := make(chan fence.Word, 1), make(chan answer, len(peers)) // With room: nobody may be left to read.
 	go func() {
@@ -115,7 +116,7 @@ func (w *Witness) Probe(ctx context.Context) fence.Round {
 	}()
 	for i, peer := range peers {
 		go func() {
-			says, err := w.guards.ask(ctx, peer, silent)
+			says, err := w.guards.ask(ctx, peer, reached)
 			if err != nil {
 				says = "" // As silent as one that is not there.
 			}

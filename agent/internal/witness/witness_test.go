@@ -257,8 +257,8 @@ func TestNew_RefusesWhatIsNoURL(t *testing.T) {
 	}
 }
 
-// alive is a guard, or something else, that answers.
-func alive(t *testing.T, answer answers) string {
+// answering is a guard, or something else, that answers.
+func answering(t *testing.T, answer answers) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
 		if request.URL.Path != "/alive" || request.URL.Query().Get("node") != "n1" {
@@ -272,7 +272,7 @@ func alive(t *testing.T, answer answers) string {
 
 func guardOn(t *testing.T, node, word string) string {
 	t.Helper()
-	return alive(t, says(http.StatusOK, fmt.Sprintf(`{"node":%q,"says":%q}`, node, word)))
+	return answering(t, says(http.StatusOK, fmt.Sprintf(`{"node":%q,"says":%q}`, node, word)))
 }
 
 // Guards that are cut off from the API server vouch together or not at all.
@@ -314,7 +314,7 @@ func TestProbe_GuardsThatDoNotReachTheAPIServer(t *testing.T) {
 func TestProbe_TellsGuardsWhetherTheAPIServerAnswers(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 10)
-	peer := alive(t, func(response http.ResponseWriter, request *http.Request) {
+	peer := answering(t, func(response http.ResponseWriter, request *http.Request) {
 		asked <- request.URL.Query().Get("apiserver")
 		says(http.StatusOK, `{"node":"n2","says":"reachable"}`)(response, request)
 	})
@@ -345,10 +345,10 @@ func TestProbe_TellsGuardsWhetherTheAPIServerAnswers(t *testing.T) {
 
 func TestProbe_Peers(t *testing.T) {
 	t.Parallel()
-	gone := alive(t, hangs)
+	gone := answering(t, hangs)
 	peers := []string{
 		guardOn(t, "n2", "reachable"), guardOn(t, "n1", "reachable"), guardOn(t, "", "reachable"), guardOn(t, "n2", "lost"),
-		alive(t, says(200, `ok`)), alive(t, says(503, `{"node":"n2","says":"reachable"}`)), gone, "127.0.0.1:1", "no address",
+		answering(t, says(200, `ok`)), answering(t, says(503, `{"node":"n2","says":"reachable"}`)), gone, "127.0.0.1:1", "no address",
 		guardOn(t, "n3", "reachable"),
 	}
 	want := []bool{true, false, false, false, false, false, false, false, false, true}
