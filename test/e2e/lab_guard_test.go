@@ -59,6 +59,24 @@ func (l *lab) fault(name string) func(node string) {
 	return func(node string) { l.on.fault(l.t, name, node) }
 }
 
+// kubelet is the process of a node's kubelet, in whose network the node and its pods are.
+func (l *lab) kubelet(node string) string {
+	l.t.Helper()
+	configuration := "/" + l.on.Name + "/nodes/" + node + "/etc/kubelet.yaml"
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, path := range paths {
+		command, _ := os.ReadFile(path) // It may have ended meanwhile.
+		if strings.Contains(string(command), configuration) {
+			return filepath.Base(filepath.Dir(path))
+		}
+	}
+	l.t.Fatalf("the kubelet of %s does not run", node)
+	return ""
+}
+
 // withoutAPIServer adds (-I) or removes (-D) rules on a node with which neither its kubelet nor its pods reach the API server. All other
 // nodes are in reach, as in a partition between a zone and the control plane.
 func (l *lab) withoutAPIServer(action string) func(node string) {
@@ -68,13 +86,9 @@ func (l *lab) withoutAPIServer(action string) func(node string) {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		found, err := exec.Command("pgrep", "--full", "nodes/"+node+"/etc/kubelet.yaml").Output()
-		pids := strings.Fields(string(found))
-		if err != nil || len(pids) != 1 {
-			l.t.Fatalf("the kubelet of %s: got %q, %v", node, pids, err)
-		}
+		pid := l.kubelet(node)
 		for _, chain := range []string{"OUTPUT", "FORWARD"} {
-			rule := exec.Command("nsenter", "--target", pids[0], "--net", "iptables", "--wait", action, chain,
+			rule := exec.Command("nsenter", "--target", pid, "--net", "iptables", "--wait", action, chain,
 				"--protocol", "tcp", "--destination", server.Hostname(), "--dport", server.Port(), "--jump", "DROP")
 			if said, err := rule.CombinedOutput(); err != nil {
 				l.t.Fatalf("iptables %s %s on %s: %v\n%s", action, chain, node, err, said)
