@@ -232,7 +232,7 @@ func (b *bench) settings(setup string) (object, error) {
 	for _, name := range []string{"cluster", "storage", "iris", "failover"} {
 		section, found := config["ha-iris:"+name].(object)
 		if !found {
-			return nil, fmt.Errorf("Pulumi.lab.yaml: it has no ha-iris:%s", name)
+			return nil, fmt.Errorf("there is no ha-iris:%s in Pulumi.lab.yaml", name)
 		}
 		settings["ha-iris:"+name] = section
 	}
