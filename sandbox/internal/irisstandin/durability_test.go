@@ -1,6 +1,8 @@
 package irisstandin
 
 import (
+	"bytes"
+	"encoding/base64"
 	"os"
 	"strings"
 	"testing"
@@ -94,6 +96,15 @@ func TestRecovery_TornDatabaseIsRestoredFromTheWIJ(t *testing.T) {
 	}
 }
 
+// wrote says whether the write daemon has written a global of USER, and is done with it.
+func (b *box) wrote(global string) func() bool {
+	return func() bool {
+		content, _ := os.ReadFile(b.data("mgr/user/IRIS.DAT"))
+		pending, err := os.ReadFile(b.data("mgr/IRIS.WIJ"))
+		return bytes.Contains(content, []byte(base64.StdEncoding.EncodeToString([]byte(nodeKey(global, nil))))) && err == nil && len(pending) == 0
+	}
+}
+
 func TestRecovery_DamageLeadsToSingleUserMode(t *testing.T) {
 	for name, damage := range map[string]func(b *box){
 		"database": func(b *box) { appendTo(b.t, b.data("mgr/user/IRIS.DAT"), "[\"eA==\",\"eA==\"]\n") },
@@ -114,6 +125,7 @@ func TestRecovery_DamageLeadsToSingleUserMode(t *testing.T) {
 			b.start()
 			b.run("set ^a=1 tstart  tcommit", "hang .3", "set ^b=1 tstart  tcommit")
 			b.eventually("the journal", func() bool { return strings.Count(journalText(t, b), `"commit"`) == 2 })
+			b.eventually("the database", b.wrote("^b")) // From a write image journal in use the database would be mended.
 			b.kill()
 			damage(b)
 			b.start()

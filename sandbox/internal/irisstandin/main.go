@@ -92,6 +92,7 @@ func (c *container) run(ctx context.Context, installed installation) (err error)
 	if err := c.settings.prepareDurable(ctx, c.log); err != nil {
 		return err
 	}
+	seen := c.look(installed.Edition) // Before they are used, so that no change in between is missed.
 	if err := c.copyKey(installed.Edition); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (c *container) run(ctx context.Context, installed installation) (err error)
 	if err := c.command("--before", c.options.before); err != nil {
 		return err
 	}
-	err = c.runInstance(ctx)
+	err = c.runInstance(ctx, seen)
 	return errors.Join(err, c.command("--terminate", c.options.terminate))
 }
 
@@ -127,7 +128,7 @@ func (c *container) follow() (*sync.WaitGroup, context.CancelFunc) {
 }
 
 // runInstance starts the instance, waits until the container or the instance is to end, and stops it in order.
-func (c *container) runInstance(ctx context.Context) error {
+func (c *container) runInstance(ctx context.Context, seen watched) error {
 	if !c.options.up {
 		<-ctx.Done() // Somebody else may have started it.
 		return c.stop()
@@ -148,7 +149,7 @@ func (c *container) runInstance(ctx context.Context) error {
 	c.log.info("...started InterSystems IRIS instance %s", c.settings.Instance) // As in the article's log.
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	go c.watch(watching)
+	go c.watch(watching, seen)
 	select {
 	case err := <-ended:
 		// A stop from inside ends the container (facts 2.3).
@@ -216,22 +217,33 @@ func (c *container) copyKey(edition Edition) error {
 	return nil
 }
 
-// watch merges the merge file again when it changes, and copies a licence key that changes (facts 2.2, 2.7).
-func (c *container) watch(ctx context.Context) {
+// watched is the content of the files that are watched.
+type watched struct {
+	edition    Edition
+	merge, key []byte
+}
+
+func (c *container) look(edition Edition) watched {
 	merge, _ := os.ReadFile(c.settings.MergeFile)
 	key, _ := os.ReadFile(c.options.key)
+	return watched{edition, merge, key}
+}
+
+// watch merges the merge file again when it changes, and copies a licence key that changes (facts 2.2, 2.7).
+func (c *container) watch(ctx context.Context, seen watched) {
 	for pause(ctx, c.settings.Watch) == nil {
-		if now, err := os.ReadFile(c.settings.MergeFile); err == nil && !bytes.Equal(now, merge) {
-			merge = now
+		now := c.look(seen.edition)
+		if now.merge != nil && !bytes.Equal(now.merge, seen.merge) {
+			seen.merge = now.merge
 			if err := c.settings.request(ctx, request{Verb: "merge", Path: c.settings.MergeFile}); err != nil {
 				c.log.fail("merging %s failed: %v", c.settings.MergeFile, err)
 			} else {
 				c.log.info("merged %s", c.settings.MergeFile)
 			}
 		}
-		if now, err := os.ReadFile(c.options.key); err == nil && !bytes.Equal(now, key) {
-			key = now
-			if err := c.copyKey(Licensed); err != nil {
+		if now.key != nil && !bytes.Equal(now.key, seen.key) {
+			seen.key = now.key
+			if err := c.copyKey(seen.edition); err != nil {
 				c.log.fail("%v", err)
 			}
 		}

@@ -314,6 +314,10 @@ func TestKey_CopiedWatchedAndIgnoredByCommunity(t *testing.T) {
 	}
 	write("two")
 	b.eventually("the new key", func() bool { return holds("two") })
+	b.stop()
+	// What changes while the instance starts is a change too.
+	b.start("--key", key, "--before", "printf three > "+key)
+	b.eventually("the key that came during the start", func() bool { return holds("three") })
 }
 
 func TestInstall_Command(t *testing.T) {
