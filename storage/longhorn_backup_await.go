@@ -121,11 +121,32 @@ func (w *targetWait) look(ctx context.Context) (done bool, state string, err err
 	}
 	for _, condition := range target.Status.Conditions {
 		if condition.Type == "Unavailable" && condition.Status == "True" {
-			return false, condition.Message, nil
+			return false, w.hidden(ctx, condition.Message), nil
 		}
 	}
 	return false, "Longhorn gives no reason, as when it cannot read the Secret; its log may: kubectl -n " + namespaceName +
 		" logs -l app=" + managerApp + " --tail=-1 | grep -i 'backup target'", nil
+}
+
+// hidden takes a managed bucket's login out of a text of Longhorn's. The configuration does not have it, and the program knows it only as
+// an output; the Secret in the cluster is what Longhorn read.
+func (w *targetWait) hidden(ctx context.Context, text string) string {
+	if !w.cfg.Backup.Managed || w.secret == "" {
+		return text // The configuration's login goes with every state.
+	}
+	var login struct {
+		Data map[string][]byte `json:"data"`
+	}
+	switch found, err := w.keeper.live.Get(ctx, secretsPath+"/"+w.secret, &login); {
+	case err != nil:
+		return fmt.Sprintf("its message is not shown, because it may quote the login, which could not be read: %v", err)
+	case !found:
+		return "its login, Secret " + w.secret + " in namespace " + namespaceName + ", is gone"
+	}
+	for key, value := range login.Data {
+		text = redactValue(text, key, string(value))
+	}
+	return text
 }
 
 // ask makes Longhorn look at the target now, as its UI does: what its status says may be of an earlier address or an earlier login.
@@ -159,9 +180,31 @@ func (w *targetWait) advice() string {
 	}
 }
 
+// targetValue is where the release's inputs have the target.
+func targetValue() []any { return []any{"values", "defaultBackupStore", "backupTarget"} }
+
+// refuseOtherTarget refuses to give Longhorn a target in the place of one that somebody else gave it, as in its UI: what is backed up
+// there would disappear from sight, and its volumes' next backups would go elsewhere.
+func (k *keeper) refuseOtherTarget(ctx context.Context, before, after guard.Inputs) error {
+	if !k.backups || !guard.Changed(before, after, targetValue()...) {
+		return nil
+	}
+	var target backupTarget
+	if _, err := k.live.Get(ctx, backupTargetPath, &target); err != nil {
+		return k.unknown("The backup target", fmt.Errorf("look at the backup target: %w", err))
+	}
+	there := target.Spec.URL
+	if there == "" || there == before.Text(targetValue()...) || there == after.Text(targetValue()...) {
+		return nil
+	}
+	shown, _, _ := strings.Cut(there, "?")
+	return fmt.Errorf("storage.backup: Longhorn already has the backup target %s, which this stack did not set. Nothing was changed. Either set "+
+		"storage.backup.target to it, or make Longhorn forget it, which leaves what is in it as it is: %s", shown, forgetTarget)
+}
+
 // warnOfTarget warns what becomes of the backups that are there when the target goes away or changes. Nothing deletes them.
 func (k *keeper) warnOfTarget(before, after guard.Inputs) {
-	path := []any{"values", "defaultBackupStore", "backupTarget"}
+	path := targetValue()
 	switch was, will := before.Text(path...), after.Text(path...); {
 	case was == "" || !guard.Changed(before, after, path...):
 	case will == "":

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/guard"
 	"ha-iris/internal/secret"
 )
 
@@ -115,6 +117,35 @@ func TestTarget_ThatCannotBeUsedFailsWithLonghornsMessageAndWhatToCheck(t *testi
 	}
 }
 
+func TestTarget_HidesTheLoginOfAManagedBucket(t *testing.T) {
+	t.Parallel()
+	login := map[string]any{"data": map[string]any{
+		"AWS_ACCESS_KEY_ID": []byte("GOOGHMAC1"), "AWS_SECRET_ACCESS_KEY": []byte("hunter2hunter2"), "AWS_ENDPOINTS": []byte("https://s3.example.com"),
+	}}
+	const reason = "SignatureDoesNotMatch: GOOGHMAC1 hunter2hunter2 at https://s3.example.com"
+	for name, test := range map[string]struct {
+		secret any
+		want   string
+	}{
+		"read":        {login, "SignatureDoesNotMatch: [secret] [secret] at https://s3.example.com"},
+		"no object": {"no JSON", "its message is not shown"},
+		"gone":      {nil, "its login, Secret ha-iris-backup-target in namespace longhorn-system, is gone"},
+	} {
+		world := targetWorld(testTarget, backupSecretName, false, "", reason)
+		if test.secret != nil {
+			world[secretsPath+"/"+backupSecretName] = test.secret
+		}
+		k, _, said := newKeeper(t, world)
+		wait := waitFor(k)
+		wait.cfg = DefaultConfig()
+		wait.cfg.Backup.Managed = true
+		err := wait.await(t.Context())
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error()+said.String(), "hunter2") {
+			t.Errorf("%s: want %q, got %v\n%s", name, test.want, err, said)
+		}
+	}
+}
+
 func TestTarget_HidesItsAddressAmongSecrets(t *testing.T) {
 	t.Parallel()
 	k, _, said := newKeeper(t, targetWorld(testTarget, backupSecretName, false, "", "failed to list "+testTarget))
@@ -164,13 +195,6 @@ func TestTarget_AnAPIServerThatAnswersNothingIsWaitedFor(t *testing.T) {
 
 func TestTarget_ThatGoesOrChangesIsWarnedOf(t *testing.T) {
 	t.Parallel()
-	to := func(target string) map[string]any {
-		values := map[string]any{}
-		if target != "" {
-			values["defaultBackupStore"] = map[string]any{"backupTarget": target}
-		}
-		return map[string]any{"values": values}
-	}
 	for name, test := range map[string]struct{ before, after, want string }{
 		"goes":    {testTarget, "", "warn: The backup target is taken away: no more backups are made. Those that are there stay"},
 		"changes": {testTarget, "s3://other@eu/", "warn: The backup target changes: the backups at the old one stay there"},
@@ -179,10 +203,52 @@ func TestTarget_ThatGoesOrChangesIsWarnedOf(t *testing.T) {
 		"none":    {"", "", ""},
 	} {
 		k, _, said := newKeeper(t, nil)
-		k.warnOfTarget(inputs(to(test.before)), inputs(to(test.after)))
+		k.warnOfTarget(toTarget(test.before), toTarget(test.after))
 		if got := said.String(); test.want == "" && got != "" || !strings.Contains(got, test.want) {
 			t.Errorf("%s: said %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// toTarget is a release's inputs with a target.
+func toTarget(target any) guard.Inputs {
+	values := map[string]any{}
+	if target != "" {
+		values["defaultBackupStore"] = map[string]any{"backupTarget": target}
+	}
+	return inputs(map[string]any{"values": values})
+}
+
+func TestTarget_OfSomebodyElseIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	const other = "s3://by-hand@eu-west-1/"
+	unknown := resource.MakeComputed(resource.NewProperty(""))
+	for name, test := range map[string]struct {
+		there, before string
+		after         any
+		refused       bool
+	}{
+		"set in the UI":                     {other, "", testTarget, true},
+		"set in the UI after ours":          {other, "s3://was@eu/", testTarget, true},
+		"set in the UI, ours not known yet": {other, "", unknown, true},
+		"the same":                          {testTarget, "", testTarget, false},
+		"ours of before":                    {"s3://was@eu/", "s3://was@eu/", testTarget, false},
+		"ours, after a killed run":          {testTarget, "s3://was@eu/", testTarget, false},
+		"none":                              {"", "", testTarget, false},
+		"something else changes":            {other, testTarget, testTarget, false},
+	} {
+		for _, preview := range []bool{true, false} {
+			k, _, _ := newKeeper(t, targetWorld(test.there, "", true, "", ""))
+			k.backups, k.preview = true, preview
+			err := k.refuseOtherTarget(t.Context(), toTarget(test.before), toTarget(test.after))
+			if (err != nil) != test.refused || test.refused && (!strings.Contains(err.Error(), other) || !strings.Contains(err.Error(), forgetTarget)) {
+				t.Errorf("%s, preview %t: %v", name, preview, err)
+			}
+		}
+	}
+	k, api, _ := newKeeper(t, targetWorld(other, "", true, "", ""))
+	if err := k.refuseOtherTarget(t.Context(), toTarget(""), toTarget("")); err != nil || api.asked > 0 {
+		t.Errorf("without backups: asked %d times, %v", api.asked, err)
 	}
 }
 

@@ -113,17 +113,25 @@ func missingForS3(given map[string]string) string {
 // redact takes the credentials out of a text that comes from elsewhere, and the target where it is to stay secret. Endpoints stay: who
 // is not reached is what such a text is about.
 func (c Config) redact(text string) string {
-	const hidden = "[secret]"
 	if c.Secret {
-		text = strings.ReplaceAll(text, c.Backup.Target, hidden)
-		text = strings.ReplaceAll(text, c.Backup.publicTarget(), hidden)
+		text = strings.ReplaceAll(text, c.Backup.Target, redacted)
+		text = strings.ReplaceAll(text, c.Backup.publicTarget(), redacted)
 	}
-	const tooShort = 4 // Such as true: it is no secret, and every text has it.
 	given, _ := c.credentials()
 	for key, value := range given {
-		if len(value) > tooShort && !strings.Contains(key, "_ENDPOINT") {
-			text = strings.ReplaceAll(text, value, hidden)
-		}
+		text = redactValue(text, key, value)
 	}
 	return text
+}
+
+// redacted stands in the place of what is secret.
+const redacted = "[secret]"
+
+// redactValue takes one of the credentials out of a text.
+func redactValue(text, key, value string) string {
+	const tooShort = 4 // Such as true: it is no secret, and every text has it.
+	if len(value) <= tooShort || strings.Contains(key, "_ENDPOINT") {
+		return text
+	}
+	return strings.ReplaceAll(text, value, redacted)
 }

@@ -24,6 +24,8 @@ type keeper struct {
 	class string
 	// kubeletRoot is the chart's value csi.kubeletRootDir; empty if Longhorn detects it.
 	kubeletRoot string
+	// backups: the stack sets Longhorn's backup target.
+	backups bool
 	// preview: nothing may be changed.
 	preview bool
 	log     log
@@ -42,7 +44,7 @@ func (s *Storage) keeper(ctx *pulumi.Context, args *Args) *keeper {
 	about := &pulumi.LogArgs{Resource: s}
 	return &keeper{
 		live: args.Live, owner: args.Stack, class: args.Config.ClassName,
-		kubeletRoot: args.Traits.KubeletRootDir, preview: ctx.DryRun(), budget: driverBudget, now: time.Now, sleep: clock.Pause,
+		kubeletRoot: args.Traits.KubeletRootDir, backups: args.Config.Backup.enabled(), preview: ctx.DryRun(), budget: driverBudget, now: time.Now, sleep: clock.Pause,
 		log: log{
 			// A failure to log does not stop the run.
 			info: func(text string) { _ = ctx.Log.Info(text, about) },
@@ -96,6 +98,9 @@ func (k *keeper) beforeRelease(ctx context.Context, before, after guard.Inputs) 
 	k.warnOfReplicas(ctx, before, after)
 	k.warnOfUninstall(ctx, before, after)
 	k.warnOfTarget(before, after)
+	if err := k.refuseOtherTarget(ctx, before, after); err != nil {
+		return err
+	}
 	return k.recoverRelease(ctx, true, marks)
 }
 
