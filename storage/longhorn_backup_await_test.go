@@ -127,7 +127,7 @@ func TestTarget_HidesTheLoginOfAManagedBucket(t *testing.T) {
 		secret any
 		want   string
 	}{
-		"read":        {login, "SignatureDoesNotMatch: [secret] [secret] at https://s3.example.com"},
+		"read":      {login, "SignatureDoesNotMatch: [secret] [secret] at https://s3.example.com"},
 		"no object": {"no JSON", "its message is not shown"},
 		"gone":      {nil, "its login, Secret ha-iris-backup-target in namespace longhorn-system, is gone"},
 	} {
