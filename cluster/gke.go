@@ -52,9 +52,10 @@ func gkeKind() kind {
 				// not do for Longhorn: its /var/lib is mounted noexec.)
 				DedicatedDisk: false,
 				// There is no hook for user data, and it is not documented that the image starts iscsid.
-				PrepareNodes: true,
-				SurgeNodes:   true, // upgradeSettings of the pools.
-				NewDisks:     true,
+				PrepareNodes:   true,
+				SurgeNodes:     true, // upgradeSettings of the pools.
+				NewDisks:       true,
+				BackupEndpoint: gcpObjects,
 			},
 			Service: traits.Service{
 				// None: the load balancer is a pass-through one and has no idle timeout.

@@ -60,6 +60,8 @@ func (c Config) validateLonghornBackup(found *problems.List) {
 	if known {
 		c.checkCredentials(scheme, found)
 	}
+	given, _ := c.credentials()
+	c.refuseBeforeGoogle(given["AWS_ENDPOINTS"], found)
 }
 
 // refuseBesideManaged refuses a second answer to the question where backups go.

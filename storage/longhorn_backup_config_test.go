@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ha-iris/internal/secret"
+	"ha-iris/internal/traits"
 	"ha-iris/storage"
 )
 
@@ -185,5 +186,29 @@ func TestBackup_ReportsEveryProblem(t *testing.T) {
 	usual.Values = map[string]any{"defaultBackupStore": map[string]any{"backupTarget": "s3://own@eu/"}}
 	if err := usual.Validate(); err != nil {
 		t.Errorf("a target in the chart's values alone: %v", err)
+	}
+}
+
+func TestBackup_InGooglesStorageWantsALonghornThatItTakes(t *testing.T) {
+	t.Parallel()
+	const google = "https://storage.googleapis.com"
+	for version, taken := range map[string]bool{
+		"1.10.2": false, "1.11.3": false, "1.11.4": true, "1.11.5": true, "1.12.0": false, "1.12.1": true, "1.12.2": true, "1.13.0": true, "2.0.0": true,
+	} {
+		for _, endpoint := range []string{google, "https://minio.example.com"} {
+			given, managed := storage.DefaultConfig(), storage.DefaultConfig()
+			given.Version, managed.Version = version, version
+			given.Backup.Target = "s3://acme-backups@eu/iris/"
+			given.BackupCredentials = secret.New(`{"AWS_ACCESS_KEY_ID":"AKIAKEY","AWS_SECRET_ACCESS_KEY":"hunter2hunter2","AWS_ENDPOINTS":"` + endpoint + `"}`)
+			managed.Backup.Managed = true
+			for name, err := range map[string]error{
+				"given": given.ValidateOn(traits.Storage{}), "managed": managed.ValidateOn(traits.Storage{BackupEndpoint: endpoint}),
+			} {
+				refused := err != nil && strings.Contains(err.Error(), "storage.version: got \""+version+"\", want 1.12.1 or later")
+				if want := endpoint == google && !taken; refused != want || !refused && err != nil {
+					t.Errorf("%s, %s at %s: %v", version, name, endpoint, err)
+				}
+			}
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ha-iris/internal/pattern"
@@ -57,8 +58,11 @@ func (c Config) validateLonghorn(found *problems.List) {
 	c.validateChart(found)
 }
 
-// validateLonghornOn refuses an image for nodes that nothing prepares.
+// validateLonghornOn refuses an image for nodes that nothing prepares, and a Longhorn that cannot use the platform's buckets.
 func (c Config) validateLonghornOn(nodes traits.Storage, found *problems.List) {
+	if c.Backup.Managed {
+		c.refuseBeforeGoogle(nodes.BackupEndpoint, found)
+	}
 	if !nodes.PrepareNodes && c.NodePrepImage != DefaultNodePrepImage {
 		found.AddSecret("storage.nodePrepImage", "a value", "nothing with this cluster.cloud: it is a setting of clusters whose nodes "+
 			"are created without iSCSI, and here nothing prepares the nodes")
@@ -127,6 +131,24 @@ func (c Config) validateChart(found *problems.List) {
 		if !versionPattern().MatchString(c.Version) {
 			found.Add("storage.version", c.Version, "the version of Longhorn's chart, such as "+DefaultVersion+" (without v)")
 		}
+	}
+}
+
+// refuseBeforeGoogle refuses a Longhorn that Google's buckets refuse: before these versions it signed what Google changes on the way, at
+// first every request (longhorn#12676), then those that write the index of a large backup (longhorn#13573).
+func (c Config) refuseBeforeGoogle(endpoint string, found *problems.List) {
+	if !strings.Contains(endpoint, "storage.googleapis.com") || c.chartKind() == chartLocal {
+		return
+	}
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(c.Version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return // Refused as a version.
+	}
+	version := [3]int{major, minor, patch}
+	const before = -1
+	if slices.Compare(version[:], []int{1, 11, 4}) == before || slices.Compare(version[:], []int{1, 12, 0}) == 0 {
+		found.Add("storage.version", c.Version, "1.12.1 or later, or 1.11.4 or later of 1.11, with backups in Google's storage: with earlier ones it "+
+			"refuses large backups or all (longhorn#13573)")
 	}
 }
 

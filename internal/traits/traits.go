@@ -22,6 +22,9 @@ type Storage struct {
 	SurgeNodes bool
 	// NewDisks says that a node which has gone never comes back with its disk, so that waiting for it is of no use.
 	NewDisks bool
+	// BackupEndpoint is the address of the service that speaks S3 to a bucket which the program makes; empty where it is Amazon's or another
+	// protocol.
+	BackupEndpoint string
 }
 
 // Service is what a LoadBalancer Service needs to know of the platform.
