@@ -3,11 +3,15 @@
 package e2e_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +45,8 @@ type cloud struct {
 	failing standin.Fault
 	// deletion is the order in which the cloud's resources have to go.
 	deletion []string
+	// backups are the types of what a managed backup target leaves behind; none: there is none here.
+	backups []string
 }
 
 func clouds() []cloud {
@@ -51,18 +57,21 @@ func clouds() []cloud {
 			settings: object{"azure-native:location": "westeurope"},
 			failing:  standin.Refused(halfWay),
 			deletion: []string{agentPool, managedCluster, "azure-native:resources:ResourceGroup"},
+			backups:  []string{"azure-native:resources:ResourceGroup", "azure-native:storage:BlobContainer", "azure-native:storage:StorageAccount"},
 		},
 		{
 			name: "eks", pkg: standin.AWS, login: "set AWS_PROFILE", balancer: "hostname", clusterType: eksCluster, nodesType: eksNodeGroup,
 			settings: object{"aws:region": "eu-west-1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{eksNodeGroup, eksCluster, "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"},
+			// No backups: here nothing gives pods their identity, without which they are refused.
 		},
 		{
 			name: "gke", pkg: standin.GCP, login: "gcloud auth application-default login", balancer: "ip", clusterType: gkeCluster, nodesType: gkeNodePool,
 			settings: object{"gcp:project": "acme-databases", "gcp:region": "europe-west1"},
 			failing:  standin.Partial(halfWay),
 			deletion: []string{gkeNodePool, gkeCluster},
+			backups:  []string{"gcp:storage/bucket:Bucket"},
 		},
 	}
 }
@@ -92,6 +101,10 @@ func (c cloud) run(t *testing.T, tools string) {
 		t.Fatalf("read kubeconfig: %v", err)
 	}
 
+	if len(c.backups) > 0 {
+		cfg = cfg.set("storage.backup.managed", true)
+		s.configure(cfg)
+	}
 	c.checkFirstUp(t, s, api, on)
 	claim := r.claim()
 	c.checkRotation(t, s, api, kubeconfig)
@@ -141,6 +154,9 @@ func (c cloud) checkFirstUp(t *testing.T, s *stack, api *standin.Clouds, on sand
 		t.Errorf("irisHost is %q, and the cloud answers with %s", host, c.balancer)
 	}
 	on.kubectl(t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=60s")
+	if len(c.backups) > 0 {
+		checkLogin(t, s, on)
+	}
 	if _, again := s.up(); !again.onlySame() {
 		t.Errorf("a second up changed something: %v", again)
 	}
@@ -250,7 +266,45 @@ func (c cloud) checkDestroy(t *testing.T, s *stack, api *standin.Clouds, cfg con
 			t.Errorf("%s went while %d load balancers were left", entry.Name, entry.LoadBalancers)
 		}
 	}
-	if left := api.Resources(); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	var left []string
+	for _, object := range api.Resources() {
+		left = append(left, object.Type)
+	}
+	if slices.Sort(left); !slices.Equal(left, c.backups) {
+		t.Errorf("left behind: %v, want the backups alone: %v", left, c.backups)
+	}
+}
+
+// checkLogin wants Longhorn to use the bucket that was made, and its login where Longhorn reads it and nowhere else.
+func checkLogin(t *testing.T, s *stack, on sandbox) {
+	t.Helper()
+	if available := on.kubectl(t, "-n", "longhorn-system", "get", "backuptargets.longhorn.io", "default", "-o", "jsonpath={.status.available}"); available != "true" {
+		t.Errorf("the backup target is available: %q", available)
+	}
+	var login struct {
+		Data map[string][]byte `json:"data"`
+	}
+	text := on.kubectl(t, "-n", "longhorn-system", "get", "secret", "ha-iris-backup-target", "-o", "json")
+	if err := json.Unmarshal([]byte(text), &login); err != nil {
+		t.Fatalf("read the login: %v", err)
+	}
+	stored, err := s.runCLIFor(t.Context(), (*exec.Cmd).Output, "stack", "export")
+	if err != nil {
+		t.Fatalf("export state as it is stored: %v", err)
+	}
+	secrets := 0
+	for key, value := range login.Data {
+		if !strings.HasSuffix(key, "_KEY") {
+			continue
+		}
+		secrets++
+		for where, text := range map[string]string{"the state": stored, "the up": s.printed["up.log"], "the preview": s.printed["preview.json"]} {
+			if text == "" || strings.Contains(text, string(value)) || strings.Contains(text, base64.StdEncoding.EncodeToString(value)) {
+				t.Errorf("%s is in %s in clear (%d bytes)", key, where, len(text))
+			}
+		}
+	}
+	if secrets != 1 {
+		t.Errorf("the login has %d secret keys: %v", secrets, slices.Sorted(maps.Keys(login.Data)))
 	}
 }
