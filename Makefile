@@ -194,6 +194,27 @@ pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="s
 drill: $(SANDBOX) ## Makes a fault on purpose and measures it: make drill ARGS="delete-pod --sandbox dev"
 	@go run ./ops/drill $(ARGS)
 
+# Of the stack that up has made here; for others the commands that README.md and docs/operations.md name.
+backups := pulumi stack output kubeconfig --show-secrets --stack $(STACK) | go run ./ops/backup
+.PHONY: backup
+backup: tools ## Makes a backup of the database now and waits for it
+	@$(backups) now -
+
+.PHONY: backups
+backups: tools ## Lists the database's backups
+	@$(backups) list -
+
+# The name is one of Kubernetes, or a URL; the shell must not read more out of it.
+FROM :=
+ifneq ($(filter restore-plan,$(MAKECMDGOALS)),)
+ifneq ($(words [$(FROM)])$(strip $(foreach c,' " ` \ $$ ; | ( ) < > * [ ] { } ~ ! $(hash),$(findstring $(c),$(FROM)))),1)
+$(error the backup is '$(FROM)': want its name or URL from make backups, as in make restore-plan FROM=NAME; nothing was done)
+endif
+endif
+.PHONY: restore-plan
+restore-plan: tools ## Prints what restores a backup: make restore-plan FROM=NAME, or the newest without it
+	@$(backups) plan $(if $(FROM),--from '$(FROM)') -
+
 .PHONY: tools
 tools: $(SANDBOX) ## Finds, downloads or builds the tools that up needs
 	@$(SANDBOX) tools

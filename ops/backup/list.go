@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+)
+
+// entry is a backup as it is shown.
+type entry struct {
+	Name string `json:"name"`
+	// When is the moment that the backup is of.
+	When time.Time `json:"when"`
+	Kind string    `json:"kind"`
+	// Bytes is what the backup takes at the target, VolumeBytes what a volume for it needs.
+	Bytes       int64  `json:"bytes"`
+	VolumeBytes int64  `json:"volumeBytes"`
+	State       string `json:"state"`
+	Error       string `json:"error,omitempty"`
+	Volume      string `json:"volume"`
+	URL         string `json:"url"`
+}
+
+func entryOf(one backup) entry {
+	number := func(text string) int64 {
+		value, _ := strconv.ParseInt(text, 10, 64) // Not known before it is done.
+		return value
+	}
+	return entry{
+		Name: one.Metadata.Name, When: one.when().UTC(), Kind: one.kind(), Bytes: number(one.Status.Size),
+		VolumeBytes: number(one.Status.VolumeSize), State: state(one), Error: one.Status.Error, Volume: one.volume(), URL: one.Status.URL,
+	}
+}
+
+func list(ctx context.Context, d *database, o options, out, _ io.Writer) error {
+	scope := ""
+	if !o.all {
+		mounted, err := d.volume(ctx)
+		if err != nil {
+			return err
+		}
+		scope = mounted.name
+	}
+	found, err := d.backups(ctx, scope)
+	if err != nil {
+		return err
+	}
+	entries := make([]entry, 0, len(found))
+	for _, one := range found {
+		entries = append(entries, entryOf(one))
+	}
+	if o.json {
+		return json.NewEncoder(out).Encode(map[string]any{"backups": entries})
+	}
+	if len(entries) == 0 {
+		_, err := fmt.Fprintln(out, "There are no backups. storage.backup in the configuration makes them (docs/operations.md, \"Backups\").")
+		return err
+	}
+	return table(out, entries, o.all)
+}
+
+func table(out io.Writer, entries []entry, volumes bool) error {
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(cells ...any) {
+		format := "%v\t%v\t%v\t%v\t%v"
+		if volumes {
+			format += "\t%v"
+		} else {
+			cells = cells[:5]
+		}
+		_, _ = fmt.Fprintf(columns, format+"\n", cells...) // Flush reports what fails.
+	}
+	row("WHEN (UTC)", "KIND", "SIZE", "STATE", "NAME", "VOLUME")
+	for _, one := range entries {
+		state := one.State
+		if one.Error != "" {
+			state += ": " + one.Error
+		}
+		row(one.When.Format("2006-01-02 15:04:05"), one.Kind, size(one.Bytes), state, one.Name, one.Volume)
+	}
+	return columns.Flush()
+}
+
+// size is a number of bytes as people read it.
+func size(bytes int64) string {
+	const unit = 1024
+	if bytes == 0 {
+		return "-"
+	}
+	value, names := float64(bytes), []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	for value >= unit && len(names) > 1 {
+		value, names = value/unit, names[1:]
+	}
+	return fmt.Sprintf("%.0f %s", value, names[0])
+}

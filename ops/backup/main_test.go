@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+)
+
+type object = map[string]any
+
+// world is an API server with a database, its backups and a Longhorn that makes more.
+type world struct {
+	mu      sync.Mutex
+	claim   string
+	size    string
+	backups []object
+	// failing is what a new backup fails with, posted what was posted.
+	failing string
+	posted  []object
+}
+
+const mib20 = 20 << 20
+
+// made is a backup of a volume in a state, the minute being that of its snapshot.
+func made(name, volume, state string, minute int, labels object) object {
+	return object{
+		"metadata": object{"name": name, "labels": object{"backup-volume": volume}},
+		"spec":     object{"labels": labels},
+		"status": object{
+			"state": state, "snapshotCreatedAt": fmt.Sprintf("2026-11-01T10:%02d:00Z", minute), "size": "3145728",
+			"volumeSize": fmt.Sprint(mib20), "volumeName": volume, "url": "s3://b@r/?backup=" + name + "&volume=" + volume,
+		},
+	}
+}
+
+func newWorld() *world {
+	broken := made("broken", "pvc-1", "Error", 30, object{"RecurringJob": "iris-backup"})
+	broken["status"].(object)["error"] = "AccessDenied"
+	return &world{claim: "iris-pvc", size: "20Mi", backups: []object{
+		made("older", "pvc-1", completed, 0, object{"RecurringJob": "iris-backup"}),
+		broken,
+		made("newer", "pvc-1", completed, 15, object{kindLabel: "consistent"}),
+		made("other", "pvc-2", completed, 45, nil),
+	}}
+}
+
+func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Method == http.MethodPost {
+		w.post(r)
+	}
+	answer := any(object{})
+	switch path := strings.TrimPrefix(r.URL.Path, longhornPath); path {
+	case "/apis/apps/v1/namespaces/iris/deployments/iris":
+		answer = object{"spec": object{"template": object{"spec": object{"volumes": []any{
+			object{"name": "merge"}, object{"persistentVolumeClaim": object{"claimName": w.claim}},
+		}}}}}
+	case "/api/v1/namespaces/iris/persistentvolumeclaims/" + w.claim:
+		answer = object{"spec": object{"volumeName": "pvc-1", "resources": object{"requests": object{"storage": w.size}}}}
+	case "backups":
+		if r.Method == http.MethodGet {
+			answer = object{"items": w.backups}
+		}
+	case "snapshots":
+	default:
+		kind, name, _ := strings.Cut(path, "/")
+		found := w.find(kind, name)
+		if found == nil {
+			out.WriteHeader(http.StatusNotFound)
+			return
+		}
+		answer = found
+	}
+	_ = json.NewEncoder(out).Encode(answer)
+}
+
+// post takes a snapshot or a backup, and is done with it at once.
+func (w *world) post(r *http.Request) {
+	var posted object
+	_ = json.NewDecoder(r.Body).Decode(&posted)
+	w.posted = append(w.posted, posted)
+	if posted["kind"] != "Backup" {
+		return
+	}
+	name := posted["metadata"].(object)["name"].(string)
+	stored := made(name, "pvc-1", completed, 50, posted["spec"].(object)["labels"].(object))
+	if w.failing != "" {
+		stored["status"] = object{"state": "Error", "error": w.failing}
+	}
+	w.backups = append(w.backups, stored)
+}
+
+func (w *world) find(kind, name string) any {
+	if kind == "snapshots" && len(w.posted) > 0 {
+		return object{"status": object{"readyToUse": true, "creationTime": "2026-11-01T10:50:00Z"}}
+	}
+	for _, one := range w.backups {
+		if kind == "backups" && one["metadata"].(object)["name"] == name {
+			return one
+		}
+	}
+	return nil
+}
+
+func (w *world) kubeconfig(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(w)
+	t.Cleanup(server.Close)
+	return fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+		"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+		"clusters": [{"name": "c", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {"token": "hunter2"}}]}`, server.URL)
+}
+
+// runs is a call of the command.
+func (w *world) runs(t *testing.T, args ...string) (code int, out, said string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), append(args, "-"), strings.NewReader(w.kubeconfig(t)), &stdout, &stderr)
+	if strings.Contains(stdout.String()+stderr.String(), "hunter2") {
+		t.Error("the kubeconfig's token is in the output")
+	}
+	return code, stdout.String(), stderr.String()
+}
+
+func TestList_ShowsTheDatabasesBackupsTheNewestFirst(t *testing.T) {
+	t.Parallel()
+	const want = `WHEN (UTC)           KIND        SIZE   STATE                NAME
+2026-11-01 10:30:00  scheduled   3 MiB  Error: AccessDenied  broken
+2026-11-01 10:15:00  consistent  3 MiB  Completed            newer
+2026-11-01 10:00:00  scheduled   3 MiB  Completed            older
+`
+	code, out, said := newWorld().runs(t, "list")
+	if code != exitDone || out != want {
+		t.Errorf("exit code %d, %s\n%s\nwant\n%s", code, said, out, want)
+	}
+	if _, out, _ := newWorld().runs(t, "list", "--all"); !strings.Contains(out, "other   pvc-2") || !strings.Contains(out, "by hand") {
+		t.Errorf("all: %s", out)
+	}
+	_, out, _ = newWorld().runs(t, "--json", "list")
+	var read struct{ Backups []entry }
+	if err := json.Unmarshal([]byte(out), &read); err != nil || len(read.Backups) != 3 || read.Backups[1].Name != "newer" || read.Backups[1].VolumeBytes != mib20 {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, out, _ := (&world{claim: "iris-pvc"}).runs(t, "list"); !strings.Contains(out, "There are no backups") {
+		t.Errorf("none: %s", out)
+	}
+}
+
+func TestPlan_PrintsWhatRestoresABackup(t *testing.T) {
+	t.Parallel()
+	second, grown := newWorld(), newWorld()
+	second.claim, grown.size = "iris-pvc-2", "1Gi"
+	foreign, evil := newWorld(), newWorld()
+	foreign.claim = "data"
+	evil.backups[2]["status"].(object)["url"] = "s3://b@r/'; rm -rf ~; '"
+	for name, test := range map[string]struct {
+		world *world
+		args  []string
+		code  int
+		want  []string
+	}{
+		"the newest that can be used": {newWorld(), nil, exitDone, []string{
+			"# Restores newer, the state of 2026-11-01 10:15:00 UTC",
+			"\npulumi config set --path iris.generation 2\npulumi config set --path iris.restoreFrom.backup 's3://b@r/?backup=newer&volume=pvc-1'\npulumi preview",
+		}},
+		"a name":               {second, []string{"--from", "older"}, exitDone, []string{"iris.generation 3\n", "backup=older&"}},
+		"another volume's URL": {newWorld(), []string{"--from", "s3://b@r/?backup=other&volume=pvc-2"}, exitDone, []string{"backup=other&"}},
+		"another size":         {grown, nil, exitDone, []string{"\npulumi config set --path iris.size 20Mi\n"}},
+		"JSON":                 {newWorld(), []string{"--json"}, exitDone, []string{`"commands":["pulumi config set --path iris.generation 2"`}},
+		"one that failed":      {newWorld(), []string{"--from", "broken"}, exitFailed, []string{"broken is Error, not Completed AccessDenied"}},
+		"none of that name":    {newWorld(), []string{"--from", "x"}, exitFailed, []string{"no backup is called x"}},
+		"none at all":          {&world{claim: "iris-pvc"}, nil, exitFailed, []string{"no backup of volume pvc-1 can be used: there are 0"}},
+		"somebody else's PVC":  {foreign, nil, exitUnknown, []string{"PVC data, which is none of ha-iris"}},
+		"a URL with a quote":   {evil, nil, exitUnknown, []string{"which is none of Longhorn's"}},
+		"another namespace":    {newWorld(), []string{"--namespace", "web"}, exitUnknown, []string{"namespace web has no Deployment iris"}},
+	} {
+		code, out, said := test.world.runs(t, append([]string{"plan"}, test.args...)...)
+		for _, want := range test.want {
+			if code != test.code || !strings.Contains(out+said, want) {
+				t.Errorf("%s: exit code %d, want %d and %q:\n%s%s", name, code, test.code, want, out, said)
+			}
+		}
+	}
+}
+
+func TestNow_MakesABackupAndWaitsForIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	code, out, said := w.runs(t, "now")
+	if code != exitDone || !strings.Contains(out, "of 2026-11-01T10:50:00Z is complete") {
+		t.Errorf("exit code %d: %s%s", code, out, said)
+	}
+	if len(w.posted) != 2 || w.posted[0]["kind"] != "Snapshot" || w.posted[0]["spec"].(object)["volume"] != "pvc-1" {
+		t.Fatalf("posted %v", w.posted)
+	}
+	name := w.posted[0]["metadata"].(object)["name"]
+	spec := w.posted[1]["spec"].(object)
+	if spec["snapshotName"] != name || spec["labels"].(object)[kindLabel] != onDemand {
+		t.Errorf("posted %v", w.posted[1])
+	}
+	if _, out, _ := w.runs(t, "list"); !strings.Contains(out, onDemand) {
+		t.Errorf("listed as %s", out)
+	}
+	w = newWorld()
+	w.failing = "AccessDenied"
+	if code, out, said := w.runs(t, "now"); code != exitFailed || !strings.Contains(said, "AccessDenied") || out != "" {
+		t.Errorf("exit code %d: %s%s", code, out, said)
+	}
+}
+
+func TestRun_SaysWhatIsWrongWithItsArguments(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"help":            {[]string{"--help"}, exitDone, "Usage: go run ./ops/backup list"},
+		"nothing":         {nil, exitUnknown, "got 1 words"},
+		"no such command": {[]string{"restore"}, exitUnknown, `there is no command "restore"`},
+		"--from":          {[]string{"list", "--from", "x"}, exitUnknown, "--from belongs to plan"},
+		"--all":           {[]string{"now", "--all"}, exitUnknown, "--all belongs to list"},
+		"--timeout":       {[]string{"now", "--timeout", "-1s"}, exitUnknown, "want more than 0"},
+		"no option":       {[]string{"list", "--what"}, exitUnknown, "-what"},
+	} {
+		if code, out, said := newWorld().runs(t, test.args...); code != test.code || !strings.Contains(out+said, test.want) {
+			t.Errorf("%s: exit code %d: %s%s", name, code, out, said)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"list", "-"}, strings.NewReader(""), &stdout, &stderr); code != exitUnknown || !strings.Contains(stderr.String(), "the kubeconfig is empty") {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+}
