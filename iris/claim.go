@@ -104,11 +104,12 @@ func checkSource(before, after guard.Inputs, made claims) error {
 		return nil
 	}
 	generation, _ := generationOf(name)
-	if was == "" {
-		was = "nothing"
+	want := "nothing"
+	if was != "" {
+		want = was + " or nothing"
 	}
-	return fmt.Errorf("iris.restoreFrom: got %s, want %s or nothing: the volume of generation %d is there and has its data. To restore, "+
-		"set iris.generation to %d with it", will, was, generation, generation+1)
+	return fmt.Errorf("iris.restoreFrom: got %s, want %s: the volume of generation %d is there and has its data. To restore, "+
+		"set iris.generation to %d with it", will, want, generation, generation+1)
 }
 
 // guardSize returns the claim's option that refuses a smaller volume.
