@@ -100,7 +100,9 @@ func (s *scope) guard(
 			},
 			Template: template,
 		},
-	}, s.options(pulumi.DependsOn(slices.Concat(rights, policies.of(own))),
+	}, s.options(
+		// The claim, because the hook waits for it.
+		pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{data.claim})),
 		filled, // It looks after one claim. While a new one is filled, that is the one that the database runs on.
 	)...)
 	return slices.Concat(rights, []pulumi.Resource{service, deployment}), creating("Deployment "+guardName, err)

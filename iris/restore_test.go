@@ -332,8 +332,13 @@ func TestRestore_HooksAreBound(t *testing.T) {
 	t.Parallel()
 	result := mustRun(t, community(guardedBy(agentImage)))
 	for _, name := range []string{deploymentName, guardName} {
-		hooks := result.One(t, "kubernetes:apps/v1:Deployment", name).RegisterRPC.GetHooks()
+		deployment := result.One(t, "kubernetes:apps/v1:Deployment", name)
+		hooks := deployment.RegisterRPC.GetHooks()
 		for when, bound := range map[string][]string{"create": hooks.GetBeforeCreate(), "update": hooks.GetBeforeUpdate()} {
+			// Without the claim the hook would wait for what comes after it.
+			if !strings.Contains(strings.Join(deployment.RegisterRPC.GetDependencies(), " "), "PersistentVolumeClaim::iris-pvc") {
+				t.Errorf("%s does not come after the claim", name)
+			}
 			if !slices.Contains(bound, "iris-guard-filled") {
 				t.Errorf("%s does not wait at its %s: %v", name, when, bound)
 			}
