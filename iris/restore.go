@@ -46,9 +46,11 @@ func (s *scope) guardSource(args *Args) (pulumi.ResourceOption, error) {
 }
 
 func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
-	generation, _ := generationOf(after.Text("metadata", "name"))
-	from := f.cfg.RestoreFrom
+	name, from := after.Text("metadata", "name"), f.cfg.RestoreFrom
+	generation, _ := generationOf(name)
 	switch {
+	case generation == 1 && f.cfg.Generation == 1 && from.String() == "", f.reserved(ctx, name):
+		return nil
 	case generation < f.cfg.Generation:
 		return fmt.Errorf("iris.oldestGeneration: got %d, want at least %d: this stack does not have the volume of generation %d, and a new one "+
 			"would be empty", f.cfg.OldestGeneration, generation+1, generation)
@@ -61,6 +63,35 @@ func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 			`(docs/operations.md, "Restore")`, generation)
 	}
 	return nil
+}
+
+// reserved reports whether a volume waits for the claim, which then has that one's data: somebody has deleted the claim, and freed its
+// volume for the next of its name (docs/operations.md, "Somebody deleted the PVC or the namespace").
+func (f *source) reserved(ctx context.Context, claim string) bool {
+	var list struct {
+		Items []struct {
+			Spec struct {
+				ClaimRef struct {
+					Namespace string `json:"namespace"`
+					Name      string `json:"name"`
+					UID       string `json:"uid"`
+				} `json:"claimRef"`
+			} `json:"spec"`
+		} `json:"items"`
+	}
+	if f.api == nil {
+		return false
+	}
+	if _, err := f.api.Get(ctx, "/api/v1/persistentvolumes", &list); err != nil {
+		return false
+	}
+	for _, volume := range list.Items {
+		ref := volume.Spec.ClaimRef
+		if ref.Namespace == f.cfg.Namespace && ref.Name == claim && ref.UID == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // snapshot is a VolumeSnapshot, as far as it is read.

@@ -284,6 +284,10 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		return &objects{there: map[string]string{path: `{"status":{` + status + `}}`}}
 	}
 	ready := snapshots(`"readyToUse":true,"restoreSize":"20Gi"`)
+	waiting := func(claim, uid string) *objects {
+		return &objects{there: map[string]string{"/api/v1/persistentvolumes": fmt.Sprintf(
+			`{"items":[{"spec":{}},{"spec":{"claimRef":{"namespace":"iris","name":%q,"uid":%q}}}]}`, claim, uid)}}
+	}
 	refused := &live.StatusError{Code: http.StatusForbidden, Message: "forbidden"}
 	for name, test := range map[string]struct {
 		cfg      Config
@@ -297,6 +301,10 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		"an empty first one":      {cfg: community(), claim: claimName},
 		"an empty second one":     {cfg: restored(2, RestoreFrom{}), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing, want a backup or a snapshot: generation 2 is new"},
 		"an older one":            {cfg: restored(3, from), claim: "iris-pvc-2", api: ready, want: "iris.oldestGeneration: got 1, want at least 3: this stack does not have the volume of generation 2"},
+		"one whose volume waits":  {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc-2", ""), claim: "iris-pvc-2"},
+		"an older one that waits": {cfg: restored(3, from), api: waiting("iris-pvc-2", ""), claim: "iris-pvc-2"},
+		"of a claim that was":     {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc-2", "u-1"), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},
+		"another's volume waits":  {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc", ""), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},
 		"a backup":                {cfg: restored(2, RestoreFrom{Backup: testBackup}), restorer: &restorer{}, claim: "iris-pvc-2"},
 		"a bad backup":            {cfg: restored(1, RestoreFrom{Backup: testBackup}), restorer: &restorer{check: errors.New("bad")}, claim: claimName, want: "bad"},
 		"a snapshot":              {cfg: restored(2, from), api: ready, claim: "iris-pvc-2"},

@@ -124,6 +124,14 @@ func variants() map[string]variant {
 			}}},
 			secrets: map[string]string{"backupCredentials": `{"AWS_ACCESS_KEY_ID":"TEST-KEY-ID","AWS_SECRET_ACCESS_KEY":"TEST-KEY"}`},
 		},
+		"existing-restore": {target: "existing", sections: map[string]map[string]any{
+			"iris": {"generation": 3, "oldestGeneration": 2, "restoreFrom": map[string]any{
+				"backup": "s3://acme-backups@eu-west-1/iris/?backup=backup-1&volume=pvc-1",
+			}},
+		}},
+		"existing-clone": {target: "existing", sections: map[string]map[string]any{
+			"iris": {"restoreFrom": map[string]any{"backup": "s3://acme-backups@eu-west-1/iris/?backup=backup-1&volume=pvc-1"}},
+		}},
 		"existing-licensed": {
 			target: "existing",
 			sections: map[string]map[string]any{"iris": {
