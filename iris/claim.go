@@ -96,11 +96,12 @@ func checkGeneration(before, after claimIdentity, protect bool, made claims) err
 	return nil
 }
 
-// checkSource refuses another source for a volume that has been filled. Without a source again, nothing changes.
+// checkSource refuses another source for a volume that has been filled. Without a source again, nothing changes. A stack of an earlier
+// version may not have recorded its claim.
 func checkSource(before, after guard.Inputs, made claims) error {
-	name := after.Text("claim", "name")
+	name, recorded := after.Text("claim", "name"), before.Text("claim", "name")
 	was, will := before.Text("claim", "restoredFrom"), after.Text("claim", "restoredFrom")
-	if will == "" || will == was || name != before.Text("claim", "name") || !made(name) {
+	if will == "" || will == was || recorded != "" && name != recorded || !made(name) {
 		return nil
 	}
 	generation, _ := generationOf(name)

@@ -231,20 +231,21 @@ func TestGeneration_IsRefused(t *testing.T) {
 		unprotected   bool
 		want          string
 	}{
-		"the next":                      {before: plain, after: second},
-		"the next after a clone":        {before: first, after: second},
-		"the one after the next":        {before: plain, after: inputs(restored(3, backup)), want: "iris.generation: got 3, want 2, the one after 1"},
-		"down":                          {before: second, after: plain, want: "iris.generation: got 1, want at least 2, on whose volume the database runs"},
-		"down, given up":                {before: second, after: plain, unprotected: true},
-		"down, never made":              {before: second, after: plain, made: none},
-		"another backup":                {before: second, after: inputs(restored(2, other)), want: "iris.restoreFrom: got backup " + testBackup + "0, want backup " + testBackup + " or nothing: the volume of generation 2 is there"},
-		"another kind":                  {before: second, after: inputs(restored(2, snapshot)), want: "iris.restoreFrom: got snapshot before"},
-		"another backup, unprotected":   {before: second, after: inputs(restored(2, other)), unprotected: true, want: "iris.restoreFrom: got backup"},
-		"another backup, never made":    {before: second, after: inputs(restored(2, other)), made: none},
-		"none any more":                 {before: second, after: inputs(restored(2, RestoreFrom{}))},
-		"one without a generation":      {before: plain, after: first, want: "iris.restoreFrom: got backup " + testBackup + ", want nothing: the"},
-		"the same":                      {before: second, after: second},
-		"recorded before there was any": {before: unnamed, after: second},
+		"the next":                    {before: plain, after: second},
+		"the next after a clone":      {before: first, after: second},
+		"the one after the next":      {before: plain, after: inputs(restored(3, backup)), want: "iris.generation: got 3, want 2, the one after 1"},
+		"down":                        {before: second, after: plain, want: "iris.generation: got 1, want at least 2, on whose volume the database runs"},
+		"down, given up":              {before: second, after: plain, unprotected: true},
+		"down, never made":            {before: second, after: plain, made: none},
+		"another backup":              {before: second, after: inputs(restored(2, other)), want: "iris.restoreFrom: got backup " + testBackup + "0, want backup " + testBackup + " or nothing: the volume of generation 2 is there"},
+		"another kind":                {before: second, after: inputs(restored(2, snapshot)), want: "iris.restoreFrom: got snapshot before"},
+		"another backup, unprotected": {before: second, after: inputs(restored(2, other)), unprotected: true, want: "iris.restoreFrom: got backup"},
+		"another backup, never made":  {before: second, after: inputs(restored(2, other)), made: none},
+		"none any more":               {before: second, after: inputs(restored(2, RestoreFrom{}))},
+		"one without a generation":    {before: plain, after: first, want: "iris.restoreFrom: got backup " + testBackup + ", want nothing: the"},
+		"the same":                    {before: second, after: second},
+		"not recorded yet":            {before: unnamed, after: second, made: none},
+		"not recorded, but there":     {before: unnamed, after: first, want: "iris.restoreFrom: got backup " + testBackup + ", want nothing: the"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
