@@ -1,12 +1,14 @@
 package iris
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/pods"
 	"ha-iris/internal/rules"
 )
 
@@ -16,33 +18,99 @@ import (
 //
 //   - A new class, access mode, namespace or name replaces the claim, and no hook runs for that. They are therefore
 //     recorded as inputs of the component, whose children wait until it has been updated.
+//   - Another name is another volume. The next generation's is admitted, because the one before it stays.
 //   - The size is compared on the claim itself: after a growth that failed, the claim still has the old size, and going
 //     back to it is no shrinking.
 
-// claimIdentity is what cannot change while the data stay.
+// claimIdentity is what cannot change while the data stay, of the claim that the database runs on.
 type claimIdentity struct {
 	Namespace, Name, StorageClass, AccessMode string
 }
 
 // claimInputs are recorded as the component's own inputs, for guardIdentity to compare with at the next run.
 func claimInputs(args *Args) pulumi.Map {
-	return pulumi.Map{"claim": pulumi.Map{
-		"namespace":    pulumi.String(args.Config.Namespace),
-		"name":         pulumi.String(claimName),
+	claim := pulumi.Map{
+		"namespace": pulumi.String(args.Config.Namespace),
+		"name":      pulumi.String(args.Config.claimName()),
+		// That of the first generation; those of the others follow from it.
 		"storageClass": args.StorageClass,
 		"accessMode":   pulumi.String(string(args.Config.AccessMode)),
-	}}
+	}
+	if from := args.Config.RestoreFrom.String(); from != "" {
+		claim["restoredFrom"] = pulumi.String(from)
+	}
+	return pulumi.Map{"claim": claim}
 }
 
 // guardIdentity returns the component's option that refuses another volume.
-func guardIdentity(ctx *pulumi.Context, name string, protect bool) (pulumi.ResourceOption, error) {
-	return guard.BeforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(protect))
+func guardIdentity(ctx *pulumi.Context, name string, args *Args) (pulumi.ResourceOption, error) {
+	claims := claimsOf(ctx.Context(), args.API, args.Config.Namespace)
+	return guard.BeforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(args.Config.ProtectData, claims))
 }
 
-func refuseOtherVolume(protect bool) guard.Check {
+func refuseOtherVolume(protect bool, made claims) guard.Check {
 	return func(before, after guard.Inputs) error {
-		return checkClaimChange(identityOf(before), identityOf(after), protect)
+		was, will := identityOf(before), identityOf(after)
+		return errors.Join(
+			checkClaimChange(was, will, protect),
+			checkGeneration(was, will, protect, made),
+			checkSource(before, after, made),
+		)
 	}
+}
+
+// claims reports whether the cluster has a claim of a name; what cannot be found out counts as there.
+type claims func(name string) bool
+
+func claimsOf(ctx context.Context, api pods.Cluster, namespace string) claims {
+	return func(name string) bool {
+		if api == nil {
+			return true
+		}
+		var any struct{}
+		found, err := api.Get(ctx, claimPath(namespace, name), &any)
+		return found || err != nil
+	}
+}
+
+func claimPath(namespace, name string) string {
+	return "/api/v1/namespaces/" + namespace + "/persistentvolumeclaims/" + name
+}
+
+// checkGeneration refuses every other generation but the next. An update that failed may have recorded one whose claim it never made; then
+// there is nothing that could be lost.
+func checkGeneration(before, after claimIdentity, protect bool, made claims) error {
+	was, known := generationOf(before.Name)
+	will, valid := generationOf(after.Name)
+	switch {
+	case !known || !valid || before.Namespace != after.Namespace:
+		return nil
+	case will > was+1:
+		return fmt.Errorf("iris.generation: got %d, want %d, the one after %d, on which the database runs: each of them is a restored volume",
+			will, was+1, was)
+	case will < was && protect && made(before.Name):
+		return fmt.Errorf("iris.generation: got %d, want at least %d, on whose volume the database runs: what was written there since would be "+
+			"left out. To go back to what %s has, restore a snapshot or a backup of that volume as generation %d "+
+			`(docs/operations.md, "Restore"); to give the data up, set iris.protectData to false first`, will, was, after.Name, was+1)
+	}
+	return nil
+}
+
+// checkSource refuses another source for a volume that has been filled. Without a source again, nothing changes. A stack of an earlier
+// version may not have recorded its claim.
+func checkSource(before, after guard.Inputs, made claims) error {
+	name, recorded := after.Text("claim", "name"), before.Text("claim", "name")
+	was, will := before.Text("claim", "restoredFrom"), after.Text("claim", "restoredFrom")
+	if will == "" || will == was || recorded != "" && name != recorded || !made(name) {
+		return nil
+	}
+	generation, _ := generationOf(name)
+	want := "nothing"
+	if was != "" {
+		want = was + " or nothing"
+	}
+	return fmt.Errorf("iris.restoreFrom: got %s, want %s: the volume of generation %d is there and has its data. To restore, "+
+		"set iris.generation to %d with it", will, want, generation, generation+1)
 }
 
 // guardSize returns the claim's option that refuses a smaller volume.
@@ -73,9 +141,13 @@ func checkClaimChange(before, after claimIdentity, protect bool) error {
 		return nil // iris.protectData false gives the data up.
 	}
 	var refusals []error
+	name := after.Name
+	if isGenerations(before.Name, after.Name) {
+		name = before.Name // checkGeneration compares them.
+	}
 	for _, field := range []struct{ path, before, after string }{
 		{"iris.namespace", before.Namespace, after.Namespace},
-		{"the claim's name", before.Name, after.Name},
+		{"the claim's name", before.Name, name},
 		{"storage.className", before.StorageClass, after.StorageClass},
 		{"iris.accessMode", before.AccessMode, after.AccessMode},
 	} {
@@ -86,6 +158,13 @@ func checkClaimChange(before, after claimIdentity, protect bool) error {
 		}
 	}
 	return errors.Join(refusals...)
+}
+
+// isGenerations reports whether both are names of claims of this program.
+func isGenerations(before, after string) bool {
+	_, was := generationOf(before)
+	_, will := generationOf(after)
+	return was && will
 }
 
 // checkShrink refuses a smaller volume, protected or not: Kubernetes cannot do it.

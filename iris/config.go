@@ -58,6 +58,13 @@ type Config struct {
 	AccessMode AccessMode `json:"accessMode"`
 	// ProtectData makes Pulumi refuse to delete or replace the volume and its namespace. Default: true.
 	ProtectData bool `json:"protectData"`
+	// Generation is which of its volumes the database runs on: 1 is the claim iris-pvc, 2 is iris-pvc-2 and so on. The next number
+	// together with restoreFrom restores a backup; it never goes down. Default: 1.
+	Generation int `json:"generation"`
+	// OldestGeneration is the oldest volume that the stack keeps; a higher number gives those before it up. Default: 1.
+	OldestGeneration int `json:"oldestGeneration"`
+	// RestoreFrom is what the volume of the generation is filled from when it is made. Read only then.
+	RestoreFrom RestoreFrom `json:"restoreFrom"`
 	// Namespace is the Kubernetes namespace, created and owned by this stack. Default: iris.
 	Namespace string `json:"namespace"`
 
@@ -140,6 +147,14 @@ type Registry struct {
 	Username string `json:"username"`
 }
 
+// RestoreFrom is what a new volume is filled from; at most one of the two.
+type RestoreFrom struct {
+	// Backup is the URL of a backup in the stack's backup target (docs/operations.md, "Restore"). Default: empty.
+	Backup string `json:"backup"`
+	// Snapshot is the name of a VolumeSnapshot in iris.namespace. Default: empty.
+	Snapshot string `json:"snapshot"`
+}
+
 // Service is how clients reach the database.
 type Service struct {
 	// Type says from where the database can be reached: LoadBalancer, NodePort or ClusterIP. Default: ClusterIP.
@@ -181,20 +196,22 @@ func DefaultConfig() Config {
 	return Config{
 		// Community holds at most 10 GB of data, and the volume also carries the write image journal, two days of
 		// journals and temporary files (ADOCK 5.4, GCDI).
-		Size:         "20Gi",
-		AccessMode:   ReadWriteOncePod,
-		ProtectData:  true,
-		Namespace:    "iris",
-		Edition:      Community,
-		Image:        DefaultImage,
-		PrePullImage: true,
-		Failover:     defaultFailover(),
-		Registry:     Registry{Server: "containers.intersystems.com"},
-		Memory:       "4Gi",
-		CPU:          "1",
-		CPULimit:     "4",
-		CPF:          map[string]map[string]string{},
-		Actions:      []string{},
+		Size:             "20Gi",
+		AccessMode:       ReadWriteOncePod,
+		ProtectData:      true,
+		Generation:       1,
+		OldestGeneration: 1,
+		Namespace:        "iris",
+		Edition:          Community,
+		Image:            DefaultImage,
+		PrePullImage:     true,
+		Failover:         defaultFailover(),
+		Registry:         Registry{Server: "containers.intersystems.com"},
+		Memory:           "4Gi",
+		CPU:              "1",
+		CPULimit:         "4",
+		CPF:              map[string]map[string]string{},
+		Actions:          []string{},
 		// A clean stop takes 3 to 15 s, and IRIS waits up to 30 s more for processes to leave shared memory (GSA). Longhorn
 		// waits this time out before it frees the volume of a dead node, so every second more is a second of downtime.
 		TerminationGracePeriodSeconds: 45,

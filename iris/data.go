@@ -9,7 +9,8 @@ import (
 // data is what outlives the pod: docs/database.md, "What survives what".
 type data struct {
 	namespace *namespace
-	claim     *corev1.PersistentVolumeClaim
+	// claim is the newest generation's, on which the database runs.
+	claim *corev1.PersistentVolumeClaim
 }
 
 func (s *scope) data(args *Args) (*data, error) {
@@ -17,7 +18,7 @@ func (s *scope) data(args *Args) (*data, error) {
 	if err != nil {
 		return nil, err
 	}
-	claim, err := s.claim(namespace, args)
+	claim, err := s.claims(namespace, args)
 	return &data{namespace: namespace, claim: claim}, err
 }
 
@@ -55,36 +56,72 @@ func (n *namespace) metadata(of component, name string, annotations pulumi.Strin
 	}
 }
 
-func (s *scope) claim(in *namespace, args *Args) (*corev1.PersistentVolumeClaim, error) {
-	guard, err := guardSize(s.ctx, s.name)
+// claims makes the claims of all generations and returns the newest one.
+func (s *scope) claims(in *namespace, args *Args) (newest *corev1.PersistentVolumeClaim, err error) {
+	size, err := guardSize(s.ctx, s.name)
 	if err != nil {
 		return nil, err
 	}
-	metadata := in.metadata(s.cfg.database(), claimName, pulumi.StringMap{skipAwait: pulumi.String("true")})
+	source, err := s.guardSource(args)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range s.cfg.claimNames() {
+		if newest, err = s.claim(in, args, name, size, source); err != nil {
+			return nil, err
+		}
+	}
+	return newest, nil
+}
+
+func (s *scope) claim(in *namespace, args *Args, name string, guards ...pulumi.ResourceOption) (*corev1.PersistentVolumeClaim, error) {
+	metadata := in.metadata(s.cfg.database(), name, pulumi.StringMap{skipAwait: pulumi.String("true")})
 	labels := s.cfg.database().labels()
 	for key, value := range args.ClaimLabels {
 		labels[key] = pulumi.String(value)
 	}
 	metadata.Labels = labels
-	claim, err := corev1.NewPersistentVolumeClaim(s.ctx, claimName, &corev1.PersistentVolumeClaimArgs{
+	generation, _ := generationOf(name)
+	class := args.StorageClass
+	if later, found := args.LaterClasses[generation]; found {
+		class = pulumi.String(later)
+	}
+	// The source is read once, and cannot change; whether the configuration still has it must not matter. A claim that the database does
+	// not run on any more stays as it is in all that iris.size and others say of the newest.
+	fixed := []string{"spec.dataSource"}
+	if name != s.cfg.claimName() {
+		fixed = append(fixed, "spec.resources", "spec.accessModes", "spec.storageClassName")
+	}
+	claim, err := corev1.NewPersistentVolumeClaim(s.ctx, name, &corev1.PersistentVolumeClaimArgs{
 		// Not awaited: a class that binds with the first consumer leaves the claim Pending until the pod exists, and once
 		// bound the provider would wait for Pending again at every update (pulumi-kubernetes await/awaiters.go). The
 		// Deployment's own wait covers the claim.
 		Metadata: metadata,
 		Spec: &corev1.PersistentVolumeClaimSpecArgs{
 			AccessModes:      pulumi.ToStringArray([]string{string(s.cfg.AccessMode)}),
-			StorageClassName: args.StorageClass,
+			StorageClassName: class,
+			DataSource:       s.cfg.dataSource(name),
 			// ext4 on a block device, never a file share: IRIS does not support NFS for its data (ADOCK 5.4.3).
 			VolumeMode: pulumi.String("Filesystem"),
 			Resources: &corev1.VolumeResourceRequirementsArgs{
 				Requests: pulumi.StringMap{"storage": pulumi.String(s.cfg.Size)},
 			},
 		},
-	}, s.dataOptions(guard,
+	}, s.dataOptions(append(guards, pulumi.IgnoreChanges(fixed),
 		// The class is a name; that its driver runs is no part of that name. Without this the claim would be created before its driver.
 		pulumi.DependsOn(args.After),
-	)...)
-	return claim, creating("claim "+claimName, err)
+	)...)...)
+	return claim, creating("claim "+name, err)
+}
+
+// dataSource is the snapshot that a claim is filled from; nil for one that has none.
+func (c Config) dataSource(claim string) corev1.TypedLocalObjectReferencePtrInput {
+	if claim != c.claimName() || c.RestoreFrom.Snapshot == "" {
+		return nil
+	}
+	return &corev1.TypedLocalObjectReferenceArgs{
+		ApiGroup: pulumi.String("snapshot.storage.k8s.io"), Kind: pulumi.String("VolumeSnapshot"), Name: pulumi.String(c.RestoreFrom.Snapshot),
+	}
 }
 
 // skipAwait is the annotation that tells the Kubernetes provider not to wait for an object.

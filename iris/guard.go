@@ -55,6 +55,7 @@ func (c Config) guardComponent() component {
 // after are resources without which the storage's namespace is not there.
 func (s *scope) guard(
 	data *data, configuration *configuration, policies *policies, class *schedulingv1.PriorityClass, after []pulumi.Resource,
+	filled pulumi.ResourceOption,
 ) ([]pulumi.Resource, error) {
 	if !s.cfg.Failover.guarded() {
 		return nil, nil
@@ -99,7 +100,11 @@ func (s *scope) guard(
 			},
 			Template: template,
 		},
-	}, s.options(pulumi.DependsOn(slices.Concat(rights, policies.of(own))))...)
+	}, s.options(
+		// The claim, because the hook waits for it.
+		pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{data.claim})),
+		filled, // It looks after one claim. While a new one is filled, that is the one that the database runs on.
+	)...)
 	return slices.Concat(rights, []pulumi.Resource{service, deployment}), creating("Deployment "+guardName, err)
 }
 
@@ -152,7 +157,7 @@ func guardSpread() corev1.TopologySpreadConstraintArray {
 func (c Config) guardContainer() *corev1.ContainerArgs {
 	arguments := []string{
 		"guard", "--mode", string(c.Failover.mode()), "--namespace", "$(POD_NAMESPACE)", "--pod", "$(POD_NAME)", "--node", "$(NODE_NAME)",
-		"--claim", claimName, "--longhorn-namespace=" + c.LonghornNamespace, "--lease", guardName, "--listen", fmt.Sprintf(":%d", guardPort),
+		"--claim", c.claimName(), "--longhorn-namespace=" + c.LonghornNamespace, "--lease", guardName, "--listen", fmt.Sprintf(":%d", guardPort),
 		fmt.Sprintf("--fenced-storage=%t", c.Failover.FencedStorage),
 	}
 	if len(c.Failover.Proof) > 0 { // Otherwise those that the storage allows, as the guard knows them.

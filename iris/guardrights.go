@@ -42,7 +42,7 @@ func (c Config) grants() []grant {
 		}},
 		{guardName, c.Namespace, []rule{
 			{"", []string{"pods"}, []string{"list", "delete"}, nil},
-			{"", []string{"persistentvolumeclaims"}, []string{"get"}, []string{claimName}},
+			{"", []string{"persistentvolumeclaims"}, []string{"get"}, c.claimNames()},
 			{"", []string{"events"}, []string{"create", "patch"}, nil},
 			{"coordination.k8s.io", []string{"leases"}, []string{"create"}, nil}, // Of what does not exist no name can be checked.
 			{"coordination.k8s.io", []string{"leases"}, []string{"get", "update"}, []string{guardName}},

@@ -30,6 +30,10 @@ type Args struct {
 	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
 	// the class is replaced, makes Pulumi plan to replace the volume.
 	StorageClass pulumi.StringInput
+	// LaterClasses are the classes of the generations after the first; one without an entry has StorageClass.
+	LaterClasses map[int]string
+	// Restorer fills volumes from backups. Nil: the storage does not.
+	Restorer Restorer
 	// ClaimLabels are labels by which the storage knows what to do with the volume, such as backing it up; none: nothing. A change is
 	// an update of the claim.
 	ClaimLabels map[string]string
@@ -47,6 +51,8 @@ type IRIS struct {
 
 	// Namespace is the Kubernetes namespace that everything is in.
 	Namespace pulumi.StringOutput
+	// ClaimName is the name of the claim that it runs on.
+	ClaimName pulumi.StringOutput
 	// ServiceName is the name of the Service.
 	ServiceName pulumi.StringOutput
 	// Host is the address for clients: of the load balancer, or the Service's name inside the cluster. For a NodePort it
@@ -112,7 +118,7 @@ func (a *Args) plan(ctx *pulumi.Context) (*plan, error) {
 }
 
 func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pulumi.ResourceOption) error {
-	guard, err := guardIdentity(ctx, name, args.Config.ProtectData)
+	guard, err := guardIdentity(ctx, name, args)
 	if err != nil {
 		return err
 	}
@@ -150,12 +156,16 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	guard, err := s.guard(data, configuration, policies, class, args.After)
+	filled, err := s.guardFilled(args)
+	if err != nil {
+		return err
+	}
+	guard, err := s.guard(data, configuration, policies, class, args.After, filled)
 	if err != nil {
 		return err
 	}
 	rollout := s.newRollout(args.API)
-	deployment, err := s.workload(data, configuration, policies, class, guard, rollout)
+	deployment, err := s.workload(data, configuration, policies, class, guard, rollout, filled)
 	if err != nil {
 		return err
 	}
@@ -167,6 +177,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 		return err
 	}
 	i.Namespace, i.ServiceName = data.namespace.name(), service.name
+	i.ClaimName = pulumi.String(args.Config.claimName()).ToStringOutput()
 	ready := rollout.after(s.ctx, deployment)
 	i.Host, i.PortalURL, i.SuperserverPort = onceKnown(service.host, ready), onceKnown(service.portalURL, ready), service.superserverPort
 	return nil

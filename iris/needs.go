@@ -24,7 +24,7 @@ func (c Config) MaxCores() int {
 func (c Config) Needs() survey.Database {
 	size, _ := c.VolumeBytes() // Validated.
 	needs := survey.Database{
-		Namespace: c.Namespace, Deployment: deploymentName, Claim: claimName, Service: serviceName, DaemonSet: prePullName,
+		Namespace: c.Namespace, Deployment: deploymentName, Claim: c.claimName(), Service: serviceName, DaemonSet: prePullName,
 		PriorityClass:  c.priorityClassName(),
 		ServiceMonitor: c.Metrics == ServiceMonitor,
 		VolumeBytes:    size,

@@ -70,6 +70,7 @@ func (c Config) validateData(found *problems.List) {
 		found.Add("iris.size", c.Size, "at least 5Gi: IRIS' own files, its journals and your data")
 	}
 	oneOf(found, "iris.accessMode", c.AccessMode, ReadWriteOncePod, ReadWriteOnce)
+	c.validateGenerations(found)
 	checkNamespace(found, "iris.namespace", c.Namespace)
 }
 

@@ -35,7 +35,7 @@ const (
 // workload runs the database.
 func (s *scope) workload(
 	data *data, configuration *configuration, policies *policies, class *schedulingv1.PriorityClass, guard []pulumi.Resource,
-	rollout *rollout,
+	rollout *rollout, filled pulumi.ResourceOption,
 ) (*appsv1.Deployment, error) {
 	own := s.cfg.database()
 	pod := own.pod
@@ -54,7 +54,7 @@ func (s *scope) workload(
 	if err != nil {
 		return nil, err
 	}
-	return s.deployment(data.namespace, template, slices.Concat(policies.of(own), guard), written)
+	return s.deployment(data.namespace, template, slices.Concat(policies.of(own), guard), written, filled)
 }
 
 func (s *scope) priorityClass(namespace *namespace) (*schedulingv1.PriorityClass, error) {
@@ -77,7 +77,7 @@ func (c Config) priorityClassName() string { return "ha-iris-" + c.Namespace }
 // the data (ADOCK 5.4). Recreate only orders roll-outs; what keeps a replacement for a *lost* pod from starting beside it
 // is the claim's ReadWriteOncePod.
 func (s *scope) deployment(
-	in *namespace, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource, written pulumi.ResourceOption,
+	in *namespace, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource, hooks ...pulumi.ResourceOption,
 ) (*appsv1.Deployment, error) {
 	timeout := fmt.Sprintf("%ds", s.cfg.RecoveryBudgetSeconds+awaitMargin)
 	deployment, err := appsv1.NewDeployment(s.ctx, deploymentName, &appsv1.DeploymentArgs{
@@ -90,11 +90,10 @@ func (s *scope) deployment(
 			ProgressDeadlineSeconds: pulumi.Int(s.cfg.RecoveryBudgetSeconds + awaitMargin),
 			Template:                template,
 		},
-	}, s.options(
+	}, s.options(append(hooks,
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}),
 		pulumi.DependsOn(after), // The policies: nothing in the pod refers to them, and it must not run without them.
-		written,
-	)...)
+	)...)...)
 	return deployment, creating("Deployment "+deploymentName, err)
 }
 

@@ -24,6 +24,8 @@ type driver struct {
 	validate func(Config, *problems.List)
 	// validateBackup adds what is wrong with storage.backup and its login; refuseBackup for a driver that makes none.
 	validateBackup func(Config, *problems.List)
+	// checkRestore adds what is wrong with the URL of a backup, under the path of its key; refuseRestore for a driver that makes none.
+	checkRestore func(path, backup string, found *problems.List)
 	// validateOn adds what is wrong with them on nodes of this kind.
 	validateOn func(Config, traits.Storage, *problems.List)
 	// checkNodes adds what is wrong with them on so many nodes.
@@ -47,7 +49,7 @@ type driver struct {
 	unhealthy func(ctx context.Context, cluster *live.Cluster) ([]string, error)
 	// leave asks for all replicas to be moved off nodes, and returns a line for each that is still there. It may be repeated.
 	leave func(ctx context.Context, cluster *live.Cluster, nodes []string) ([]string, error)
-	// provision installs it and makes the class, with its guards. It returns the concrete resources without which a claim
+	// provision installs it and makes the classes, with their guards. It returns the concrete resources without which a claim
 	// would stay Pending.
 	provision func(s *Storage, ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error)
 }

@@ -34,6 +34,7 @@ var longhorn = driver{
 	defaults:       longhornDefaults,
 	validate:       Config.validateLonghorn,
 	validateBackup: Config.validateLonghornBackup,
+	checkRestore:   checkLonghornRestore,
 	validateOn:     Config.validateLonghornOn,
 	checkNodes:     Config.checkLonghornNodes,
 	needs:          longhornNeeds,
@@ -102,7 +103,12 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 	if err := s.longhornBackups(ctx, name, args, keeper, backups); err != nil {
 		return nil, err
 	}
-	return []pulumi.Resource{installed, class}, nil // No schedule: the database does not wait for its backups.
+	later, err := s.laterClasses(ctx, name, args, keeper, class)
+	if err != nil {
+		return nil, err
+	}
+	// No schedule: the database does not wait for its backups.
+	return append([]pulumi.Resource{installed, class}, later...), nil
 }
 
 func (s *Storage) namespace(ctx *pulumi.Context, args *Args) (*corev1.Namespace, error) {
@@ -128,7 +134,7 @@ func (s *Storage) longhornRelease(
 		Namespace:      namespace.Metadata.Name().Elem(),
 		Chart:          cfg.text(cfg.Chart),
 		Version:        cfg.text(cfg.Version),
-		Values:         own(merge(chartValues(cfg, args.Traits, !args.Protect), backups.store.values(cfg)), args.Stack, classOf(cfg)),
+		Values:         own(merge(chartValues(cfg, args.Traits, !args.Protect), backups.store.values(cfg)), args.Stack, args.class()),
 		TimeoutSeconds: releaseTimeout,
 	}
 	switch cfg.chartKind() {

@@ -41,6 +41,16 @@ func classOf(cfg Config) classSpec {
 	}
 }
 
+// class is the class of the configuration. That of a clone, whose first volume is filled from a backup, says so for as long as the
+// configuration does.
+func (a *Args) class() classSpec {
+	spec := classOf(a.Config)
+	if a.Generations.first() && a.Generations.Backup != "" {
+		spec.parameters[fromBackup] = a.Generations.Backup
+	}
+	return spec
+}
+
 // values returns the class as a part of the release's values, so that the release changes with the class. The class's annotation
 // is then unknown in the preview, and the provider makes no dry run of the new class, which the API server would refuse while
 // the old one exists (pulumi-kubernetes provider.go, Create: skipPreview).
@@ -58,7 +68,7 @@ func (c classSpec) values() map[string]any {
 func (s *Storage) class(
 	ctx *pulumi.Context, args *Args, installed *release, guard pulumi.ResourceOption,
 ) (*storagev1.StorageClass, error) {
-	spec := classOf(args.Config)
+	spec := args.class()
 	class, err := storagev1.NewStorageClass(ctx, args.Config.ClassName, &storagev1.StorageClassArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Name:        pulumi.String(args.Config.ClassName),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ha-iris/internal/guard"
@@ -44,7 +45,17 @@ func (k *keeper) behind(ctx context.Context, count int) ([]volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(volumes, func(v volume) bool { return v.class != k.class || v.replicas == count }), nil
+	return slices.DeleteFunc(volumes, func(v volume) bool { return !k.isOwn(v.class) || v.replicas == count }), nil
+}
+
+// isOwn reports whether a class is one of the stack's, of any generation.
+func (k *keeper) isOwn(class string) bool {
+	number, later := strings.CutPrefix(class, k.class+"-")
+	if later {
+		_, err := strconv.Atoi(number)
+		later = err == nil
+	}
+	return class == k.class || later
 }
 
 // changeCommands returns commands that change the number of replicas of the volumes, or, when they are too many or not known, of

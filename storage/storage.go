@@ -34,6 +34,8 @@ type Args struct {
 	Lifetime pulumi.Resource
 	// BackupStore is the bucket that storage.backup.managed asks for; nil without that.
 	BackupStore *traits.BackupStore
+	// Generations are the claims that the classes are for.
+	Generations Generations
 	// After are resources that must exist first, such as the nodes.
 	After []pulumi.Resource
 }
@@ -45,6 +47,10 @@ type Storage struct {
 	// ClassName is the StorageClass. A plain value and not the class's output: an output would become unknown whenever
 	// the class is replaced, and an unknown class name replaces the claim, the data included.
 	ClassName pulumi.StringOutput
+	// LaterClasses are the classes of the generations after the first; without an entry it is ClassName.
+	LaterClasses map[int]string
+	// Restorer fills volumes from backups; nil when nothing is installed that does.
+	Restorer Restorer
 	// ClaimLabels are the labels of a claim whose volume is to be backed up; none without backups.
 	ClaimLabels map[string]string
 	// BackupTarget is where backups go, without mount options; empty without backups.

@@ -38,6 +38,16 @@ func BeforeWrite(ctx *pulumi.Context, name string, check Check) (pulumi.Resource
 	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: both, BeforeUpdate: both}), nil
 }
 
+// BeforeCreate returns a resource's option that calls check before the resource is created, in previews too. A replacement counts as a
+// creation. name must be the stack's only one of that name.
+func BeforeCreate(ctx *pulumi.Context, name string, check Check) (pulumi.ResourceOption, error) {
+	hook, err := register(ctx, name, check)
+	if err != nil {
+		return nil, err
+	}
+	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: []*pulumi.ResourceHook{hook}}), nil
+}
+
 func register(ctx *pulumi.Context, name string, check Check) (*pulumi.ResourceHook, error) {
 	hook, err := ctx.RegisterResourceHook(name, func(change *pulumi.ResourceHookArgs) error {
 		return check(Inputs{change.OldInputs}, Inputs{change.NewInputs})
@@ -80,6 +90,27 @@ func (i Inputs) Number(path ...any) (float64, bool) {
 		return value.NumberValue(), true
 	}
 	return 0, false
+}
+
+// Has reports whether any string among the inputs, at any depth, is this text.
+func (i Inputs) Has(text string) bool { return holds(resource.NewObjectProperty(i.properties), text) }
+
+func holds(value resource.PropertyValue, text string) bool {
+	switch {
+	case value.IsString():
+		return value.StringValue() == text
+	case value.IsSecret():
+		return holds(value.SecretValue().Element, text)
+	case value.IsArray():
+		return slices.ContainsFunc(value.ArrayValue(), func(one resource.PropertyValue) bool { return holds(one, text) })
+	case value.IsObject():
+		for _, one := range value.ObjectValue() {
+			if holds(one, text) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Changed reports whether the value at a path differs between two sets of inputs. A value that is not known yet differs.

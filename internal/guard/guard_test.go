@@ -54,6 +54,29 @@ func TestInputs_AreEmptyForWhatIsSomethingElse(t *testing.T) {
 	}
 }
 
+func TestInputs_HaveATextAtAnyDepth(t *testing.T) {
+	t.Parallel()
+	text := resource.NewStringProperty("claim-2")
+	for name, test := range map[string]struct {
+		value resource.PropertyValue
+		want  bool
+	}{
+		"plain":   {text, true},
+		"nested":  {resource.NewArrayProperty([]resource.PropertyValue{resource.NewObjectProperty(resource.PropertyMap{"name": text})}), true},
+		"secret":  {resource.MakeSecret(text), true},
+		"longer":  {resource.NewStringProperty("claim-20"), false},
+		"unknown": {resource.MakeComputed(resource.NewStringProperty("")), false},
+		"number":  {resource.NewNumberProperty(2), false},
+	} {
+		if got := guard.InputsOf(resource.PropertyMap{"value": test.value}).Has("claim-2"); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if (guard.Inputs{}).Has("claim-2") {
+		t.Error("no inputs have it")
+	}
+}
+
 func TestChanged_SeesWhatDiffersOrIsNotKnown(t *testing.T) {
 	t.Parallel()
 	of := func(machine resource.PropertyValue, more ...resource.PropertyKey) guard.Inputs {

@@ -24,6 +24,9 @@ const (
 	maxAnswer = 64 << 20
 )
 
+// ErrUnknown is the error of a request to a cluster that is not known yet.
+var ErrUnknown = errors.New("the cluster is not known yet")
+
 // Cluster is the API server of the stack's cluster. It is not known before the cluster exists, nor in a preview of its
 // creation. Safe for concurrent use; the zero value is not known yet.
 type Cluster struct {
@@ -73,7 +76,7 @@ func (c *Cluster) connected() (*kubeconfig.Client, error) {
 		return c.client, nil
 	}
 	if c.kubeconfig == "" {
-		return nil, errors.New("the cluster is not known yet")
+		return nil, ErrUnknown
 	}
 	config, err := kubeconfig.Parse([]byte(c.kubeconfig))
 	if err != nil {

@@ -85,6 +85,7 @@ func (c Config) Validate() error {
 			"network policies would cut it off")
 	}
 	c.validateBackupStore(&found)
+	found.Merge(c.Storage.CheckRestore("iris.restoreFrom.backup", c.IRIS.RestoreFrom.Backup))
 	c.validateDisk(&found)
 	c.validateCores(&found)
 	c.validateMachine(&found)

@@ -52,6 +52,13 @@ func TestLoadConfig_RefusesBadInputBeforeAnythingIsCreated(t *testing.T) {
 			"the configuration has 4 problems", "backupCredentials: got a value in clear text", "storage.backup.target: got an address without a slash", `storage.backup.cron: got "hourly"`,
 			"backupCredentials: got an object that lacks them",
 		}},
+		"restore of something": {with("iris", `{"generation":0,"oldestGeneration":2,"restoreFrom":{"backup":"s3://acme-backups@eu-west-1/","snapshot":"before"}}`), []string{
+			"the configuration has 4 problems", "iris.generation: got 0", "iris.oldestGeneration: got 2, want 1 to 1", "iris.restoreFrom: got a backup and a snapshot",
+			"iris.restoreFrom.backup: got an address without the names of a backup and its volume, want the status.url of a backup",
+		}},
+		"restore without the driver": {map[string]string{
+			"storage": `{"install":false,"className":"fast"}`, "iris": `{"generation":2,"restoreFrom":{"backup":"s3://b0b@eu/?backup=b&volume=v"}}`,
+		}, []string{"has 1 problem;", "iris.restoreFrom.backup: got a value, want nothing with storage.install: false"}},
 		"several together": {map[string]string{
 			"cluster": `{"cloud":"existing","nodes":1}`, "storage": `{"replicas":true,"versionn":"1"}`,
 			"iris": `{"size":"20","image":"x:latest"}`, "irisPassword": "SYS",

@@ -85,6 +85,7 @@ type variant struct {
 
 func variants() map[string]variant {
 	ranges := []string{"203.0.113.0/24", "2001:db8::/32"}
+	backup := map[string]any{"backup": "s3://acme-backups@eu-west-1/iris/?backup=backup-1&volume=pvc-1"}
 	return map[string]variant{
 		"aks-own": {
 			target: "aks",
@@ -124,6 +125,10 @@ func variants() map[string]variant {
 			}}},
 			secrets: map[string]string{"backupCredentials": `{"AWS_ACCESS_KEY_ID":"TEST-KEY-ID","AWS_SECRET_ACCESS_KEY":"TEST-KEY"}`},
 		},
+		"existing-restore": {target: "existing", sections: map[string]map[string]any{
+			"iris": {"generation": 3, "oldestGeneration": 2, "restoreFrom": backup},
+		}},
+		"existing-clone": {target: "existing", sections: map[string]map[string]any{"iris": {"restoreFrom": backup}}},
 		"existing-licensed": {
 			target: "existing",
 			sections: map[string]map[string]any{"iris": {

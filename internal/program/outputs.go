@@ -26,6 +26,8 @@ type Outputs struct {
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 	// StorageClass is the StorageClass of the database volume.
 	StorageClass pulumi.StringOutput `pulumi:"storageClass"`
+	// ClaimName is the PersistentVolumeClaim of the database volume: another one with each iris.generation.
+	ClaimName pulumi.StringOutput `pulumi:"claimName"`
 	// BackupTarget is where the volume is backed up to (storage.backup.target), without mount options; empty without backups.
 	BackupTarget pulumi.StringOutput `pulumi:"backupTarget"`
 	// RecoveryPoint is the longest time between two backups that are due, such as 15m: with the time that a backup takes, the most that
@@ -45,6 +47,7 @@ func newOutputs(kubernetes *cluster.Cluster, volumes *storage.Storage, database 
 		Namespace:       database.Namespace,
 		ServiceName:     database.ServiceName,
 		StorageClass:    volumes.ClassName,
+		ClaimName:       database.ClaimName,
 		BackupTarget:    volumes.BackupTarget,
 		RecoveryPoint:   volumes.RecoveryPoint,
 		ClusterName:     kubernetes.Name,

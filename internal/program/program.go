@@ -54,6 +54,9 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		After:    kubernetes.Ready,
 
 		BackupStore: kubernetes.BackupStore,
+		Generations: storage.Generations{
+			Oldest: cfg.IRIS.OldestGeneration, Newest: cfg.IRIS.Generation, Backup: cfg.IRIS.RestoreFrom.Backup, Size: cfg.IRIS.Size,
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -61,6 +64,8 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	database, err := iris.New(ctx, "iris", &iris.Args{
 		Config:       cfg.IRIS,
 		StorageClass: volumes.ClassName,
+		LaterClasses: volumes.LaterClasses,
+		Restorer:     volumes.Restorer,
 		ClaimLabels:  volumes.ClaimLabels,
 		Service:      kubernetes.Traits.Service,
 		Provider:     kubernetes.Provider,

@@ -59,6 +59,17 @@ func ParseSize(text string) (int64, error) {
 	return whole.Int64() + int64(rest.Sign()), nil
 }
 
+// FormatSize returns a size as ParseSize takes it, in the largest binary unit that needs no fraction; one that is no multiple of 1024
+// is rounded up to it.
+func FormatSize(bytes int64) string {
+	units := []string{"Ki", "Mi", "Gi", "Ti", "Pi"}
+	amount, at := (bytes+1023)/1024, 0
+	for amount > 0 && amount%1024 == 0 && at < len(units)-1 {
+		amount, at = amount/1024, at+1
+	}
+	return strconv.FormatInt(amount, 10) + units[at]
+}
+
 // ParseCores returns the thousandths of a core in a number such as "2", "1.5" or "500m". Other texts are an error.
 func ParseCores(text string) (int64, error) {
 	match := coresPattern().FindStringSubmatch(text)

@@ -48,6 +48,21 @@ func FuzzParseSize(f *testing.F) {
 	})
 }
 
+func TestFormatSize_IsReadBackAsTheSameSize(t *testing.T) {
+	t.Parallel()
+	for bytes, want := range map[int64]string{
+		20 << 30: "20Gi", 1 << 40: "1Ti", 20482 << 20: "20482Mi", 20_000_000_000: "19531250Ki", 3 << 60: "3072Pi", 1: "1Ki", 0: "0Ki",
+	} {
+		got := rules.FormatSize(bytes)
+		if got != want {
+			t.Errorf("%d is %s, want %s", bytes, got, want)
+		}
+		if size, err := rules.ParseSize(got); err != nil || bytes%1024 == 0 && size != bytes {
+			t.Errorf("%s is %d, %v", got, size, err)
+		}
+	}
+}
+
 func TestParseCores(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{"2": 2000, "1.5": 1500, "500m": 500, "0.001": 1, "1000m": 1000} {

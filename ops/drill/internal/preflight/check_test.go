@@ -193,3 +193,27 @@ func TestRunner_IsTheNodeWithThisMachinesAddress(t *testing.T) {
 		t.Errorf("a pod's address: got %q, want node-a", got)
 	}
 }
+
+// After a restore the database runs on another claim than at first, and the first one is still there.
+func TestGather_TakesTheClaimThatThePodHas(t *testing.T) {
+	t.Parallel()
+	server := fakeapi.New(t)
+	server.NewDatabase()
+	server.Put("persistentvolumeclaims", fakeapi.Object{
+		"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+		"metadata": fakeapi.Object{"name": "iris-pvc-2", "namespace": fakeapi.Namespace, "uid": "claim-2"},
+		"spec":     fakeapi.Object{"volumeName": "pvc-1"},
+	})
+	server.Edit("pods", fakeapi.Namespace, "iris-1", func(pod fakeapi.Object) {
+		spec, _ := pod["spec"].(fakeapi.Object)
+		spec["volumes"] = []any{fakeapi.Object{"name": dataVolume, "persistentVolumeClaim": fakeapi.Object{"claimName": "iris-pvc-2"}}}
+	})
+	cluster, err := kube.New(server.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := Gather(t.Context(), cluster, fakeapi.Namespace)
+	if err != nil || world.Claim != "iris-pvc-2" || world.ClaimUID != "claim-2" {
+		t.Errorf("the claim is %s (%s), %v", world.Claim, world.ClaimUID, err)
+	}
+}

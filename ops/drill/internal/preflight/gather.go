@@ -17,8 +17,9 @@ import (
 const (
 	longhornNamespace = "longhorn-system"
 	longhornDriver    = "driver.longhorn.io"
-	claimName         = "iris-pvc"
+	claimName         = "iris-pvc" // Of the first generation.
 	containerName     = "iris"
+	dataVolume        = "iris-external-sys"
 	// fakeNode marks the nodes of kwok, behind which nothing runs.
 	fakeNode = "kwok.x-k8s.io/node"
 )
@@ -44,6 +45,7 @@ func Gather(ctx context.Context, cluster *kube.Client, namespace string) (*World
 		return nil, err
 	}
 	if pod := world.Pod(); pod != nil {
+		world.Claim = claimOf(pod)
 		for i := range world.Nodes {
 			if _, fake := world.Nodes[i].Annotations[fakeNode]; fake && world.Nodes[i].Name == pod.Spec.NodeName {
 				world.Simulated = true
@@ -60,6 +62,16 @@ func Gather(ctx context.Context, cluster *kube.Client, namespace string) (*World
 	}
 	world.RunnerNode = runner(world, localAddresses())
 	return world, nil
+}
+
+// claimOf is the claim that a pod of the database has its data on: after a restore another one than at first.
+func claimOf(pod *corev1.Pod) string {
+	for i := range pod.Spec.Volumes {
+		if claim := pod.Spec.Volumes[i].PersistentVolumeClaim; pod.Spec.Volumes[i].Name == dataVolume && claim != nil {
+			return claim.ClaimName
+		}
+	}
+	return claimName
 }
 
 func typed[T any](ctx context.Context, cluster *kube.Client, kind kube.Kind, namespace, selector string) ([]T, error) {

@@ -24,6 +24,7 @@ var scratch = driver{
 	defaults:       func() Config { return Config{Install: true, Driver: "Scratch", ClassName: "scratch-iris"} },
 	validate:       Config.validateScratch,
 	validateBackup: refuseBackup("Scratch"),
+	checkRestore:   refuseRestore("Scratch"),
 	// Everything is right on all nodes.
 	validateOn: func(Config, traits.Storage, *problems.List) {},
 	checkNodes: func(Config, int, *problems.List) {},

@@ -1,0 +1,157 @@
+package iris
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/clock"
+	"ha-iris/internal/guard"
+	"ha-iris/internal/pods"
+)
+
+const (
+	fillTick   = 2 * time.Second
+	fillReport = 10 * time.Second
+	// fillBudget and fillPerGiB are how long the data may take. A volume is filled over the network by all replicas at once; the second
+	// is for 17 MiB/s, which is less than a slow store gives.
+	fillBudget = 30 * time.Minute
+	fillPerGiB = time.Minute
+)
+
+// filling waits until the volume of a new generation has its data, before anything is moved to it: the database runs on its old volume
+// meanwhile.
+type filling struct {
+	api              pods.Cluster
+	restorer         Restorer
+	namespace, claim string
+	// restores says that the configuration has a source: a new Deployment has nothing to compare with.
+	restores, preview bool
+	budget            time.Duration
+	log               func(text string)
+
+	now   func() time.Time
+	pause func(context.Context, time.Duration) error
+}
+
+// guardFilled returns the option, of everything that uses the newest claim, that waits for its data.
+func (s *scope) guardFilled(args *Args) (pulumi.ResourceOption, error) {
+	about := &pulumi.LogArgs{Resource: s.parent}
+	bytes, _ := s.cfg.VolumeBytes() // Validated.
+	f := &filling{
+		api: args.API, restorer: args.Restorer, namespace: s.cfg.Namespace, claim: s.cfg.claimName(),
+		restores: s.cfg.RestoreFrom.String() != "", preview: s.ctx.DryRun(),
+		budget: fillBudget + time.Duration((bytes+gib-1)/gib)*fillPerGiB,
+		log:    func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
+		now:    time.Now, pause: clock.Pause,
+	}
+	return guard.BeforeWrite(s.ctx, s.name+"-guard-filled", func(before, _ guard.Inputs) error {
+		return f.beforeWrite(s.ctx.Context(), before)
+	})
+}
+
+func (f *filling) beforeWrite(ctx context.Context, before guard.Inputs) error {
+	switch {
+	case f.preview || f.api == nil:
+		return nil
+	case before.None() && !f.restores, !before.None() && before.Has(f.claim):
+		return nil // There is nothing to wait for, or it has been waited for.
+	}
+	return f.await(ctx)
+}
+
+func (f *filling) await(ctx context.Context) error {
+	watch := clock.Watch{
+		Budget: f.budget, Tick: fillTick, Report: fillReport, Now: f.now, Pause: f.pause,
+		Say: func(state string, waited time.Duration) {
+			f.log(fmt.Sprintf("waiting for the data of claim %s since %s: %s", f.claim, waited.Round(time.Second), state))
+		},
+	}
+	found, waited, err := watch.Until(ctx, func() clock.Found { return f.look(ctx) })
+	if err != nil {
+		return fmt.Errorf("wait for the data of claim %s: %w", f.claim, err)
+	}
+	if found.Done {
+		return nil
+	}
+	facts := append([]string{found.State}, f.events(ctx)...)
+	return fmt.Errorf("the claim %s/%s does not have its data after %s:%s%s\nThe database was not moved to it: one that ran before runs on, on its "+
+		"old volume. Run pulumi up again to wait on. To take another backup: the next iris.generation with it, or iris.generation as it was "+
+		`before if there is no such claim (docs/operations.md, "Restore")`, f.namespace, f.claim, waited.Round(time.Second), lineBreak,
+		strings.Join(facts, lineBreak))
+}
+
+// boundClaim is a claim, as far as it is read.
+type boundClaim struct {
+	Spec struct {
+		VolumeName       string `json:"volumeName"`
+		StorageClassName string `json:"storageClassName"`
+	} `json:"spec"`
+	Status struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
+}
+
+// look says how far the volume is. An error of the API server is no end: it may be away for a while.
+func (f *filling) look(ctx context.Context) clock.Found {
+	var claim boundClaim
+	there, err := f.api.Get(ctx, claimPath(f.namespace, f.claim), &claim)
+	switch {
+	case err != nil:
+		return clock.Found{Hopeless: isForbidden(err), State: err.Error()}
+	case !there:
+		return clock.Found{State: "the claim is not there"}
+	case claim.Status.Phase != "Bound":
+		return f.unbound(ctx, claim)
+	case f.restorer == nil:
+		return clock.Found{Done: true}
+	}
+	found, err := f.filled(ctx, claim.Spec.VolumeName)
+	if err != nil {
+		return clock.Found{Hopeless: isForbidden(err), State: err.Error()}
+	}
+	return found
+}
+
+func (f *filling) filled(ctx context.Context, name string) (clock.Found, error) {
+	var volume struct {
+		Spec struct {
+			CSI struct {
+				Driver       string `json:"driver"`
+				VolumeHandle string `json:"volumeHandle"`
+			} `json:"csi"`
+		} `json:"spec"`
+	}
+	if _, err := f.api.Get(ctx, "/api/v1/persistentvolumes/"+name, &volume); err != nil {
+		return clock.Found{}, fmt.Errorf("look at PersistentVolume %s: %w", name, err)
+	}
+	if volume.Spec.CSI.VolumeHandle == "" {
+		return clock.Found{}, errors.New("the PersistentVolume " + name + " names no volume of a driver")
+	}
+	return f.restorer.Filled(ctx, volume.Spec.CSI.Driver, volume.Spec.CSI.VolumeHandle)
+}
+
+// unbound is a claim without a volume. One whose class waits for the pod has none before the database is moved to it.
+func (f *filling) unbound(ctx context.Context, claim boundClaim) clock.Found {
+	var class struct {
+		VolumeBindingMode string `json:"volumeBindingMode"`
+	}
+	if _, err := f.api.Get(ctx, "/apis/storage.k8s.io/v1/storageclasses/"+claim.Spec.StorageClassName, &class); err != nil {
+		return clock.Found{Hopeless: isForbidden(err), State: err.Error()}
+	}
+	if class.VolumeBindingMode == "WaitForFirstConsumer" {
+		f.log("the StorageClass " + claim.Spec.StorageClassName + " makes a volume only with its pod (WaitForFirstConsumer), so the database is " +
+			"away while its data are copied")
+		return clock.Found{Done: true}
+	}
+	return clock.Found{State: "the claim is " + orElse(claim.Status.Phase, "new")}
+}
+
+// events are warnings about the claim.
+func (f *filling) events(ctx context.Context) []string {
+	return pods.Namespace{API: f.api, Name: f.namespace}.Events(ctx, map[string]bool{f.claim: true})
+}

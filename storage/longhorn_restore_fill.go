@@ -1,0 +1,101 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+
+	"ha-iris/internal/clock"
+	"ha-iris/internal/live"
+)
+
+// filledVolume is Longhorn's object of a volume, as far as it says where its data come from.
+type filledVolume struct {
+	Spec struct {
+		FromBackup string `json:"fromBackup"`
+		DataSource string `json:"dataSource"`
+	} `json:"spec"`
+	Status struct {
+		RestoreRequired  bool            `json:"restoreRequired"`
+		RestoreInitiated bool            `json:"restoreInitiated"`
+		Conditions       live.Conditions `json:"conditions"`
+		CloneStatus      struct {
+			State string `json:"state"`
+		} `json:"cloneStatus"`
+	} `json:"status"`
+}
+
+// Filled implements Restorer.
+func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (clock.Found, error) {
+	if driver != provisioner {
+		return clock.Found{Done: true}, nil
+	}
+	var volume filledVolume
+	found, err := r.keeper.live.Get(ctx, longhornPath+"volumes/"+name, &volume)
+	switch {
+	case err != nil:
+		return clock.Found{}, fmt.Errorf("look at Longhorn's volume %s: %w", name, err)
+	case !found:
+		return clock.Found{State: "Longhorn has not made the volume " + name + " yet"}, nil
+	}
+	status := volume.Status
+	for _, condition := range status.Conditions {
+		// Nothing tries again (longhorn-manager volume_controller.go, checkAndFinishVolumeRestore).
+		if condition.Type == "Restore" && condition.Reason == "RestoreFailure" {
+			return clock.Found{Hopeless: true, State: "Longhorn could not restore the backup into volume " + name + ": " +
+				r.cfg.redact(condition.Message)}, nil
+		}
+	}
+	switch {
+	case volume.Spec.FromBackup != "":
+		// What is required is not known before it has begun (volume_controller.go, checkAndInitVolumeRestore).
+		if status.RestoreInitiated && !status.RestoreRequired {
+			return clock.Found{Done: true}, nil
+		}
+		return clock.Found{State: "Longhorn restores the backup into volume " + name + r.progress(ctx, name)}, nil
+	case volume.Spec.DataSource != "" && !cloned(status.CloneStatus.State):
+		return clock.Found{State: fmt.Sprintf("Longhorn copies the snapshot into volume %s (%s)", name, status.CloneStatus.State)}, nil
+	}
+	return clock.Found{Done: true}, nil
+}
+
+// cloned reports whether a volume has all data of the one that it is made from; the second state waits for its other replicas
+// (longhorn-manager, VolumeCloneState).
+func cloned(state string) bool {
+	return state == "completed" || state == "copy-completed-awaiting-healthy"
+}
+
+// progress says how far a restore is, by its slowest replica; nothing when that is not known.
+func (r *longhornRestore) progress(ctx context.Context, volume string) string {
+	var engines struct {
+		Items []struct {
+			Spec struct {
+				VolumeName string `json:"volumeName"`
+			} `json:"spec"`
+			Status struct {
+				RestoreStatus map[string]struct {
+					Progress int    `json:"progress"`
+					Error    string `json:"error"`
+				} `json:"restoreStatus"`
+			} `json:"status"`
+		} `json:"items"`
+	}
+	if _, err := r.keeper.live.Get(ctx, longhornPath+"engines", &engines); err != nil {
+		return ""
+	}
+	least, text := 0, ""
+	for _, engine := range engines.Items {
+		if engine.Spec.VolumeName != volume {
+			continue
+		}
+		for address, replica := range engine.Status.RestoreStatus {
+			switch {
+			case replica.Error != "":
+				return fmt.Sprintf("; the replica at %s says: %s", address, r.cfg.redact(replica.Error))
+			case text == "" || replica.Progress < least:
+				least = replica.Progress
+				text = fmt.Sprintf(", %d %%", least)
+			}
+		}
+	}
+	return text
+}
