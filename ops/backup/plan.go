@@ -11,7 +11,7 @@ import (
 	"ha-iris/internal/rules"
 )
 
-// claimPrefix is the first generation's claim; further ones have their number behind it (iris/claim.go).
+// claimPrefix is the first generation's claim; further ones have their number behind it (docs/operations.md, "Restore").
 const claimPrefix = "iris-pvc"
 
 // restore is what a restore takes.
