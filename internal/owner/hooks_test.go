@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/clock"
 )
 
 // newStack returns a stack that has declared everything.
@@ -15,6 +18,7 @@ func newStack(t *testing.T, server *apiServer) *Stack {
 	t.Helper()
 	s := &Stack{
 		name: us.name, cluster: server.start(t), knownNumber: make(chan string, 1), complete: make(chan struct{}), declared: declared(),
+		say: func(string) {}, now: time.Now, pause: clock.Pause,
 	}
 	s.knownNumber <- us.number
 	s.Complete()
@@ -69,17 +73,50 @@ func TestBeforeCreate_AsksAgainInAnUp(t *testing.T) {
 	}
 }
 
+// A destroy does not wait until all is gone.
 func TestBeforeCreate_WaitsForWhatIsBeingDeleted(t *testing.T) {
 	t.Parallel()
 	leaving := annotated(OwnerAnnotation, us.number)
 	leaving["deletionTimestamp"] = time.Now().UTC().Format(time.RFC3339)
-	s := newStack(t, &apiServer{objects: map[string]map[string]any{class.path(): leaving}})
-	s.preview = true
-	if err := s.beforeCreate(change("core/v1:Namespace", namespace.Name)); err != nil {
-		t.Errorf("another object: %v", err)
-	}
-	if err := s.beforeCreate(change("storage.k8s.io/v1:StorageClass", class.Name)); err == nil || !strings.Contains(err.Error(), "is being deleted") {
-		t.Errorf("got %v", err)
+	others := annotated(StackAnnotation, "organization/ha-iris/other", OwnerAnnotation, "ffff")
+	for name, test := range map[string]struct {
+		preview bool
+		// then is what is there after a while; nil: the object does not go.
+		then map[string]map[string]any
+		want string
+		said string
+	}{
+		"it goes":                 {then: map[string]map[string]any{}, said: "Waiting for 0 s: StorageClass"},
+		"it does not go":          {want: "has been on its way out for 120 s", said: "Waiting for 110 s"},
+		"somebody else makes one": {then: map[string]map[string]any{class.path(): others}, want: "of stack organization/ha-iris/other"},
+		"a preview does not wait": {preview: true, said: "still being deleted: an up waits"},
+	} {
+		server := &apiServer{objects: map[string]map[string]any{class.path(): leaving}}
+		s := newStack(t, server)
+		var said strings.Builder
+		now := time.Now()
+		s.preview = test.preview
+		s.say = func(text string) { said.WriteString(text + "\n") }
+		s.now = func() time.Time { return now }
+		s.pause = func(_ context.Context, length time.Duration) error {
+			now = now.Add(length)
+			if test.then != nil {
+				server.mu.Lock()
+				server.objects = test.then
+				server.mu.Unlock()
+			}
+			return nil
+		}
+		if err := s.beforeCreate(change("core/v1:Namespace", namespace.Name)); err != nil {
+			t.Errorf("%s: another object: %v", name, err)
+		}
+		err := s.beforeCreate(change("storage.k8s.io/v1:StorageClass", class.Name))
+		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: want %q, got %v", name, test.want, err)
+		}
+		if !strings.Contains(said.String(), test.said) {
+			t.Errorf("%s: said %q, want %q", name, said.String(), test.said)
+		}
 	}
 }
 

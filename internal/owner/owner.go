@@ -7,6 +7,7 @@
 package owner
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/clock"
 	"ha-iris/internal/guard"
 	"ha-iris/internal/live"
 )
@@ -41,6 +43,14 @@ const (
 // a program that ended early would leave the engine waiting.
 const declareTimeout = 10 * time.Second
 
+const (
+	// leaveBudget is how long an up waits for an object of the stack's own that is being deleted: a DaemonSet waits for its pods, and each of
+	// those up to its grace period.
+	leaveBudget = 2 * time.Minute
+	leaveTick   = time.Second
+	leaveReport = 10 * time.Second
+)
+
 // Stack is the stack as the owner of objects in its cluster. A nil one marks and checks nothing.
 type Stack struct {
 	name   string
@@ -50,6 +60,10 @@ type Stack struct {
 	cluster    *live.Cluster
 	preview    bool
 	option     pulumi.ResourceOption
+	// say writes a line of the run; now and pause are those of a clock.
+	say   func(string)
+	now   func() time.Time
+	pause func(context.Context, time.Duration) error
 
 	// knownNumber is number, once it is known.
 	knownNumber chan string
@@ -90,6 +104,9 @@ func New(ctx *pulumi.Context, cluster *live.Cluster, clusterUID pulumi.StringOut
 		clusterUID:  clusterUID,
 		cluster:     cluster,
 		preview:     ctx.DryRun(),
+		say:         func(text string) { _ = ctx.Log.Info(text, nil) }, // A failure to log does not stop the run.
+		now:         time.Now,
+		pause:       clock.Pause,
 		knownNumber: make(chan string, 1),
 		complete:    make(chan struct{}),
 	}
@@ -168,13 +185,35 @@ func (s *Stack) beforeCreate(change *pulumi.ResourceHookArgs) error {
 	if !known {
 		return nil
 	}
-	if !s.preview {
-		found = survey(s.cluster, []declaration{one}, found.stack)
-		if found.err != nil {
-			return found.err
+	if s.preview {
+		if found.isLeaving(one) {
+			s.say(fmt.Sprintf("%s is this stack's and still being deleted: an up waits until it is gone", one.Object))
+			return nil
 		}
+		return found.refusalOf(one, s.name)
+	}
+	found, err := s.left(one, found.stack)
+	if err != nil {
+		return err
 	}
 	return found.refusalOf(one, s.name)
+}
+
+// left looks an object up, and while it is the stack's and being deleted, again. A destroy does not wait for every kind to be gone, and the
+// up after one that was stopped must not fail for that.
+func (s *Stack) left(one declaration, stack identity) (findings, error) {
+	watch := clock.Watch{
+		Budget: leaveBudget, Tick: leaveTick, Report: leaveReport, Now: s.now, Pause: s.pause,
+		Say: func(state string, waited time.Duration) {
+			s.say(fmt.Sprintf("Waiting for %.0f s: %s", waited.Seconds(), state))
+		},
+	}
+	var found findings
+	_, _, err := watch.Until(context.Background(), func() clock.Found {
+		found = survey(s.cluster, []declaration{one}, stack)
+		return clock.Found{Done: found.err != nil || !found.isLeaving(one), State: one.String() + " of this stack is being deleted"}
+	})
+	return found, errors.Join(err, found.err)
 }
 
 // beforeUpdate is called before each object is updated, in a preview when it would be. An object of the stack's cluster that the

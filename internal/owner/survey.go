@@ -183,12 +183,21 @@ func (f *findings) judge(one declaration, object observed) {
 	}
 }
 
+// isLeaving reports whether an object is the stack's and being deleted.
+func (f findings) isLeaving(one declaration) bool {
+	return slices.ContainsFunc(f.leaving, func(found finding) bool { return found.Object == one.Object })
+}
+
 // refusalOf returns the error for an object that is about to be created, and so is not in the state; nil if it may be created.
 func (f findings) refusalOf(one declaration, stack string) error {
 	is := func(found finding) bool { return found.Object == one.Object }
-	if slices.ContainsFunc(f.leaving, is) {
-		return fmt.Errorf("%s is this stack's and is being deleted: wait until it is gone (kubectl get %s %s shows it, and its finalizers "+
-			"what it waits for), then run this again", one.Object, strings.ToLower(one.Kind), one.Name)
+	if f.isLeaving(one) {
+		inNamespace := ""
+		if one.Namespace != "" {
+			inNamespace = "-n " + one.Namespace + " "
+		}
+		return fmt.Errorf("%s is this stack's and has been on its way out for %.0f s: kubectl %sget %s %s -o yaml shows by its finalizers what it "+
+			"waits for. Once it is gone, run this again", one.Object, leaveBudget.Seconds(), inNamespace, strings.ToLower(one.Kind), one.Name)
 	}
 	others := findings{list: slices.DeleteFunc(slices.Concat(f.list, f.doubtful), func(found finding) bool { return !is(found) })}
 	return others.refusal(one.Name, stack, true)
