@@ -266,7 +266,7 @@ unit: ## Tests that need no tools
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server
 	cd sandbox && go test -tags sandbox -count=1 -timeout 10m -skip '^TestLab' ./test/...
 	@$(MAKE) --no-print-directory lab-test
-	go test -tags e2e -count=1 -timeout 75m -parallel 4 -v ./test/e2e
+	go test -tags e2e -count=1 -timeout 75m -parallel 32 -v ./test/e2e
 
 # The dev stack is unprotected on purpose, hence its allowance.
 .PHONY: ci-preview

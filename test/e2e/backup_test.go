@@ -29,7 +29,7 @@ type backedUp struct {
 }
 
 func TestBackups_AreMadeOnScheduleAndOutliveTheirTarget(t *testing.T) {
-	t.Parallel() // It waits most of the time.
+	onOwn(t)
 	on := ownSandbox(t, "e2e-backup")
 	b := &backedUp{stack: newStack(t, "backup"), on: on, c: baseConfig(on)}
 	b.configure(b.c)

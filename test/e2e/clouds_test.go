@@ -86,7 +86,7 @@ func TestClouds(t *testing.T) {
 	}
 	for _, c := range clouds() {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // They wait most of the time.
+			onOwn(t)
 			c.run(t, tools)
 		})
 	}

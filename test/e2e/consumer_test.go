@@ -11,6 +11,7 @@ import (
 // TestConsumer_UsesTheOutputsOfAnotherStack runs examples/consumer against a stack of ha-iris: outputs are a contract only
 // when somebody uses them.
 func TestConsumer_UsesTheOutputsOfAnotherStack(t *testing.T) {
+	onShared(t)
 	state := t.TempDir()
 	c := baseConfig(shared).set("iris.service.clientNamespaces", []any{"iris-consumer"})
 	upstream := newStackOf(t, project{file: filepath.Join(repository, "Pulumi.yaml"), program: program, state: state}, "upstream")

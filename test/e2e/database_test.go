@@ -24,6 +24,7 @@ type databaseLife struct {
 
 // TestDatabase_ChangesKeepTheVolume walks one database through the changes of its life.
 func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
+	onShared(t)
 	life := &databaseLife{s: newStack(t, "database"), c: baseConfig(shared)}
 	s := life.s
 	s.configure(life.c)

@@ -17,7 +17,7 @@ const agentBuild = 10 * time.Minute
 
 // TestGuard runs the real guard with the rights that the stack gives it. Only the kubelets and Longhorn are played.
 func TestGuard(t *testing.T) {
-	t.Parallel() // It waits most of the time.
+	onOwn(t)
 	on := ownSandbox(t, "e2e-guard")
 	s := newStack(t, "guard")
 	cfg := baseConfig(on)

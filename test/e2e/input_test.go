@@ -10,6 +10,7 @@ import (
 
 // What the program's own tests cannot see: the messages as the CLI shows them, its exit code, and that nothing exists.
 func TestBadInput_IsRefusedBeforeAnythingIsCreated(t *testing.T) {
+	onShared(t)
 	base := baseConfig(shared)
 	cases := map[string]struct {
 		config config
@@ -97,6 +98,7 @@ contexts: [{name: gone, context: {cluster: c, user: u}}]
 // A secret among Longhorn's values is nowhere in clear: not in the state, whatever the provider answers, and not in what
 // the commands print.
 func TestSecretOfTheChart_IsNowhereInClear(t *testing.T) {
+	onShared(t)
 	const registryPassword = "c0rrect-horse-e2e"
 	s := newStack(t, "chart-secret")
 	base := baseConfig(shared).set("iris.service", object{"type": "ClusterIP"})

@@ -18,6 +18,7 @@ import (
 
 // TestInterrupted_RunsAreGoneOnFrom kills the engine and its plugins while Helm waits, as a machine does that goes down.
 func TestInterrupted_RunsAreGoneOnFrom(t *testing.T) {
+	onShared(t)
 	// Another number and not none: what an install takes over it changes, but it removes nothing that is no longer asked for.
 	c := baseConfig(shared).set("storage.values.sandbox.startSeconds", 1)
 	slow := c.set("storage.values.sandbox.startSeconds", 600)
@@ -164,6 +165,7 @@ func descendants(t *testing.T, root int) []int {
 
 // TestDriver_ThatDoesNotComeStopsTheUpdate: Helm is content with a driver deployer that ends again and again.
 func TestDriver_ThatDoesNotComeStopsTheUpdate(t *testing.T) {
+	onShared(t)
 	c := baseConfig(shared)
 	const message = "failed to get the kubelet's root directory"
 	s := newStack(t, "driver")

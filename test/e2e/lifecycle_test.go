@@ -15,6 +15,7 @@ import (
 const podWait = 2 * time.Minute
 
 func TestLifecycle(t *testing.T) {
+	onShared(t)
 	c := baseConfig(shared)
 	s := newStack(t, "lifecycle")
 	s.configure(c)

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"testing"
 
 	"ha-iris/test/e2e/evidence"
@@ -29,6 +30,32 @@ var (
 	// kept is where failed tests leave what there is to look at.
 	kept *evidence.Store
 )
+
+// ownAtOnce is how many tests with clusters of their own run at a time, beside one on the shared cluster: they wait most of the time, for
+// volumes, drains and time-outs, and four of all fill two cores.
+const ownAtOnce = 3
+
+// Who runs when: every test but the measuring one is parallel to go test, which must be told not to hold them back (-parallel 32).
+var (
+	sharedInUse sync.Mutex
+	ownInUse    = make(chan struct{}, ownAtOnce)
+)
+
+// onShared makes a test run alone on the shared sandbox, beside those that have clusters of their own.
+func onShared(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	sharedInUse.Lock()
+	t.Cleanup(sharedInUse.Unlock)
+}
+
+// onOwn makes a test run beside others, on a cluster of its own.
+func onOwn(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	ownInUse <- struct{}{}
+	t.Cleanup(func() { <-ownInUse })
+}
 
 // sandbox is a running cluster on this machine, as `sandbox up --json` describes it.
 type sandbox struct {

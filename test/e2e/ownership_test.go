@@ -24,6 +24,7 @@ type foreign struct {
 // TestOwnership_OthersObjectsAreLeftAlone puts an object of somebody else's in the place of every object of the program,
 // whatever its kind, and plays the story to its end.
 func TestOwnership_OthersObjectsAreLeftAlone(t *testing.T) {
+	onShared(t)
 	c := baseConfig(shared).set("iris.prePullImage", true)
 	s := newStack(t, "ownership")
 	s.configure(c)
@@ -147,6 +148,7 @@ func (o foreign) checkUntouched(t *testing.T) {
 // TestOwnership_LonghornOfOthersIsNoPlaceToInstall has a Longhorn in a namespace of another name, so that not one object of
 // ours is there, only what tells of it.
 func TestOwnership_LonghornOfOthersIsNoPlaceToInstall(t *testing.T) {
+	onShared(t)
 	s := newStack(t, "beside")
 	c := baseConfig(shared)
 	driver := writeFile(t, "driver.yaml", "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata: {name: driver.longhorn.io}\n")
@@ -160,6 +162,7 @@ func TestOwnership_LonghornOfOthersIsNoPlaceToInstall(t *testing.T) {
 
 // TestOwnership_TwoStacksOnOneCluster is the second stack that is given the first one's namespace.
 func TestOwnership_TwoStacksOnOneCluster(t *testing.T) {
+	onShared(t)
 	first, c := newStack(t, "first"), baseConfig(shared)
 	first.configure(c)
 	t.Cleanup(func() { checkEmpty(t, shared) })
@@ -202,6 +205,7 @@ func checkLostState(t *testing.T, s *stack, c config) {
 
 // TestOwnership_NamespaceThatWasGivenToTheStack has a certificate in it before the first up.
 func TestOwnership_NamespaceThatWasGivenToTheStack(t *testing.T) {
+	onShared(t)
 	s, c := newStack(t, "given"), baseConfig(shared)
 	t.Cleanup(func() { checkEmpty(t, shared) })
 	shared.kubectl(t, "create", "namespace", "iris")
@@ -215,6 +219,7 @@ func TestOwnership_NamespaceThatWasGivenToTheStack(t *testing.T) {
 
 // TestOwnership_ClusterMadeAnewIsNoticed is a sandbox that is deleted and started again under its name, state kept.
 func TestOwnership_ClusterMadeAnewIsNoticed(t *testing.T) {
+	onOwn(t)
 	const name = "anew"
 	on := ownSandbox(t, name)
 	s, c := newStack(t, name), baseConfig(on)
@@ -228,7 +233,9 @@ func TestOwnership_ClusterMadeAnewIsNoticed(t *testing.T) {
 	if output, err := on.tryKubectl(t, "get", "namespace", "longhorn-system"); err == nil {
 		t.Errorf("something was written to the other cluster:\n%s", output)
 	}
-	t.Setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+	if err := s.Workspace().SetEnvVars(map[string]string{"PULUMI_K8S_DELETE_UNREACHABLE": "true"}); err != nil {
+		t.Fatal(err)
+	}
 	checkRefreshTakesNothing(t, s, c)
 	if output, err := s.cli("up", "--yes", "--refresh", "--run-program"); err != nil {
 		t.Fatalf("the command that the message names: %v\n%s", err, output)
@@ -262,6 +269,7 @@ func checkRefreshTakesNothing(t *testing.T, s *stack, c config) {
 
 // TestOwnership_RenamedStackKeepsItsCluster renames a stack, as people do after a while.
 func TestOwnership_RenamedStackKeepsItsCluster(t *testing.T) {
+	onShared(t)
 	s, c := newStack(t, "before"), baseConfig(shared)
 	s.configure(c)
 	t.Cleanup(func() { checkEmpty(t, shared) })

@@ -32,6 +32,7 @@ var (
 // TestQuickStart_DoesWhatTheREADMESays is the newcomer's walk: a new checkout and the README's commands, one by one, as they
 // stand there. Before the stack is taken down it also does what the pages say of pull requests and of other stacks.
 func TestQuickStart_DoesWhatTheREADMESays(t *testing.T) {
+	onOwn(t)
 	start := pageSection(t, "README.md", "## Quick start")
 	commands := consoleLines(start)
 	down := slices.IndexFunc(commands, func(line string) bool { return bare(line) == "make down" })

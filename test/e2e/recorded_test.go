@@ -34,6 +34,7 @@ func dataBearing() []string {
 // TestRecordedStates_AreUpdatedInPlace previews today's program against the states of earlier versions. Renaming or
 // moving a resource in code, without an alias, would delete the old one and create a new one: here it fails.
 func TestRecordedStates_AreUpdatedInPlace(t *testing.T) {
+	onShared(t)
 	c := baseConfig(shared)
 	current := newStack(t, recordedStack)
 	current.configure(c)

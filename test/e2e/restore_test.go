@@ -23,7 +23,7 @@ type restoring struct {
 }
 
 func TestRestore_MakesAnotherVolumeAndKeepsTheOldOne(t *testing.T) {
-	t.Parallel() // It waits most of the time.
+	onOwn(t)
 	on := ownSandbox(t, "e2e-restore")
 	r := &restoring{backedUp: &backedUp{stack: newStack(t, "restore"), on: on}}
 	r.c = baseConfig(on).set("storage.backup", object{"target": backupBucket, "cron": "0 0 1 1 *"}).set("iris.size", "10Gi")

@@ -45,14 +45,14 @@ func (c cloud) rolls() []roll {
 // TestRolls_GoZoneByZone changes what replaces nodes, on stand-in clouds whose node pools make, drain and remove nodes of a real
 // API server as the vendors do it, beside a stand-in of Longhorn that has replicas, rebuilds them and holds drains back.
 func TestRolls_GoZoneByZone(t *testing.T) {
-	t.Parallel() // They wait most of the time.
+	t.Parallel()
 	tools := t.TempDir()
 	if err := standin.InstallCLI(t.Context(), tools); err != nil {
 		t.Fatalf("build the clouds' command line tools: %v", err)
 	}
 	for _, c := range clouds() {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+			onOwn(t)
 			c.roll(t, tools)
 		})
 	}
@@ -261,7 +261,7 @@ func buildWith(t *testing.T, edits ...edit) string {
 // back until EKS gives up. Where the database runs on the first of them, it moves, and the replica that follows it lets all old nodes
 // go; whether it does is chance, so none follows here.
 func TestRolls_FailWithOnePoolForAllZones(t *testing.T) {
-	t.Parallel()
+	onOwn(t)
 	tools := t.TempDir()
 	if err := standin.InstallCLI(t.Context(), tools); err != nil {
 		t.Fatalf("build the clouds' command line tools: %v", err)

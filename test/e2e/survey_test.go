@@ -17,6 +17,7 @@ const surveyLimit = 30 * time.Second
 
 // What the fake API servers of internal/survey cannot show: that a real one says what they say, and takes the trial of the pod.
 func TestSurvey_RefusesWhatCanNeverWork(t *testing.T) {
+	onShared(t)
 	applySurvey(t, `
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
@@ -105,6 +106,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: survey-viewer
 
 // The sandbox is healthy: a preview of the ordinary stack says nothing of it.
 func TestSurvey_IsSilentOnAHealthyCluster(t *testing.T) {
+	onShared(t)
 	s := newStack(t, "survey")
 	s.configure(baseConfig(shared))
 	output, err := s.cli("preview")
