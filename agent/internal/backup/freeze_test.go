@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -265,4 +266,12 @@ func TestScript_AMarkWithoutAFreezeIsTakenAway(t *testing.T) {
 func TestScript_RefusesOtherWords(t *testing.T) {
 	t.Parallel()
 	newContainer(t).ask(answerNone, "melt", "token")
+}
+
+// It is a part of a URL, of which servers and what lies between take 8 kB at least.
+func TestScript_FitsIntoARequest(t *testing.T) {
+	t.Parallel()
+	if size := len(url.QueryEscape(program())); size > 5000 {
+		t.Errorf("it takes %d characters", size)
+	}
 }

@@ -57,13 +57,13 @@ const (
 func ask(ctx context.Context, shell Shell, within time.Duration, pod string, arguments ...string) (answer, string) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	output, code, err := shell.Exec(ctx, pod, append([]string{"/bin/sh", "-c", script, "ha-iris"}, arguments...))
+	output, code, err := shell.Exec(ctx, pod, append([]string{"/bin/sh", "-c", program(), "ha-iris"}, arguments...))
 	if err != nil {
 		return answerNone, err.Error()
 	}
 	said := strings.Join(strings.Fields(output), " ")
 	if len(said) > maxOutput {
-		said = said[:maxOutput] + " ..."
+		said = strings.ToValidUTF8(said[:maxOutput], "") + " ..."
 	}
 	switch got := answer(code); got {
 	case answerSilent, answerFailed, answerOthers, answerDone, answerStill, answerLapsed, answerFreezing:
@@ -71,6 +71,17 @@ func ask(ctx context.Context, shell Shell, within time.Duration, pod string, arg
 	default:
 		return answerNone, fmt.Sprintf("exit code %d: %s", code, said)
 	}
+}
+
+// program is the script without its comments: it is part of a URL, and of audit logs.
+func program() string {
+	var code strings.Builder
+	for line := range strings.Lines(script) {
+		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "#") {
+			code.WriteString(line)
+		}
+	}
+	return code.String()
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
