@@ -6,6 +6,7 @@ import (
 
 	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -87,7 +88,12 @@ func (s *scope) backups(in *namespace, configuration *configuration, policies *p
 	if err != nil {
 		return err
 	}
-	_, err = batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
+	// Nothing in the pod refers to the policies or the roles.
+	return s.backupJob(in, own, template, slices.Concat(rights, policies.of(own)))
+}
+
+func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource) error {
+	_, err := batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
 		Metadata: in.metadata(own, backupName, exceptionAnnotations(backupExceptions())),
 		Spec: &batchv1.CronJobSpecArgs{
 			Schedule: s.cfg.Backups.schedule(),
@@ -97,14 +103,17 @@ func (s *scope) backups(in *namespace, configuration *configuration, policies *p
 			StartingDeadlineSeconds:    pulumi.Int(backupLate),
 			SuccessfulJobsHistoryLimit: pulumi.Int(backupHistory),
 			FailedJobsHistoryLimit:     pulumi.Int(backupHistory),
-			JobTemplate: &batchv1.JobTemplateSpecArgs{Spec: &batchv1.JobSpecArgs{
-				ActiveDeadlineSeconds:   pulumi.Int(backupDeadline),
-				BackoffLimit:            pulumi.Int(backupRetries),
-				TtlSecondsAfterFinished: pulumi.Int(backupRemembered),
-				Template:                template,
-			}},
+			JobTemplate: &batchv1.JobTemplateSpecArgs{
+				Metadata: &metav1.ObjectMetaArgs{Labels: own.labels()}, // Jobs are looked for by them.
+				Spec: &batchv1.JobSpecArgs{
+					ActiveDeadlineSeconds:   pulumi.Int(backupDeadline),
+					BackoffLimit:            pulumi.Int(backupRetries),
+					TtlSecondsAfterFinished: pulumi.Int(backupRemembered),
+					Template:                template,
+				},
+			},
 		},
-	}, s.options(pulumi.DependsOn(slices.Concat(rights, policies.of(own))))...) // Nothing in the pod refers to the policies or the roles.
+	}, s.options(pulumi.DependsOn(after))...)
 	return creating("CronJob "+backupName, err)
 }
 

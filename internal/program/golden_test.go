@@ -124,6 +124,15 @@ func variants() map[string]variant {
 			}}},
 			secrets: map[string]string{"backupCredentials": `{"AWS_ACCESS_KEY_ID":"TEST-KEY-ID","AWS_SECRET_ACCESS_KEY":"TEST-KEY"}`},
 		},
+		"existing-backup-consistent": {
+			target: "existing",
+			sections: map[string]map[string]any{
+				"storage": {"backup": map[string]any{
+					"target": "nfs://nas.example:/backups", "consistent": map[string]any{"cron": "0 3 * * 0", "retain": 8},
+				}},
+				"failover": {"mode": "longhorn", "image": "registry.example/ha-iris/agent@sha256:" + strings.Repeat("1", 64)},
+			},
+		},
 		"existing-licensed": {
 			target: "existing",
 			sections: map[string]map[string]any{"iris": {
