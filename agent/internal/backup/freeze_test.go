@@ -232,11 +232,21 @@ func TestScript_KilledInTheMiddleOfTheFreeze(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
 	token := c.token()
-	c.put("slow", "3")
+	c.put("slow", "5")
 	c.lingers = 10 * time.Millisecond
-	ctx, kill := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
-	if got, _ := ask(ctx, c, 20*time.Second, "", "freeze", token, "4"); got != answerNone {
+	ended := make(chan answer)
+	go func() {
+		got, _ := ask(ctx, c, 20*time.Second, "", "freeze", token, "6")
+		ended <- got
+	}()
+	c.eventually("the freeze is begun", func() bool {
+		calls, err := os.ReadFile(filepath.Join(c.state, "calls"))
+		return err == nil && strings.Contains(string(calls), "ExternalFreeze")
+	})
+	kill()
+	if got := <-ended; got != answerNone {
 		t.Errorf("got %d", got)
 	}
 	c.lingers = 30 * time.Second
