@@ -46,6 +46,31 @@ type world struct {
 	thaws            int
 	// foreign says that somebody else's freeze is in force.
 	foreign bool
+	// coming is what happens later, noticed by the next request.
+	coming []happening
+}
+
+type happening struct {
+	at time.Time
+	do func()
+}
+
+// later has something happen after a time.
+func (w *world) later(after time.Duration, do func()) {
+	w.coming = append(w.coming, happening{time.Now().Add(after), do})
+}
+
+// pass has happen what is due.
+func (w *world) pass() {
+	due := w.coming
+	w.coming = nil
+	for _, one := range due {
+		if time.Now().Before(one.at) {
+			w.coming = append(w.coming, one)
+		} else {
+			one.do()
+		}
+	}
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,23 +85,34 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) refuses() error {
+	w.pass()
 	if w.away != nil && w.away() {
 		return errAway
 	}
 	return nil
 }
 
-func (w *world) Database(context.Context) (Database, error) { return w.database, w.refuses() }
-func (w *world) Volume(context.Context) (Volume, error)     { return w.volume, w.refuses() }
+func (w *world) Database(context.Context) (Database, error) {
+	err := w.refuses()
+	return w.database, err
+}
+
+func (w *world) Volume(context.Context) (Volume, error) {
+	err := w.refuses()
+	return w.volume, err
+}
+
 func (w *world) Target(_ context.Context, name string) (Target, error) {
 	if name != w.volume.Target {
 		w.t.Errorf("looked at target %s", name)
 	}
-	return w.target, w.refuses()
+	err := w.refuses()
+	return w.target, err
 }
 
 func (w *world) Snapshots(context.Context, string) ([]Snapshot, error) {
-	return slices.Clone(w.snapshots), w.refuses()
+	err := w.refuses()
+	return slices.Clone(w.snapshots), err
 }
 
 func (w *world) Snapshot(_ context.Context, name string) (Snapshot, error) {
@@ -114,8 +150,9 @@ func (w *world) DeleteSnapshot(_ context.Context, one Snapshot) error {
 }
 
 func (w *world) Backups(context.Context, string) ([]Backup, error) {
+	err := w.refuses()
 	w.progress()
-	return slices.Clone(w.backups), w.refuses()
+	return slices.Clone(w.backups), err
 }
 
 func (w *world) Backup(_ context.Context, name string) (Backup, error) {
@@ -178,6 +215,7 @@ func (w *world) Exec(ctx context.Context, pod string, command []string) (string,
 	if err := ctx.Err(); err != nil {
 		return "", 0, err
 	}
+	w.pass()
 	if pod != "iris-a" || command[5] != ownName {
 		w.t.Errorf("in pod %s with %q", pod, command[4:])
 	}

@@ -65,7 +65,7 @@ func TestRun_BeginsWhenTheObstacleIsGone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
 		w.target.Available, w.volume.Robustness = false, "degraded" // A degraded volume is no obstacle.
-		time.AfterFunc(3*time.Minute, func() { w.target.Available = true })
+		w.later(3*time.Minute, func() { w.target.Available = true })
 		if err := w.run(nil); err != nil {
 			t.Error(err)
 		}
@@ -105,7 +105,7 @@ func TestRun_LeavesTheFreezeOfOthersAlone(t *testing.T) {
 		}
 		w.wantEvent(ReasonFailed, "not by this run")
 		w.events, w.foreign = nil, true
-		time.AfterFunc(time.Minute, func() { w.foreign = false })
+		w.later(time.Minute, func() { w.foreign = false })
 		if err := w.run(nil); err != nil {
 			t.Error(err)
 		}
@@ -228,7 +228,7 @@ func TestRun_BacksUpNothingWhoseFreezeDidNotHold(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.cutAfter = 50 * time.Second
 		w.onFreeze = func() (bool, int, error) {
-			time.AfterFunc(20*time.Second, func() { w.frozen, w.marked = false, false })
+			w.later(20*time.Second, func() { w.frozen, w.marked = false, false })
 			return false, 0, nil
 		}
 		err := w.run(nil)

@@ -49,7 +49,7 @@ func TestRun_ToldToStopItLeavesTheBackupToLonghorn(t *testing.T) {
 func TestRun_BackupDeletedByOthers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		time.AfterFunc(15*time.Second, func() { w.backups = nil })
+		w.later(15*time.Second, func() { w.backups = nil })
 		if err := w.run(nil); err == nil {
 			t.Error("no error")
 		}
