@@ -70,7 +70,7 @@ endif
 LOCAL   := $(CURDIR)/.local
 SANDBOX := $(LOCAL)/bin/sandbox
 # What runs on nodes, in pods and in continuous integration.
-SCRIPTS := $(wildcard cluster/userdata/*.sh storage/nodeprep/*.sh) .ci/run .ci/released-agent
+SCRIPTS := $(wildcard cluster/userdata/*.sh storage/nodeprep/*.sh agent/internal/backup/*.sh) .ci/run .ci/released-agent
 # Arguments for make pulumi and make drill.
 ARGS := --help
 

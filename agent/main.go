@@ -21,6 +21,7 @@ func subcommands() []*cobra.Command {
 		command.Fence(),
 		command.Admit(),
 		command.Sleep(),
+		command.Backup(),
 	}
 }
 

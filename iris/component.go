@@ -45,6 +45,9 @@ func (c Config) components() []component {
 	if c.Failover.guarded() {
 		components = append(components, c.guardComponent())
 	}
+	if c.backsUp() {
+		components = append(components, c.backupComponent())
+	}
 	return components
 }
 

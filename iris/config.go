@@ -130,6 +130,8 @@ type Config struct {
 	Failover Failover `json:"-"`
 	// LonghornNamespace is the namespace in which this stack installs Longhorn; empty when it does not. It is no key.
 	LonghornNamespace string `json:"-"`
+	// Backups are what the storage is configured for. It is no key.
+	Backups Backups `json:"-"`
 
 	// Password is the password of every predefined account, from the secret ha-iris:irisPassword.
 	Password secret.Value `json:"-" secret:"irisPassword"`

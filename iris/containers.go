@@ -17,6 +17,9 @@ const (
 	volumeTLS         = "tls"
 )
 
+// irisContainerName is the database's container.
+const irisContainerName = "iris"
+
 // irisEphemeral is for iris-main's log, IRIS' files below its installation directory and core dumps cut short; the
 // instance's own logs are on the data volume (ADOCK 5.4.2).
 const irisEphemeral = "1Gi"
@@ -27,7 +30,7 @@ const logsOnError = "FallbackToLogsOnError"
 
 func (c Config) irisContainer() *corev1.ContainerArgs {
 	return &corev1.ContainerArgs{
-		Name:  pulumi.String("iris"),
+		Name:  pulumi.String(irisContainerName),
 		Image: pulumi.String(c.Image),
 		// The digest says which image it is; asking the registry again would make each restart depend on it.
 		ImagePullPolicy: pulumi.String("IfNotPresent"),

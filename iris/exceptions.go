@@ -34,6 +34,12 @@ func guardExceptions() map[string]string {
 	}
 }
 
+func backupExceptions() map[string]string {
+	return map[string]string{
+		"container-image-pull-policy": "the image is pinned, and a backup must not depend on the registry",
+	}
+}
+
 const (
 	kubeScoreIgnore = "kube-score/ignore"
 	reasonPrefix    = "ha-iris/exception."

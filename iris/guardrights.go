@@ -79,6 +79,15 @@ func (c Config) guardNamespaces() []string {
 	return namespaces
 }
 
+// accountsOf says whose an account's objects are, and how those outside of its namespace are called.
+type accountsOf struct {
+	component component
+	// outside is the name of objects in other namespaces and in none; the database's namespace in it keeps two stacks on a cluster apart.
+	outside string
+}
+
+func (c Config) guardAccounts() accountsOf { return accountsOf{c.guardComponent(), c.clusterName()} }
+
 // guardRights creates the accounts, what they may do, and the policy that narrows it.
 func (s *scope) guardRights(in *namespace, after []pulumi.Resource) ([]pulumi.Resource, error) {
 	var made []pulumi.Resource
@@ -94,7 +103,7 @@ func (s *scope) guardRights(in *namespace, after []pulumi.Resource) ([]pulumi.Re
 		made = append(made, account)
 	}
 	for _, one := range s.cfg.grants() {
-		bound, err := s.bind(in, one, after)
+		bound, err := s.bind(in, s.cfg.guardAccounts(), one, after)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +116,7 @@ func (s *scope) guardRights(in *namespace, after []pulumi.Resource) ([]pulumi.Re
 // clusterName is the name of the guard's objects outside of its namespace; the namespace in it keeps two stacks on a cluster apart.
 func (c Config) clusterName() string { return "ha-iris-guard-" + c.Namespace }
 
-func (s *scope) bind(in *namespace, what grant, after []pulumi.Resource) (pulumi.Resource, error) {
+func (s *scope) bind(in *namespace, of accountsOf, what grant, after []pulumi.Resource) (pulumi.Resource, error) {
 	var rules rbacv1.PolicyRuleArray
 	for _, one := range what.rules {
 		args := &rbacv1.PolicyRuleArgs{
@@ -126,10 +135,10 @@ func (s *scope) bind(in *namespace, what grant, after []pulumi.Resource) (pulumi
 	if what.namespace == "" {
 		return s.bindEverywhere(in, rules, subjects)
 	}
-	metadata, logical := in.metadata(s.cfg.guardComponent(), what.account, nil), what.account
+	metadata, logical := in.metadata(of.component, what.account, nil), what.account
 	if what.namespace != s.cfg.Namespace {
 		logical = what.account + "-" + what.namespace
-		metadata.Name, metadata.Namespace = pulumi.String(s.cfg.clusterName()), pulumi.String(what.namespace)
+		metadata.Name, metadata.Namespace = pulumi.String(of.outside), pulumi.String(what.namespace)
 	}
 	role, err := rbacv1.NewRole(s.ctx, logical, &rbacv1.RoleArgs{Metadata: metadata, Rules: rules},
 		s.options(pulumi.DependsOn(after))...)
@@ -218,51 +227,60 @@ func unchangedBut(path, exception string) string {
 
 func quoted(text string) string { return `"` + text + `"` } // A namespace's characters need no escapes.
 
-// guardPolicy holds for the guard's account alone: its condition lets everybody else's requests pass unseen.
 func (s *scope) guardPolicy(in *namespace) ([]pulumi.Resource, error) {
+	return s.narrow(in, s.cfg.guardAccounts(), guardName, s.cfg.guardChecks(), narrowedRequests(s.cfg.LonghornNamespace != ""))
+}
+
+// narrow makes a policy that holds for one account alone: its condition lets everybody else's requests pass unseen.
+func (s *scope) narrow(
+	in *namespace, of accountsOf, account string, checks []check, requests admissionv1.NamedRuleWithOperationsArray,
+) ([]pulumi.Resource, error) {
 	var validations admissionv1.ValidationArray
-	for _, one := range s.cfg.guardChecks() {
+	for _, one := range checks {
 		validations = append(validations, &admissionv1.ValidationArgs{
 			Expression: pulumi.String(fmt.Sprintf("request.resource.resource != %q || (%s)", one.resource, one.expression)),
 			Message:    pulumi.String(one.message),
 		})
 	}
-	account := fmt.Sprintf("system:serviceaccount:%s:%s", s.cfg.Namespace, guardName)
-	policy, err := admissionv1.NewValidatingAdmissionPolicy(s.ctx, guardName, &admissionv1.ValidatingAdmissionPolicyArgs{
-		Metadata: s.clusterMetadata(),
+	user := fmt.Sprintf("system:serviceaccount:%s:%s", s.cfg.Namespace, account)
+	metadata := &metav1.ObjectMetaArgs{Name: pulumi.String(of.outside), Labels: of.component.labels()}
+	policy, err := admissionv1.NewValidatingAdmissionPolicy(s.ctx, account, &admissionv1.ValidatingAdmissionPolicyArgs{
+		Metadata: metadata,
 		Spec: &admissionv1.ValidatingAdmissionPolicySpecArgs{
 			FailurePolicy: pulumi.String("Fail"),
 			MatchConditions: admissionv1.MatchConditionArray{&admissionv1.MatchConditionArgs{
-				Name: pulumi.String("the-guard"), Expression: pulumi.String(fmt.Sprintf("request.userInfo.username == %q", account)),
+				Name: pulumi.String("the-" + of.component.name), Expression: pulumi.String(fmt.Sprintf("request.userInfo.username == %q", user)),
 			}},
-			MatchConstraints: &admissionv1.MatchResourcesArgs{ResourceRules: narrowedRequests(s.cfg.LonghornNamespace != "")},
+			MatchConstraints: &admissionv1.MatchResourcesArgs{ResourceRules: requests},
 			Validations:      validations,
 		},
 	}, s.options(pulumi.DependsOn([]pulumi.Resource{in.object}))...)
 	if err != nil {
-		return nil, creating("ValidatingAdmissionPolicy "+s.cfg.clusterName(), err)
+		return nil, creating("ValidatingAdmissionPolicy "+of.outside, err)
 	}
-	binding, err := admissionv1.NewValidatingAdmissionPolicyBinding(s.ctx, guardName, &admissionv1.ValidatingAdmissionPolicyBindingArgs{
-		Metadata: s.clusterMetadata(),
+	binding, err := admissionv1.NewValidatingAdmissionPolicyBinding(s.ctx, account, &admissionv1.ValidatingAdmissionPolicyBindingArgs{
+		Metadata: metadata,
 		Spec: &admissionv1.ValidatingAdmissionPolicyBindingSpecArgs{
 			PolicyName: policy.Metadata.Name().Elem(), ValidationActions: pulumi.ToStringArray([]string{"Deny"}),
 		},
 	}, s.options()...)
-	return []pulumi.Resource{policy, binding}, creating("ValidatingAdmissionPolicyBinding "+s.cfg.clusterName(), err)
+	return []pulumi.Resource{policy, binding}, creating("ValidatingAdmissionPolicyBinding "+of.outside, err)
 }
 
 func narrowedRequests(longhorn bool) admissionv1.NamedRuleWithOperationsArray {
-	named := func(group, version, operation string, resources ...string) *admissionv1.NamedRuleWithOperationsArgs {
-		return &admissionv1.NamedRuleWithOperationsArgs{
-			ApiGroups: pulumi.ToStringArray([]string{group}), ApiVersions: pulumi.ToStringArray([]string{version}),
-			Operations: pulumi.ToStringArray([]string{operation}), Resources: pulumi.ToStringArray(resources),
-		}
-	}
 	rules := admissionv1.NamedRuleWithOperationsArray{
-		named("", "v1", "UPDATE", "nodes"), named("", "v1", "DELETE", "pods"), named("storage.k8s.io", "v1", "DELETE", "volumeattachments"),
+		requestsOf("", "v1", "UPDATE", "nodes"), requestsOf("", "v1", "DELETE", "pods"),
+		requestsOf("storage.k8s.io", "v1", "DELETE", "volumeattachments"),
 	}
 	if longhorn {
-		rules = append(rules, named("longhorn.io", "v1beta2", "UPDATE", "replicas"), named("longhorn.io", "v1beta2", "DELETE", "orphans"))
+		rules = append(rules, requestsOf("longhorn.io", "v1beta2", "UPDATE", "replicas"), requestsOf("longhorn.io", "v1beta2", "DELETE", "orphans"))
 	}
 	return rules
+}
+
+func requestsOf(group, version, operation string, resources ...string) *admissionv1.NamedRuleWithOperationsArgs {
+	return &admissionv1.NamedRuleWithOperationsArgs{
+		ApiGroups: pulumi.ToStringArray([]string{group}), ApiVersions: pulumi.ToStringArray([]string{version}),
+		Operations: pulumi.ToStringArray([]string{operation}), Resources: pulumi.ToStringArray(resources),
+	}
 }

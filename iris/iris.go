@@ -149,8 +149,10 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err := s.prePull(data.namespace, configuration, policies); err != nil {
 		return err
 	}
-	if text := s.cfg.Failover.remark(); text != "" {
-		_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: i}) // A failure to log does not stop the run.
+	for _, text := range []string{s.cfg.Failover.remark(), s.cfg.backupRemark()} {
+		if text != "" {
+			_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: i}) // A failure to log does not stop the run.
+		}
 	}
 	class, err := s.priorityClass(data.namespace)
 	if err != nil {
@@ -162,6 +164,9 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	}
 	guard, err := s.guard(data, configuration, policies, class, args.After, filled)
 	if err != nil {
+		return err
+	}
+	if err := s.backups(data.namespace, configuration, policies, args); err != nil {
 		return err
 	}
 	rollout := s.newRollout(args.API)

@@ -126,7 +126,8 @@ func editions() map[string]Config {
 			c.Metrics, c.MonitoringNamespace = ServiceMonitor, "monitoring"
 			c.Service = Service{Type: LoadBalancer, SourceRanges: []string{"203.0.113.0/24"}, Superserver: true}
 		}),
-		"guarded": community(guardedBy(agentImage)),
+		"guarded":   community(guardedBy(agentImage)),
+		"backed-up": community(backedUp(agentImage), func(c *Config) { c.Failover.Mode = FailoverLonghorn }),
 	}
 }
 

@@ -31,6 +31,7 @@ func (c Config) Needs() survey.Database {
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),
 		GuardRoles:     c.guardNamespaces(),
+		BackupRoles:    c.backupNamespaces(),
 	}
 	if c.Failover.mode() != FailoverGuard {
 		needs.GuardMark = c.guardMark()

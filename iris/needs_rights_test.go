@@ -15,8 +15,18 @@ import (
 // Whoever may do nothing is told of every kind of object that this package makes.
 func TestNeeds_NameTheRightsToEveryObject(t *testing.T) {
 	t.Parallel()
-	cfg := editions()["licensed"]
-	guardedBy(agentImage)(&cfg)
+	both := editions()["licensed"]
+	backedUp(agentImage)(&both)
+	for name, cfg := range map[string]Config{"everything": both, "backups without the guard": editions()["backed-up"]} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namesTheRights(t, cfg)
+		})
+	}
+}
+
+func namesTheRights(t *testing.T, cfg Config) {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			_ = json.NewEncoder(w).Encode(map[string]any{"status": map[string]any{"allowed": false}})

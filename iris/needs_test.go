@@ -88,11 +88,20 @@ func TestNeeds_HaveEveryPod(t *testing.T) {
 			var workload struct {
 				Kind string
 				Spec struct {
-					Template *corev1.PodTemplateSpec
-					Replicas *int
+					Template    *corev1.PodTemplateSpec
+					Replicas    *int
+					JobTemplate struct {
+						Spec struct{ Template *corev1.PodTemplateSpec }
+					}
 				}
 			}
-			if err := json.Unmarshal(content, &workload); err != nil || workload.Spec.Template == nil {
+			if err := json.Unmarshal(content, &workload); err != nil {
+				continue
+			}
+			if workload.Kind == "CronJob" {
+				workload.Spec.Template = workload.Spec.JobTemplate.Spec.Template
+			}
+			if workload.Spec.Template == nil {
 				continue
 			}
 			if checked++; workload.Spec.Replicas != nil {

@@ -283,7 +283,7 @@ func admitted(policy networkingv1.NetworkPolicy) []string {
 // TestContainers_SayWhyTheyFailed: what a failed container has logged is what a failed up shows.
 func TestContainers_SayWhyTheyFailed(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"manifests-community.yaml", "manifests-community-tls.yaml", "manifests-licensed.yaml"} {
+	for _, file := range []string{"manifests-community.yaml", "manifests-community-tls.yaml", "manifests-licensed.yaml", "manifests-backed-up.yaml"} {
 		content, err := os.ReadFile(filepath.Join("testdata", file))
 		if err != nil {
 			t.Fatal(err)

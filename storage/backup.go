@@ -22,6 +22,24 @@ type Backup struct {
 	Cron string `json:"cron"`
 	// Retain is how many of them are kept, 1 to 100. Default: 24.
 	Retain int `json:"retain"`
+	// Consistent are backups of another kind, for which IRIS is frozen.
+	Consistent Consistent `json:"consistent"`
+}
+
+// Consistent says when the volume is backed up while IRIS is frozen, beside the other backups.
+type Consistent struct {
+	// Enabled makes backups for which IRIS is frozen, beside the others, where there is a target and an image of the agent is known
+	// (failover.image); without one the preview says so. Default: true.
+	Enabled bool `json:"enabled"`
+	// Cron is when they are made, in UTC: minute, hour, day of the month, month, day of the week. Default: 2:30 each night.
+	Cron string `json:"cron"`
+	// Retain is how many of them are kept, 1 to 365. Default: 14.
+	Retain int `json:"retain"`
+}
+
+// Consistent returns when backups are made while IRIS is frozen and how many are kept; false when there are none. The configuration is valid.
+func (c Config) Consistent() (Consistent, bool) {
+	return c.Backup.Consistent, c.Install && c.Backup.enabled() && c.Backup.Consistent.Enabled
 }
 
 // enabled reports whether there are backups.

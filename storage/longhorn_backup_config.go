@@ -16,6 +16,8 @@ const (
 	wantTarget     = "s3://BUCKET@REGION/PATH/, azblob://CONTAINER@core.windows.net/PATH/, nfs://HOST:/PATH or cifs://HOST/SHARE"
 	// maxRetain is Longhorn's recurring-job-max-retention.
 	maxRetain = 100
+	// maxConsistent is a year of daily ones. Longhorn's limit is for its own jobs.
+	maxConsistent = 365
 	// maxPollInterval is a day: a target that is looked at less often is as good as never.
 	maxPollInterval = 24 * 60 * 60
 )
@@ -28,6 +30,8 @@ func defaultBackup() Backup {
 		Cron: "*/15 * * * *",
 		// Six hours of them. Longhorn counts them against its limit of 100, and each is work when it is pruned.
 		Retain: 24,
+		// Once a day (backup.md): IRIS holds its writes for seconds meanwhile, and switches its journal.
+		Consistent: Consistent{Enabled: true, Cron: "30 2 * * *", Retain: 14},
 	}
 }
 
@@ -38,9 +42,10 @@ func (c Config) validateLonghornBackup(found *problems.List) {
 	if backup.PollIntervalSeconds < 0 || backup.PollIntervalSeconds > maxPollInterval {
 		found.Add("storage.backup.pollIntervalSeconds", backup.PollIntervalSeconds, fmt.Sprintf("0 (never) to %d, a day", maxPollInterval))
 	}
-	if _, err := rules.ParseCron(backup.Cron); err != nil {
-		found.Add("storage.backup.cron", backup.Cron, fmt.Sprintf(
-			"minute, hour, day of the month, month and day of the week in UTC, such as %s (%v)", defaultBackup().Cron, err))
+	checkCron(found, "storage.backup.cron", backup.Cron, defaultBackup().Cron)
+	checkCron(found, "storage.backup.consistent.cron", backup.Consistent.Cron, defaultBackup().Consistent.Cron)
+	if kept := backup.Consistent.Retain; kept < 1 || kept > maxConsistent {
+		found.Add("storage.backup.consistent.retain", kept, fmt.Sprintf("1 to %d", maxConsistent))
 	}
 	if backup.Retain < 1 || backup.Retain > maxRetain {
 		found.Add("storage.backup.retain", backup.Retain, fmt.Sprintf("1 to %d, which is Longhorn's limit", maxRetain))
@@ -62,6 +67,12 @@ func (c Config) validateLonghornBackup(found *problems.List) {
 	}
 	given, _ := c.credentials()
 	c.refuseBeforeGoogle(given["AWS_ENDPOINTS"], found)
+}
+
+func checkCron(found *problems.List, key, cron, usual string) {
+	if _, err := rules.ParseCron(cron); err != nil {
+		found.Add(key, cron, fmt.Sprintf("minute, hour, day of the month, month and day of the week in UTC, such as %s (%v)", usual, err))
+	}
 }
 
 // refuseBesideManaged refuses a second answer to the question where backups go.

@@ -158,7 +158,11 @@ func TestBackup_ReportsEveryProblem(t *testing.T) {
 			"storage.backup.target: got a value, want nothing beside storage.backup.managed",
 			"backupCredentials: got a value, want nothing beside storage.backup.managed",
 		}},
-		"never kept":      {change(backedUp("", ""), func(c *storage.Config) { c.Backup.Retain = 0 }), []string{"storage.backup.retain: got 0"}},
+		"never kept": {change(backedUp("", ""), func(c *storage.Config) { c.Backup.Retain = 0 }), []string{"storage.backup.retain: got 0"}},
+		"consistent ones": {
+			change(backedUp("", ""), func(c *storage.Config) { c.Backup.Consistent = storage.Consistent{Cron: "60 2 * * *", Retain: 366} }),
+			[]string{`storage.backup.consistent.cron: got "60 2 * * *", want minute, hour`, "storage.backup.consistent.retain: got 366, want 1 to 365"},
+		},
 		"looked at never": {change(backedUp("", ""), func(c *storage.Config) { c.Backup.PollIntervalSeconds = 86401 }), []string{"got 86401"}},
 		"a login alone":   {backedUp("", s3Login), []string{"backupCredentials: got a value, want nothing without storage.backup.target"}},
 		"own storage": {change(backedUp("s3://backups@eu-west-1/", s3Login), func(c *storage.Config) { c.Install = false }), []string{

@@ -159,6 +159,14 @@ func (s *Stack) Of(part Part) pulumi.ResourceOption {
 // Name is the stack's full name, as it stands in StackAnnotation.
 func (s *Stack) Name() string { return s.name }
 
+// Marks are the stack's name and number, for what marks objects in the cluster itself; empty of a nil one.
+func (s *Stack) Marks() (name, number pulumi.StringInput) {
+	if s == nil {
+		return pulumi.String(""), pulumi.String("")
+	}
+	return pulumi.String(s.name), s.number
+}
+
 // Complete records that every object was declared.
 func (s *Stack) Complete() { close(s.complete) }
 

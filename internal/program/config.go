@@ -67,6 +67,8 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 		cfg.Cluster.Name = ctx.Project() + "-" + ctx.Stack()
 	}
 	cfg.IRIS.LonghornNamespace = cfg.Storage.Namespace()
+	consistent, wanted := cfg.Storage.Consistent()
+	cfg.IRIS.Backups = iris.Backups{Wanted: wanted, Cron: consistent.Cron, Retain: consistent.Retain, Secret: cfg.Storage.Secret}
 	cfg.Cluster = cfg.Cluster.Resolve(func(key string) string { return pulumiconfig.Get(ctx, key) })
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.
 	found.Merge(cfg.validateWithout(refused))

@@ -129,6 +129,15 @@ func variants() map[string]variant {
 			"iris": {"generation": 3, "oldestGeneration": 2, "restoreFrom": backup},
 		}},
 		"existing-clone": {target: "existing", sections: map[string]map[string]any{"iris": {"restoreFrom": backup}}},
+		"existing-backup-consistent": {
+			target: "existing",
+			sections: map[string]map[string]any{
+				"storage": {"backup": map[string]any{
+					"target": "nfs://nas.example:/backups", "consistent": map[string]any{"cron": "0 3 * * 0", "retain": 8},
+				}},
+				"failover": {"mode": "longhorn", "image": "registry.example/ha-iris/agent@sha256:" + strings.Repeat("1", 64)},
+			},
+		},
 		"existing-licensed": {
 			target: "existing",
 			sections: map[string]map[string]any{"iris": {

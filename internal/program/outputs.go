@@ -31,7 +31,7 @@ type Outputs struct {
 	// BackupTarget is where the volume is backed up to (storage.backup.target), without mount options; empty without backups.
 	BackupTarget pulumi.StringOutput `pulumi:"backupTarget"`
 	// RecoveryPoint is the longest time between two backups that are due, such as 15m: with the time that a backup takes, the most that
-	// is lost with the volume. Empty without backups.
+	// is lost with the volume. Those for which IRIS is frozen are beside these and do not count. Empty without backups.
 	RecoveryPoint pulumi.StringOutput `pulumi:"recoveryPoint"`
 	// ClusterName is the name of the Kubernetes cluster.
 	ClusterName pulumi.StringOutput `pulumi:"clusterName"`

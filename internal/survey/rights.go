@@ -54,7 +54,12 @@ func rightsFor(needs Needs) []right {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
 	}
 	if len(needs.Database.GuardRoles) > 0 {
-		rights = append(rights, guardRights(needs, apply)...)
+		rights = append(rights, resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io")...)
+		rights = append(rights, accountRights(needs, needs.Database.GuardRoles, apply)...)
+	}
+	if len(needs.Database.BackupRoles) > 0 {
+		rights = append(rights, resources(needs.Database.Namespace, apply, "cronjobs.batch")...)
+		rights = append(rights, accountRights(needs, needs.Database.BackupRoles, apply)...)
 	}
 	if !needs.Storage.Install {
 		return rights
@@ -68,13 +73,13 @@ func rightsFor(needs Needs) []right {
 	return append(rights, resources(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
 }
 
-// guardRights are those for the guard's accounts and roles. To give a right away one must have it, which is not asked for here: the API
+// accountRights are those for accounts of the agent's with roles in namespaces. To give a right away one must have it, which is not asked for here: the API
 // server says it well.
-func guardRights(needs Needs, apply []string) []right {
-	rights := resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+func accountRights(needs Needs, namespaces, apply []string) []right {
+	rights := resources("", apply,
 		"validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io")
 	rights = append(rights, resources(needs.Database.Namespace, apply, "serviceaccounts")...)
-	for _, namespace := range needs.Database.GuardRoles {
+	for _, namespace := range namespaces {
 		rights = append(rights, resources(namespace, apply, "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
 	}
 	return rights

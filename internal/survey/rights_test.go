@@ -61,3 +61,58 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 	}
 	expect(t, "class", found.Blocking, "")
 }
+
+// An account of the agent's is made with its roles where it gets some, and nothing else is asked for it.
+func TestRights_IncludeThoseForTheAgentsAccounts(t *testing.T) {
+	t.Parallel()
+	guard := func(n *survey.Needs) { n.Database.GuardRoles = []string{"iris", "longhorn-system"} }
+	backups := func(n *survey.Needs) { n.Database.BackupRoles = []string{"iris", "longhorn-system"} }
+	for _, test := range []struct {
+		denied          string
+		guard, schedule bool
+	}{
+		{"create clusterroles.rbac.authorization.k8s.io", true, false},
+		{"create validatingadmissionpolicies.admissionregistration.k8s.io", true, true},
+		{"patch serviceaccounts iris", true, true},
+		{"create roles.rbac.authorization.k8s.io longhorn-system", true, true},
+		{"create rolebindings.rbac.authorization.k8s.io iris", true, true},
+		{"create cronjobs.batch iris", false, true},
+	} {
+		for _, one := range []struct {
+			needs func(*survey.Needs)
+			wants bool
+		}{{guard, test.guard}, {backups, test.schedule}, {func(*survey.Needs) {}, false}} {
+			a, n := healthy(), needs()
+			withClass(&n) // Longhorn's chart needs some of the same.
+			a.denied = []string{test.denied}
+			one.needs(&n)
+			found, err := look(t, a, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(found.Blocking) > 0; got != one.wants {
+				t.Errorf("%s: got %v, want a refusal: %v", test.denied, found.Blocking, one.wants)
+			}
+		}
+	}
+}
+
+func TestVersion_ThatCannotNarrowTheAgentsAccounts(t *testing.T) {
+	t.Parallel()
+	for minor, refused := range map[string]bool{"29": true, "30": false} {
+		a, n := healthy(), needs()
+		a.answers["GET /version"] = object{"major": "1", "minor": minor, "gitVersion": "v1." + minor + ".0"}
+		n.Database.GuardRoles, n.Database.BackupRoles = []string{"iris"}, []string{"iris"}
+		found, err := look(t, a, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if refused {
+			want = "storage.backup.consistent.enabled: got a cluster with Kubernetes v1.29.0, want false, or Kubernetes 1.30 or newer"
+			expect(t, "guard", found.Blocking[:1], "failover.mode: got a cluster with Kubernetes v1.29.0, want longhorn, or Kubernetes 1.30 or newer")
+			found.Blocking = found.Blocking[1:]
+		}
+		expect(t, minor, found.Blocking, want)
+	}
+}

@@ -57,6 +57,8 @@ type Database struct {
 	Pod map[string]any
 	// GuardRoles are the namespaces in which the guard gets roles; none: there is no guard, nor its admission policy.
 	GuardRoles []string
+	// BackupRoles are those in which `agent backup` gets roles; none: there is no such thing, nor its admission policy.
+	BackupRoles []string
 	// GuardMark is the annotation of nodes with which the guard says what it has set there. Empty: the guard acts, and takes it away itself.
 	GuardMark string
 	// PerNode are the pods beside it that run on every node, Beside those that run once.
@@ -103,7 +105,7 @@ func Look(ctx context.Context, cluster *live.Cluster, needs Needs) (Findings, er
 
 // judge runs all checks.
 func judge(facts *facts, needs Needs, found *findings) {
-	checkVersion(facts, len(needs.Database.GuardRoles) > 0, found)
+	checkVersion(facts, needs.Database, found)
 	checkNodes(facts, needs.Database, found)
 	checkMarks(facts, needs.Database, found)
 	checkReplicas(facts, needs.Storage, found)

@@ -14,10 +14,10 @@ type version struct {
 	Text  string `json:"gitVersion"`
 }
 
-// minGuardMinor is the first Kubernetes 1.x in which ValidatingAdmissionPolicy is stable, which keeps the guard in bounds.
-const minGuardMinor = 30
+// minPolicyMinor is the first Kubernetes 1.x in which ValidatingAdmissionPolicy is stable, which keeps the agent's accounts in bounds.
+const minPolicyMinor = 30
 
-func checkVersion(facts *facts, guard bool, found *findings) {
+func checkVersion(facts *facts, needs Database, found *findings) {
 	v := facts.version.value
 	major, majorErr := strconv.Atoi(v.Major)
 	minor, minorErr := strconv.Atoi(strings.TrimRight(v.Minor, "+"))
@@ -28,8 +28,15 @@ func checkVersion(facts *facts, guard bool, found *findings) {
 		found.blocking.AddSecret("cluster.context", "a cluster with Kubernetes "+v.Text, "1."+strconv.Itoa(minMinor)+
 			" or newer: older ones do not keep a second pod off the data for certain (ReadWriteOncePod). Upgrade the cluster")
 	}
-	if major == 1 && minor >= minMinor && minor < minGuardMinor && guard {
-		found.blocking.AddSecret("failover.mode", "a cluster with Kubernetes "+v.Text, "longhorn, or Kubernetes 1."+
-			strconv.Itoa(minGuardMinor)+" or newer: in older ones nothing narrows what the guard may do to nodes")
+	if major != 1 || minor < minMinor || minor >= minPolicyMinor {
+		return
+	}
+	newer := ", or Kubernetes 1." + strconv.Itoa(minPolicyMinor) + " or newer: in older ones nothing narrows what "
+	if len(needs.GuardRoles) > 0 {
+		found.blocking.AddSecret("failover.mode", "a cluster with Kubernetes "+v.Text, "longhorn"+newer+"the guard may do to nodes")
+	}
+	if len(needs.BackupRoles) > 0 {
+		found.blocking.AddSecret("storage.backup.consistent.enabled", "a cluster with Kubernetes "+v.Text, "false"+newer+
+			"agent backup may do to snapshots and backups")
 	}
 }

@@ -37,13 +37,17 @@ type Cluster struct {
 
 // Connect prepares to ask the API server of a kubeconfig file, or of the cluster that this pod runs in. It asks nothing yet.
 func Connect(kubeconfig, agent string) (*Cluster, error) {
+	return connectWithin(kubeconfig, agent, requestTimeout)
+}
+
+func connectWithin(kubeconfig, agent string, timeout time.Duration) (*Cluster, error) {
 	config, err := load(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	dates := &Dates{}
 	config.UserAgent = agent
-	config.Timeout = requestTimeout
+	config.Timeout = timeout
 	config.QPS, config.Burst = requestsPerSecond, requestBurst
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 	// HTTP/2 would keep every request on one connection, and one to an API server on the lost node is found out after 45 s only

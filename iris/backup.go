@@ -1,0 +1,168 @@
+package iris
+
+import (
+	"fmt"
+	"slices"
+
+	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Backups are the backups for which IRIS is frozen, as the storage is configured for them.
+type Backups struct {
+	// Wanted says that there is a target for them and nobody has switched them off.
+	Wanted bool
+	// Cron is when they are made, in UTC, and Retain how many are kept.
+	Cron   string
+	Retain int
+	// Secret says that Cron may be a secret value, which the program then keeps as one.
+	Secret bool
+}
+
+const (
+	backupName      = "iris-backup-consistent"
+	backupContainer = "backup"
+	// The agent's own times (agent/internal/backup, Default): until a backup can begin, for Longhorn's part, and until the dead man has thawed.
+	backupPatience = 10 * 60
+	backupTimeout  = 6 * 60 * 60
+	backupFreeze   = 90
+	// backupDeadline is all of that and 20 min for what lies between.
+	backupDeadline = backupPatience + backupTimeout + 20*60
+	// backupGrace is what a pod that is told to stop while IRIS is frozen may take: as long as the thaw is tried, and an event.
+	backupGrace = backupFreeze + 60
+	// backupLate is how late a backup may begin, because the cluster was away when it was due. One at noon is better than none.
+	backupLate = 60 * 60
+	// backupRetries are beside the first attempt. Each begins with a look at what the last one has left.
+	backupRetries = 2
+	// backupRemembered is how long a job that has ended is kept: an alert on a failed one lasts over a weekend.
+	backupRemembered = 3 * 24 * 60 * 60
+	backupHistory    = 3
+)
+
+// backsUp says whether backups are made while IRIS is frozen.
+func (c Config) backsUp() bool {
+	return c.Backups.Wanted && c.Failover.image() != "" && c.LonghornNamespace != ""
+}
+
+// backupRemark is what a preview says of the backups, or nothing.
+func (c Config) backupRemark() string {
+	if !c.Backups.Wanted || c.backsUp() {
+		return ""
+	}
+	return "no image of the agent is known, so that backups are crash-consistent only: IRIS recovers from them as from a power cut, and none is kept " +
+		"for longer than storage.backup.retain says. To get daily ones for which IRIS is frozen: make agent-image REPO=YOUR_REGISTRY/NAME, then " +
+		"pulumi config set --path failover.image THE_IMAGE. Without: pulumi config set --path storage.backup.consistent.enabled false"
+}
+
+// backupComponent makes one backup at a time (agent/README.md). It talks to the API server, whose address a policy cannot name, and nobody
+// talks to it; that it executes something in the database's pod goes through the API server too.
+func (c Config) backupComponent() component {
+	return component{
+		name: "backup", app: backupName, pod: c.backupPod(),
+		network: &network{egress: networkingv1.NetworkPolicyEgressRuleArray{&networkingv1.NetworkPolicyEgressRuleArgs{}}},
+	}
+}
+
+// backups creates the schedule, with what its pods may do.
+func (s *scope) backups(in *namespace, configuration *configuration, policies *policies, args *Args) error {
+	if !s.cfg.backsUp() {
+		return nil
+	}
+	rights, err := s.backupRights(in, args.After)
+	if err != nil {
+		return err
+	}
+	own := s.cfg.backupComponent()
+	pod := own.pod
+	pod.ImagePullSecrets = configuration.pullSecrets
+	container := s.cfg.backupContainer()
+	name, number := args.Owner.Marks()
+	container.Env = corev1.EnvVarArray{
+		&corev1.EnvVarArgs{Name: pulumi.String("STACK_NAME"), Value: name}, &corev1.EnvVarArgs{Name: pulumi.String("STACK_NUMBER"), Value: number},
+	}
+	pod.Containers = corev1.ContainerArray{container}
+	template, err := policies.template(own, nil, pod)
+	if err != nil {
+		return err
+	}
+	// Nothing in the pod refers to the policies or the roles.
+	return s.backupJob(in, own, template, slices.Concat(rights, policies.of(own)))
+}
+
+func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource) error {
+	_, err := batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
+		Metadata: in.metadata(own, backupName, exceptionAnnotations(backupExceptions())),
+		Spec: &batchv1.CronJobSpecArgs{
+			Schedule: s.cfg.Backups.schedule(),
+			TimeZone: pulumi.String("Etc/UTC"), // As Longhorn's; otherwise it is the control plane's.
+			// Two at once would wait for each other.
+			ConcurrencyPolicy:          pulumi.String("Forbid"),
+			StartingDeadlineSeconds:    pulumi.Int(backupLate),
+			SuccessfulJobsHistoryLimit: pulumi.Int(backupHistory),
+			FailedJobsHistoryLimit:     pulumi.Int(backupHistory),
+			JobTemplate: &batchv1.JobTemplateSpecArgs{
+				Metadata: &metav1.ObjectMetaArgs{Labels: own.labels()}, // Jobs are looked for by them.
+				Spec: &batchv1.JobSpecArgs{
+					ActiveDeadlineSeconds:   pulumi.Int(backupDeadline),
+					BackoffLimit:            pulumi.Int(backupRetries),
+					TtlSecondsAfterFinished: pulumi.Int(backupRemembered),
+					Template:                template,
+				},
+			},
+		},
+	}, s.options(pulumi.DependsOn(after))...)
+	return creating("CronJob "+backupName, err)
+}
+
+func (b Backups) schedule() pulumi.StringInput {
+	if !b.Secret {
+		return pulumi.String(b.Cron)
+	}
+	if hidden, ok := pulumi.ToSecret(pulumi.String(b.Cron)).(pulumi.StringOutput); ok {
+		return hidden
+	}
+	return pulumi.StringOutput{} // ToSecret keeps the element type, so this is unreachable; an unknown output leaks nothing.
+}
+
+// backupPod is the pod without what refers to other objects.
+func (c Config) backupPod() *corev1.PodSpecArgs {
+	return &corev1.PodSpecArgs{
+		Containers:         corev1.ContainerArray{c.backupContainer()},
+		ServiceAccountName: pulumi.String(backupName),
+		Volumes:            corev1.VolumeArray{tokenVolume()},
+		// A token for the one container, as a volume of its own.
+		AutomountServiceAccountToken: pulumi.Bool(false),
+		EnableServiceLinks:           pulumi.Bool(false),
+		RestartPolicy:                pulumi.String("Never"), // Each attempt is a pod, whose log stays.
+		SecurityContext: &corev1.PodSecurityContextArgs{
+			RunAsNonRoot: pulumi.Bool(true), RunAsUser: pulumi.Int(guardUser), RunAsGroup: pulumi.Int(guardUser),
+			FsGroup:        pulumi.Int(guardUser), // The token's file.
+			SeccompProfile: &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+		},
+		TerminationGracePeriodSeconds: pulumi.Int(backupGrace),
+	}
+}
+
+func (c Config) backupContainer() *corev1.ContainerArgs {
+	security := containerSecurity(true)
+	security.RunAsUser, security.RunAsGroup = pulumi.Int(guardUser), pulumi.Int(guardUser)
+	seconds := func(name string, value int) string { return fmt.Sprintf("--%s=%ds", name, value) }
+	return &corev1.ContainerArgs{
+		Name:            pulumi.String(backupContainer),
+		Image:           pulumi.String(c.Failover.image()),
+		ImagePullPolicy: pulumi.String("IfNotPresent"),
+		Args: pulumi.ToStringArray([]string{
+			"backup", "--namespace", c.Namespace, "--claim", c.claimName(), "--deployment", deploymentName, "--container", irisContainerName,
+			"--longhorn-namespace", c.LonghornNamespace, "--owner", "$(STACK_NUMBER)", "--stack", "$(STACK_NAME)",
+			fmt.Sprintf("--retain=%d", c.Backups.Retain), seconds("freeze-limit", backupFreeze), seconds("timeout", backupTimeout),
+			seconds("patience", backupPatience),
+		}),
+		Resources:                resources("20m", "500m", "96Mi", "16Mi"),
+		TerminationMessagePolicy: pulumi.String(logsOnError),
+		SecurityContext:          security,
+		VolumeMounts:             corev1.VolumeMountArray{readOnly(volumeToken, tokenDir)},
+	}
+}
