@@ -25,13 +25,14 @@ KUBECONFIG (or - for standard input) is a kubeconfig with one context, such as t
   pulumi stack output kubeconfig --show-secrets --stack STACK | go run ./ops/backup list -
 
   list  the backups, the newest first
-  now   makes one now, of what is on the volume at this moment, and waits until it is at the target
+  now   makes one now and waits until it is at the target: one for which IRIS is frozen, where the stack makes those
   plan  prints the lines that restore one: run them, then pulumi preview. It changes nothing
 
 Options:
   --namespace NAME  the database's namespace (iris)
   --from NAME       plan: the backup's name or its URL; without it the newest that can be used
   --all             list: of all volumes that the target has, such as those of other stacks and of earlier generations
+  --crash           now: without freezing IRIS, as Longhorn's schedule
   --timeout TIME    now: how long to wait, such as 30m (1h). Longhorn goes on with it afterwards
   --json            prints JSON
 
@@ -76,7 +77,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // options is a parsed command line.
 type options struct {
 	command, namespace, from, kubeconfig string
-	all, json                            bool
+	all, crash, json                     bool
 	timeout                              time.Duration
 }
 
@@ -107,6 +108,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.namespace, "namespace", "iris", "")
 	flags.StringVar(&o.from, "from", "", "")
 	flags.BoolVar(&o.all, "all", false, "")
+	flags.BoolVar(&o.crash, "crash", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.DurationVar(&o.timeout, "timeout", time.Hour, "")
 	var words []string
@@ -131,6 +133,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("--from belongs to plan%s", help)
 	case o.all && o.command != "list":
 		return o, fmt.Errorf("--all belongs to list%s", help)
+	case o.crash && o.command != "now":
+		return o, fmt.Errorf("--crash belongs to now%s", help)
 	case o.timeout <= 0:
 		return o, fmt.Errorf("--timeout: got %v, want more than 0", o.timeout)
 	}

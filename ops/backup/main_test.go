@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 type object = map[string]any
@@ -19,9 +20,10 @@ type world struct {
 	claim   string
 	size    string
 	backups []object
-	// failing is what a new backup fails with, posted what was posted.
-	failing string
-	posted  []object
+	// failing is what a new backup fails with, posted what was posted. scheduled: the stack makes backups for which IRIS is frozen.
+	failing   string
+	posted    []object
+	scheduled bool
 }
 
 const mib20 = 20 << 20
@@ -67,8 +69,20 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			answer = object{"items": w.backups}
 		}
-	case "snapshots":
+	case "snapshots", batchPath + "jobs":
+	case batchPath + "cronjobs/" + cronJob:
+		if !w.scheduled {
+			out.WriteHeader(http.StatusNotFound)
+			return
+		}
+		answer = object{"metadata": object{"uid": "u"}, "spec": object{"jobTemplate": object{
+			"metadata": object{"labels": object{"a": "b"}}, "spec": object{"backoffLimit": 2},
+		}}}
 	default:
+		if strings.HasPrefix(path, batchPath+"jobs/") {
+			answer = w.job()
+			break
+		}
 		kind, name, _ := strings.Cut(path, "/")
 		found := w.find(kind, name)
 		if found == nil {
@@ -80,11 +94,27 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(out).Encode(answer)
 }
 
+const batchPath = "/apis/batch/v1/namespaces/iris/"
+
+// job is over at once.
+func (w *world) job() object {
+	condition := object{"type": "Complete", "status": "True"}
+	if w.failing != "" {
+		condition = object{"type": "Failed", "status": "True", "message": w.failing}
+	}
+	return object{"status": object{"conditions": []any{object{"type": "Suspended", "status": "False"}, condition}}}
+}
+
 // post takes a snapshot or a backup, and is done with it at once.
 func (w *world) post(r *http.Request) {
 	var posted object
 	_ = json.NewDecoder(r.Body).Decode(&posted)
 	w.posted = append(w.posted, posted)
+	if posted["kind"] == "Job" && w.failing == "" {
+		one := made("nightly", "pvc-1", completed, 50, object{kindLabel: consistent})
+		one["status"].(object)["snapshotCreatedAt"] = time.Now().UTC().Format(time.RFC3339)
+		w.backups = append(w.backups, one)
+	}
 	if posted["kind"] != "Backup" {
 		return
 	}
@@ -193,7 +223,7 @@ func TestNow_MakesABackupAndWaitsForIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	code, out, said := w.runs(t, "now")
-	if code != exitDone || !strings.Contains(out, "of 2026-11-01T10:50:00Z is complete") {
+	if code != exitDone || !strings.Contains(out, "(on-demand) of 2026-11-01T10:50:00Z is complete") || !strings.Contains(said, "IRIS is not frozen") {
 		t.Errorf("exit code %d: %s%s", code, out, said)
 	}
 	if len(w.posted) != 2 || w.posted[0]["kind"] != "Snapshot" || w.posted[0]["spec"].(object)["volume"] != "pvc-1" {
@@ -214,6 +244,27 @@ func TestNow_MakesABackupAndWaitsForIt(t *testing.T) {
 	}
 }
 
+func TestNow_FreezesIRISWhereTheStackDoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.scheduled = true
+	if code, out, said := w.runs(t, "now"); code != exitDone || !strings.Contains(out, "Backup nightly (consistent)") {
+		t.Errorf("exit code %d: %s%s", code, out, said)
+	}
+	if len(w.posted) != 1 || w.posted[0]["kind"] != "Job" || w.posted[0]["spec"].(object)["backoffLimit"] != 2.0 {
+		t.Errorf("posted %v", w.posted)
+	}
+	w.failing = "BackoffLimitExceeded"
+	if code, _, said := w.runs(t, "now"); code != exitFailed || !strings.Contains(said, "BackoffLimitExceeded") || !strings.Contains(said, "logs job/") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	w = newWorld()
+	w.scheduled = true
+	if code, out, said := w.runs(t, "now", "--crash"); code != exitDone || !strings.Contains(out, "(on-demand)") || strings.Contains(said, "not frozen") {
+		t.Errorf("--crash: exit code %d: %s%s", code, out, said)
+	}
+}
+
 func TestRun_SaysWhatIsWrongWithItsArguments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -226,6 +277,7 @@ func TestRun_SaysWhatIsWrongWithItsArguments(t *testing.T) {
 		"no such command": {[]string{"restore"}, exitUnknown, `there is no command "restore"`},
 		"--from":          {[]string{"list", "--from", "x"}, exitUnknown, "--from belongs to plan"},
 		"--all":           {[]string{"now", "--all"}, exitUnknown, "--all belongs to list"},
+		"--crash":         {[]string{"plan", "--crash"}, exitUnknown, "--crash belongs to now"},
 		"--timeout":       {[]string{"now", "--timeout", "-1s"}, exitUnknown, "want more than 0"},
 		"no option":       {[]string{"list", "--what"}, exitUnknown, "-what"},
 	} {

@@ -17,12 +17,29 @@ const (
 	cutting = 2 * time.Minute
 )
 
-// now has a snapshot of the volume cut and backed up. It is the state after a power cut, as that of the schedule.
+// now makes a backup and waits until it is at the target.
 func now(ctx context.Context, d *database, o options, out, progress io.Writer) error {
 	mounted, err := d.volume(ctx)
 	if err != nil {
 		return err
 	}
+	take := d.makeConsistent
+	if o.crash {
+		take = d.makeCrashConsistent
+	}
+	made, err := take(ctx, mounted, o.timeout, progress)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return json.NewEncoder(out).Encode(entryOf(made))
+	}
+	_, err = fmt.Fprintf(out, "Backup %s (%s) of %s is complete.\n", made.Metadata.Name, made.kind(), made.when().UTC().Format(time.RFC3339))
+	return err
+}
+
+// makeCrashConsistent has a snapshot of the volume cut and backed up: the state after a power cut, as that of Longhorn's schedule.
+func (d *database) makeCrashConsistent(ctx context.Context, mounted volume, budget time.Duration, progress io.Writer) (backup, error) {
 	name := "ha-iris-" + time.Now().UTC().Format("20060102-150405")
 	object := func(kind string, labels map[string]string, spec map[string]any) map[string]any {
 		return map[string]any{
@@ -32,29 +49,21 @@ func now(ctx context.Context, d *database, o options, out, progress io.Writer) e
 	}
 	snapshot := object("Snapshot", nil, map[string]any{"volume": mounted.name, "createSnapshot": true})
 	if err := d.cluster.Create(ctx, longhornPath+"snapshots", snapshot, nil); err != nil {
-		return fmt.Errorf("ask for a snapshot: %w", err)
+		return backup{}, fmt.Errorf("ask for a snapshot: %w", err)
 	}
 	if err := d.await(ctx, progress, cutting, func() (clock.Found, error) { return d.cut(ctx, name) }); err != nil {
-		return fmt.Errorf("snapshot %s of volume %s: %w", name, mounted.name, err)
+		return backup{}, fmt.Errorf("snapshot %s of volume %s: %w", name, mounted.name, err)
 	}
 	asked := object("Backup", map[string]string{"backup-volume": mounted.name, kindLabel: onDemand}, map[string]any{
 		"snapshotName": name, "labels": map[string]string{kindLabel: onDemand},
 	})
 	if err := d.cluster.Create(ctx, longhornPath+"backups", asked, nil); err != nil {
-		return fmt.Errorf("ask for a backup: %w", err)
+		return backup{}, fmt.Errorf("ask for a backup: %w", err)
 	}
-	if err := d.await(ctx, progress, o.timeout, func() (clock.Found, error) { return d.stored(ctx, name) }); err != nil {
-		return fmt.Errorf("backup %s: %w", name, err)
+	if err := d.await(ctx, progress, budget, func() (clock.Found, error) { return d.stored(ctx, name) }); err != nil {
+		return backup{}, fmt.Errorf("backup %s: %w", name, err)
 	}
-	made, err := d.find(ctx, mounted, name)
-	if err != nil {
-		return err
-	}
-	if o.json {
-		return json.NewEncoder(out).Encode(entryOf(made))
-	}
-	_, err = fmt.Fprintf(out, "Backup %s of %s is complete.\n", name, made.when().UTC().Format(time.RFC3339))
-	return err
+	return d.find(ctx, mounted, name)
 }
 
 // await looks until something is done, and says how far it is.
