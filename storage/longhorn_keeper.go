@@ -90,7 +90,7 @@ func (k *keeper) beforeRelease(ctx context.Context, before, after guard.Inputs) 
 		marks = append(marks, mark) // From before the stack was renamed.
 	}
 	if before.None() {
-		return k.recoverRelease(ctx, false, marks)
+		return k.recoverRelease(ctx, false, marks, after)
 	}
 	if err := k.checkRemoval(ctx); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (k *keeper) beforeRelease(ctx context.Context, before, after guard.Inputs) 
 	if err := k.refuseOtherTarget(ctx, before, after); err != nil {
 		return err
 	}
-	return k.recoverRelease(ctx, true, marks)
+	return k.recoverRelease(ctx, true, marks, after)
 }
 
 // guardClass returns the class's option that waits for the driver before the class is written, and so before any volume is created.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"ha-iris/internal/guard"
 )
 
 const (
@@ -26,7 +28,7 @@ type verdict struct {
 
 // recoverRelease deletes the pending records of a Helm run that was killed, because Helm refuses to start while
 // they exist. marks are the names under which this stack has written records.
-func (k *keeper) recoverRelease(ctx context.Context, installed bool, marks []string) error {
+func (k *keeper) recoverRelease(ctx context.Context, installed bool, marks []string, after guard.Inputs) error {
 	records, err := k.records(ctx)
 	if err != nil {
 		return k.unknown("Helm's records", err)
@@ -36,6 +38,9 @@ func (k *keeper) recoverRelease(ctx context.Context, installed bool, marks []str
 	}
 	decide := func() (verdict, error) { return beforeInstall(records, marks) }
 	if installed {
+		if err := refuseJump(records, after); err != nil {
+			return err
+		}
 		decide = func() (verdict, error) { return beforeUpgrade(records, marks) }
 	}
 	decision, err := decide()
