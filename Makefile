@@ -215,6 +215,11 @@ endif
 restore-plan: tools ## Prints what restores a backup: make restore-plan FROM=NAME, or the newest without it
 	@$(backups) plan $(if $(FROM),--from '$(FROM)') -
 
+# The recipe's shell and pulumi get the interrupt too; what counts is that the program outlives it until it has deleted its kubeconfig.
+.PHONY: longhorn-ui
+longhorn-ui: tools ## Opens Longhorn's UI, which has no login, on 127.0.0.1:9000 until Ctrl-C: make longhorn-ui STACK=dev
+	@pulumi stack output kubeconfig --show-secrets --stack $(STACK) | go run ./ops/longhornui
+
 .PHONY: tools
 tools: $(SANDBOX) ## Finds, downloads or builds the tools that up needs
 	@$(SANDBOX) tools
