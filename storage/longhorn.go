@@ -95,6 +95,9 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.longhornMonitor(ctx, args, installed); err != nil {
+		return nil, err
+	}
 	guardClass, err := keeper.guardClass(ctx, name)
 	if err != nil {
 		return nil, err

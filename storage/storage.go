@@ -34,6 +34,9 @@ type Args struct {
 	Lifetime pulumi.Resource
 	// BackupStore is the bucket that storage.backup.managed asks for; nil without that.
 	BackupStore *traits.BackupStore
+	// Monitor asks for what makes the Prometheus Operator's Prometheus read the driver's metrics, with MonitorLabels on it.
+	Monitor       bool
+	MonitorLabels map[string]string
 	// Generations are the claims that the classes are for.
 	Generations Generations
 	// After are resources that must exist first, such as the nodes.

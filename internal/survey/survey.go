@@ -63,6 +63,8 @@ type Database struct {
 	PerNode, Beside []map[string]any
 	// ServiceMonitor says that the Prometheus Operator's object is made.
 	ServiceMonitor bool
+	// PrometheusRule says that the Prometheus Operator's object with alerts is made.
+	PrometheusRule bool
 	// VolumeBytes is the volume's size.
 	VolumeBytes int64
 	// OncePerPod says that the volume admits one pod in the whole cluster (ReadWriteOncePod).
