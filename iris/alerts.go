@@ -47,8 +47,8 @@ func (c Config) ofIRIS(metric string) string {
 	return series(metric, "namespace", c.Namespace, "service", serviceName)
 }
 
-func (c Config) ofGuard(metric string, labels ...string) string {
-	return series(metric, append([]string{"namespace", c.Namespace, "service", guardName}, labels...)...)
+func (c Config) ofGuard(metric string) string {
+	return series(metric, "namespace", c.Namespace, "service", guardName)
 }
 
 func (c Config) ofVolume(metric string, labels ...string) string {

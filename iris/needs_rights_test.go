@@ -17,6 +17,7 @@ func TestNeeds_NameTheRightsToEveryObject(t *testing.T) {
 	t.Parallel()
 	cfg := editions()["licensed"]
 	guardedBy(agentImage)(&cfg)
+	watched(&cfg)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			_ = json.NewEncoder(w).Encode(map[string]any{"status": map[string]any{"allowed": false}})

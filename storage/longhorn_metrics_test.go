@@ -53,4 +53,3 @@ func TestMonitor_IsMadeWhenAskedForAndNotASecondOne(t *testing.T) {
 		}
 	}
 }
-

@@ -47,6 +47,7 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 		if test.needs != nil {
 			test.needs(&n)
 		}
+		a.answers["GET /apis/monitoring.coreos.com/v1"] = operator("servicemonitors", "prometheusrules")
 		found, err := look(t, a, n)
 		if err != nil {
 			t.Fatal(err)

@@ -113,6 +113,7 @@ func judge(facts *facts, needs Needs, found *findings) {
 	checkQuotas(facts, needs, found)
 	checkLimits(facts, needs.Database, found)
 	checkPod(facts, needs.Database, found)
+	checkOperator(facts, needs.Database, found)
 	checkRights(facts, needs, found)
 	found.warnings.Merge(facts.unread())
 }

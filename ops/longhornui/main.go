@@ -131,13 +131,12 @@ func forward(ctx context.Context, kubeconfig string, port int, namespace string,
 	kubectl.Stdout, kubectl.Stderr = stdout, stderr
 	kubectl.Cancel = func() error { return kubectl.Process.Signal(os.Interrupt) }
 	kubectl.WaitDelay = patience
-	err := kubectl.Run()
-	if ctx.Err() != nil {
-		return nil // However kubectl took the interrupt, which a terminal sends to it too.
-	}
-	if err != nil {
+	if err := kubectl.Run(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("kubectl port-forward to %s in %s: %w; no such namespace or service: this stack installs no Longhorn; the port is "+
 			"taken: --port", service, namespace, err)
 	}
-	return errors.New("kubectl port-forward has ended by itself; run it again")
+	if ctx.Err() == nil {
+		return errors.New("kubectl port-forward has ended by itself; run it again")
+	}
+	return nil // However kubectl took the interrupt, which a terminal sends to it too.
 }
