@@ -215,6 +215,11 @@ endif
 restore-plan: tools ## Prints what restores a backup: make restore-plan FROM=NAME, or the newest without it
 	@$(backups) plan $(if $(FROM),--from '$(FROM)') -
 
+# The recipe's shell and pulumi get the interrupt too; what counts is that the program outlives it until it has deleted its kubeconfig.
+.PHONY: longhorn-ui
+longhorn-ui: tools ## Opens Longhorn's UI, which has no login, on 127.0.0.1:9000 until Ctrl-C: make longhorn-ui STACK=dev
+	@pulumi stack output kubeconfig --show-secrets --stack $(STACK) | go run ./ops/longhornui
+
 .PHONY: tools
 tools: $(SANDBOX) ## Finds, downloads or builds the tools that up needs
 	@$(SANDBOX) tools
@@ -246,21 +251,24 @@ lint: $(SANDBOX) ## Static checks
 	cd sandbox && golangci-lint run --config ../.golangci.yaml ./...
 	cd agent && golangci-lint run --config ../.golangci.yaml ./...
 	cd sandbox/tools/pulumi-language-go && golangci-lint run --config ../../../.golangci.yaml ./...
+	cd test/promql && golangci-lint run --config ../../.golangci.yaml ./...
 	go mod tidy -diff
 	cd sandbox && go mod tidy -diff
 	cd agent && go mod tidy -diff
+	cd test/promql && go mod tidy -diff
 	actionlint
 	shfmt -d -i 2 $(SCRIPTS)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else \
 		echo "shellcheck is not on this machine and cannot be built from a Go module; the runners of .github/workflows have it"; fi
 
-# The agent as its image is built, so that Go compiles its modules once.
+# The agent as its image is built, so that Go compiles its modules once. Go does not see that test/promql reads files of another module.
 .PHONY: unit
 unit: ## Tests that need no tools
 	go test -timeout 30m ./...
 	cd sandbox && go test ./...
 	cd agent && CGO_ENABLED=0 go test -trimpath ./...
 	cd sandbox/tools/pulumi-language-go && go test ./...
+	cd test/promql && go test -count=1 ./...
 
 .PHONY: e2e
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server

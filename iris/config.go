@@ -2,6 +2,7 @@ package iris
 
 import (
 	"strings"
+	"time"
 
 	"ha-iris/internal/secret"
 )
@@ -125,6 +126,15 @@ type Config struct {
 	Metrics Metrics `json:"metrics"`
 	// MonitoringNamespace is the namespace whose pods may read the metrics. Default: empty, nobody.
 	MonitoringNamespace string `json:"monitoringNamespace"`
+	// MonitoringLabels are labels of the objects for the Prometheus Operator, by which a Prometheus chooses its own, such as release:
+	// kube-prometheus-stack.
+	MonitoringLabels map[string]string `json:"monitoringLabels"`
+	// Alerts makes a PrometheusRule with alerts on the database, its volume, its backups and the guard; needs iris.metrics
+	// serviceMonitor. Default: false.
+	Alerts bool `json:"alerts"`
+	// Dashboard makes a ConfigMap with a dashboard that Grafana's sidecar finds by the label grafana_dashboard; needs iris.metrics
+	// serviceMonitor. Default: false.
+	Dashboard bool `json:"dashboard"`
 
 	// Failover is the object ha-iris:failover.
 	Failover Failover `json:"-"`
@@ -132,6 +142,10 @@ type Config struct {
 	LonghornNamespace string `json:"-"`
 	// Backups are what the storage is configured for. It is no key.
 	Backups Backups `json:"-"`
+	// BackupInterval is the longest time between two backups of the volume that are due; 0 without backups. It is no key.
+	BackupInterval time.Duration `json:"-"`
+	// BackupIntervalSecret says that it comes from a secret value.
+	BackupIntervalSecret bool `json:"-"`
 
 	// Password is the password of every predefined account, from the secret ha-iris:irisPassword.
 	Password secret.Value `json:"-" secret:"irisPassword"`
@@ -228,7 +242,8 @@ func DefaultConfig() Config {
 			ClientNamespaces: []string{},
 			Annotations:      map[string]string{},
 		},
-		Metrics: NoMetrics,
+		Metrics:          NoMetrics,
+		MonitoringLabels: map[string]string{},
 	}
 }
 
@@ -245,6 +260,9 @@ func (c Config) scheme() string {
 	}
 	return "http"
 }
+
+// Watched says whether the storage's metrics are asked for too.
+func (c Config) Watched() bool { return c.Alerts || c.Dashboard }
 
 // needsLogin says whether images are pulled with credentials.
 func (c Config) needsLogin() bool { return c.Registry.Username != "" }

@@ -130,8 +130,8 @@ func (i *IRIS) register(ctx *pulumi.Context, name string, args *Args, opts []pul
 	return ctx.RegisterComponentResourceV2(componentType, name, claimInputs(args), i, own...)
 }
 
-// provision creates the objects. Each step takes what it needs of those before it. The Service and the ServiceMonitor find
-// the pod by its labels, so they need nothing of the workload.
+// provision creates the objects. Each step takes what it needs of those before it. The Service and the ServiceMonitors
+// find pods by their labels, so they need nothing of the workload.
 func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *plan) error {
 	s := &scope{ctx: ctx, name: name, parent: i, cfg: args.Config, lifetime: args.Lifetime}
 	data, err := s.data(args)
@@ -178,7 +178,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	if err := s.serviceMonitor(data.namespace); err != nil {
+	if err := s.watching(data.namespace); err != nil {
 		return err
 	}
 	i.Namespace, i.ServiceName = data.namespace.name(), service.name

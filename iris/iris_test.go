@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -128,7 +129,15 @@ func editions() map[string]Config {
 		}),
 		"guarded":   community(guardedBy(agentImage)),
 		"backed-up": community(backedUp(agentImage), func(c *Config) { c.Failover.Mode = FailoverLonghorn }),
+		"watched":   community(backedUp(agentImage), watched),
 	}
+}
+
+// watched asks for all that Prometheus and Grafana look for, on storage that is backed up every 15 minutes.
+func watched(c *Config) {
+	c.Metrics, c.MonitoringNamespace, c.Alerts, c.Dashboard = ServiceMonitor, "monitoring", true, true
+	c.MonitoringLabels = map[string]string{"release": "kube-prometheus-stack"}
+	c.BackupInterval = 15 * time.Minute
 }
 
 const agentImage = "registry.example/ha-iris/agent:0.1.0@sha256:1111111111111111111111111111111111111111111111111111111111111111"

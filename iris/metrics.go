@@ -1,16 +1,20 @@
 package iris
 
 import (
+	"maps"
 	"strconv"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
 // metricsPath is IRIS' own endpoint in Prometheus' text format. It asks for no login (GCM), so whoever reaches the portal
 // reaches it; the NetworkPolicy is what keeps others out.
 const metricsPath = "/api/monitor/metrics"
+
+const scrapeInterval = "30s"
 
 // metricsAnnotations mark the Service and not the pod, so that asking for metrics does not restart the database.
 func metricsAnnotations(cfg Config) map[string]string {
@@ -22,27 +26,63 @@ func metricsAnnotations(cfg Config) map[string]string {
 	}
 }
 
-func (s *scope) serviceMonitor(in *namespace) error {
+// monitoring adds the labels by which a Prometheus chooses its objects.
+func (s *scope) monitoring(metadata *metav1.ObjectMetaArgs) *metav1.ObjectMetaArgs {
+	labels := pulumi.StringMap{}
+	if own, ok := metadata.Labels.(pulumi.StringMap); ok {
+		maps.Copy(labels, own)
+	}
+	maps.Copy(labels, pulumi.ToStringMap(s.cfg.MonitoringLabels))
+	metadata.Labels = labels
+	return metadata
+}
+
+// watching makes what Prometheus and Grafana look for.
+func (s *scope) watching(in *namespace) error {
+	for _, create := range []func(*namespace) error{s.serviceMonitors, s.prometheusRule, s.dashboard} {
+		if err := create(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serviceMonitors are for IRIS and for the guards, each with its port of a Service.
+func (s *scope) serviceMonitors(in *namespace) error {
 	if s.cfg.Metrics != ServiceMonitor {
 		return nil
 	}
 	endpoint := map[string]any{
 		"port": portalPortName, "path": metricsPath, "scheme": s.cfg.scheme(),
 		// Each anonymous request can hold one of Community's 8 licence units (ACLOUD) for about 10 s.
-		"interval": "30s",
+		"interval": scrapeInterval,
 	}
 	if s.cfg.TLSSecret != "" {
 		// The certificate is for the name that clients use; Prometheus connects to the pod's address.
 		endpoint["tlsConfig"] = map[string]any{"insecureSkipVerify": true}
 	}
-	_, err := apiextensions.NewCustomResource(s.ctx, "service-monitor", &apiextensions.CustomResourceArgs{
+	// Of the Services with this label only the database's has a port of that name.
+	selector := map[string]any{"app.kubernetes.io/name": "iris"}
+	if err := s.serviceMonitor(in, s.cfg.database(), "service-monitor", serviceName, selector, endpoint); err != nil {
+		return err
+	}
+	if !s.cfg.Failover.guarded() {
+		return nil
+	}
+	guard := s.cfg.guardComponent()
+	selector = map[string]any{"app.kubernetes.io/name": "iris", "app.kubernetes.io/component": guard.name}
+	return s.serviceMonitor(in, guard, "guard-service-monitor", guardName, selector,
+		map[string]any{"port": guardPortName, "path": "/metrics", "interval": scrapeInterval})
+}
+
+func (s *scope) serviceMonitor(in *namespace, of component, logical, name string, selector, endpoint map[string]any) error {
+	_, err := apiextensions.NewCustomResource(s.ctx, logical, &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String("monitoring.coreos.com/v1"),
 		Kind:       pulumi.String("ServiceMonitor"),
-		Metadata:   in.metadata(s.cfg.database(), serviceName, nil),
+		Metadata:   s.monitoring(in.metadata(of, name, nil)),
 		OtherFields: kubernetes.UntypedArgs{"spec": map[string]any{
-			"selector":  map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": "iris"}},
-			"endpoints": []any{endpoint},
+			"selector": map[string]any{"matchLabels": selector}, "endpoints": []any{endpoint},
 		}},
 	}, s.options()...)
-	return creating("ServiceMonitor", err)
+	return creating("ServiceMonitor "+name, err)
 }

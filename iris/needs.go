@@ -27,6 +27,7 @@ func (c Config) Needs() survey.Database {
 		Namespace: c.Namespace, Deployment: deploymentName, Claim: c.claimName(), Service: serviceName, DaemonSet: prePullName,
 		PriorityClass:  c.priorityClassName(),
 		ServiceMonitor: c.Metrics == ServiceMonitor,
+		PrometheusRule: c.Alerts,
 		VolumeBytes:    size,
 		OncePerPod:     c.AccessMode == ReadWriteOncePod,
 		MaxCores:       c.MaxCores(),

@@ -17,6 +17,7 @@ func TestNeeds_NameTheRightsToEveryObject(t *testing.T) {
 	t.Parallel()
 	both := editions()["licensed"]
 	backedUp(agentImage)(&both)
+	watched(&both)
 	for name, cfg := range map[string]Config{"everything": both, "backups without the guard": editions()["backed-up"]} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -201,7 +201,39 @@ func (c Config) validateMetrics(found *problems.List) {
 	} else if c.Metrics == Annotations || c.Metrics == ServiceMonitor {
 		found.AddMissing("iris.monitoringNamespace", "the namespace that Prometheus runs in: nobody else is let in")
 	}
+	for _, asked := range []struct {
+		path string
+		on   bool
+	}{{"iris.alerts", c.Alerts}, {"iris.dashboard", c.Dashboard}} {
+		if asked.on && c.Metrics != ServiceMonitor {
+			found.Add(asked.path, true, "false, or iris.metrics serviceMonitor: it is about metrics that Prometheus gets by that, the guard's among them")
+		}
+	}
+	c.validateMonitoringLabels(found)
 }
+
+// validateMonitoringLabels keeps them apart from the labels by which this program finds its own objects.
+func (c Config) validateMonitoringLabels(found *problems.List) {
+	const path = "iris.monitoringLabels"
+	if len(c.MonitoringLabels) > 0 && c.Metrics != ServiceMonitor {
+		found.Add(path, strings.Join(slices.Sorted(maps.Keys(c.MonitoringLabels)), ", "),
+			"none, or iris.metrics serviceMonitor: they are on the objects that it makes")
+	}
+	own := c.database().labels()
+	for _, key := range slices.Sorted(maps.Keys(c.MonitoringLabels)) {
+		value := c.MonitoringLabels[key]
+		switch {
+		case !rules.IsAnnotationKey(key) || strings.Contains(key, "/") && !rules.IsSubdomain(strings.SplitN(key, "/", 2)[0]):
+			found.Add(path, key, "label keys such as release or example.com/name: letters, digits, '-', '_' and '.', at most 63 after the '/'")
+		case own[key] != nil:
+			found.Add(path, key, "other keys: this one is the program's own")
+		case !labelValuePattern().MatchString(value):
+			found.Add(path+"."+key, value, "a label's value: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends")
+		}
+	}
+}
+
+var labelValuePattern = pattern.Lazy(`^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$`)
 
 func (s Service) validate(found *problems.List) {
 	oneOf(found, "iris.service.type", s.Type, LoadBalancer, NodePort, ClusterIP)

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"strings"
+	"time"
 
 	"ha-iris/internal/problems"
 	"ha-iris/internal/rules"
@@ -45,13 +46,22 @@ func (c Config) Consistent() (Consistent, bool) {
 // enabled reports whether there are backups.
 func (b Backup) enabled() bool { return b.Target != "" || b.Managed }
 
-// recoveryPoint is the longest time between two backups that are due, such as 15m; empty without backups.
-func (b Backup) recoveryPoint() string {
+// Interval is the longest time between two backups that are due; 0 without backups, and for a schedule that Validate refuses.
+func (b Backup) Interval() time.Duration {
 	schedule, err := rules.ParseCron(b.Cron)
-	if !b.enabled() || err != nil { // Validate has refused the error.
+	if !b.enabled() || err != nil {
+		return 0
+	}
+	return schedule.LongestGap()
+}
+
+// recoveryPoint is Interval as text, such as 15m; empty without backups.
+func (b Backup) recoveryPoint() string {
+	interval := b.Interval()
+	if interval == 0 {
 		return ""
 	}
-	text := strings.TrimSuffix(schedule.LongestGap().String(), "0s") // A schedule has no seconds.
+	text := strings.TrimSuffix(interval.String(), "0s") // A schedule has no seconds.
 	if hours, whole := strings.CutSuffix(text, "h0m"); whole {
 		return hours + "h"
 	}

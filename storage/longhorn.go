@@ -21,6 +21,9 @@ const (
 	// dataPath is the directory on each node that holds the replicas, Longhorn's default. Where that is a disk of its own, the node's
 	// user data mounts the disk here.
 	dataPath = "/var/lib/longhorn/"
+	// uiCommand opens the UI on loopback only, because it has no login. The Service is that of Longhorn's chart. ops/longhornui does
+	// the same with the stack's kubeconfig.
+	uiCommand = "kubectl -n " + namespaceName + " port-forward --address 127.0.0.1 service/longhorn-frontend 9000:80"
 	// diskLabel makes Longhorn use a node's data path. It is on every node that is made for Longhorn, and the setting
 	// createDefaultDiskLabeledNodes goes with it, so that Longhorn does not use the root disk of a node that is added later.
 	diskLabel = "node.longhorn.io/create-default-disk"
@@ -63,6 +66,7 @@ var longhorn = driver{
 }
 
 func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) ([]pulumi.Resource, error) {
+	s.UICommand = pulumi.String(uiCommand).ToStringOutput()
 	namespace, err := s.namespace(ctx, args)
 	if err != nil {
 		return nil, err
@@ -89,6 +93,9 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 	}
 	installed, err := s.longhornRelease(ctx, args, namespace, prepared, backups, guardRelease)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.longhornMonitor(ctx, args, installed); err != nil {
 		return nil, err
 	}
 	guardClass, err := keeper.guardClass(ctx, name)

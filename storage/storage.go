@@ -34,6 +34,9 @@ type Args struct {
 	Lifetime pulumi.Resource
 	// BackupStore is the bucket that storage.backup.managed asks for; nil without that.
 	BackupStore *traits.BackupStore
+	// Monitor asks for what makes the Prometheus Operator's Prometheus read the driver's metrics, with MonitorLabels on it.
+	Monitor       bool
+	MonitorLabels map[string]string
 	// Generations are the claims that the classes are for.
 	Generations Generations
 	// After are resources that must exist first, such as the nodes.
@@ -57,6 +60,8 @@ type Storage struct {
 	BackupTarget pulumi.StringOutput
 	// RecoveryPoint is the longest time between two backups that are due, such as 15m; empty without backups.
 	RecoveryPoint pulumi.StringOutput
+	// UICommand makes the driver's own web interface reachable from a machine with kubectl; empty when none is installed.
+	UICommand pulumi.StringOutput
 	// Ready are concrete resources without which a claim of that class would stay Pending.
 	Ready []pulumi.Resource
 }
@@ -65,7 +70,9 @@ type Storage struct {
 // (Config.Validate).
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Storage, error) {
 	none := pulumi.String("").ToStringOutput()
-	s := &Storage{ClassName: pulumi.String(args.Config.ClassName).ToStringOutput(), BackupTarget: none, RecoveryPoint: none}
+	s := &Storage{
+		ClassName: pulumi.String(args.Config.ClassName).ToStringOutput(), BackupTarget: none, RecoveryPoint: none, UICommand: none,
+	}
 	guarded, err := guardFixed(ctx, name, args)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
@@ -77,7 +84,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := s.provision(ctx, name, args); err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	outputs := pulumi.Map{"className": s.ClassName, "backupTarget": s.BackupTarget, "recoveryPoint": s.RecoveryPoint}
+	outputs := pulumi.Map{
+		"className": s.ClassName, "backupTarget": s.BackupTarget, "recoveryPoint": s.RecoveryPoint, "uiCommand": s.UICommand,
+	}
 	if err := ctx.RegisterResourceOutputs(s, outputs); err != nil {
 		return nil, fmt.Errorf("storage: register outputs of %q: %w", name, err)
 	}

@@ -69,6 +69,7 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	cfg.IRIS.LonghornNamespace = cfg.Storage.Namespace()
 	consistent, wanted := cfg.Storage.Consistent()
 	cfg.IRIS.Backups = iris.Backups{Wanted: wanted, Cron: consistent.Cron, Retain: consistent.Retain, Secret: cfg.Storage.Secret}
+	cfg.IRIS.BackupInterval, cfg.IRIS.BackupIntervalSecret = cfg.Storage.Backup.Interval(), cfg.Storage.Secret
 	cfg.Cluster = cfg.Cluster.Resolve(func(key string) string { return pulumiconfig.Get(ctx, key) })
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.
 	found.Merge(cfg.validateWithout(refused))
@@ -181,7 +182,11 @@ func (c Config) validateCores(found *problems.List) {
 
 // needs is what an existing cluster is surveyed for.
 func (c Config) needs() *survey.Needs {
-	return &survey.Needs{Storage: c.Storage.Needs(c.Cluster.Traits().Storage), Database: c.IRIS.Needs()}
+	needs := &survey.Needs{Storage: c.Storage.Needs(c.Cluster.Traits().Storage), Database: c.IRIS.Needs()}
+	if c.IRIS.Watched() && needs.Storage.Install {
+		needs.Storage.Applied = append(needs.Storage.Applied, "servicemonitors.monitoring.coreos.com")
+	}
+	return needs
 }
 
 func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {

@@ -125,6 +125,13 @@ func variants() map[string]variant {
 			}}},
 			secrets: map[string]string{"backupCredentials": `{"AWS_ACCESS_KEY_ID":"TEST-KEY-ID","AWS_SECRET_ACCESS_KEY":"TEST-KEY"}`},
 		},
+		"existing-watched": {target: "existing", sections: map[string]map[string]any{
+			"iris": {
+				"metrics": "serviceMonitor", "monitoringNamespace": "monitoring", "alerts": true, "dashboard": true,
+				"monitoringLabels": map[string]string{"release": "kube-prometheus-stack"},
+			},
+			"storage": {"backup": map[string]any{"target": "nfs://nas.example.com:/backups", "cron": "0 * * * *"}},
+		}},
 		"existing-restore": {target: "existing", sections: map[string]map[string]any{
 			"iris": {"generation": 3, "oldestGeneration": 2, "restoreFrom": backup},
 		}},

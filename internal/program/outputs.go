@@ -33,6 +33,9 @@ type Outputs struct {
 	// RecoveryPoint is the longest time between two backups that are due, such as 15m: with the time that a backup takes, the most that
 	// is lost with the volume. Those for which IRIS is frozen are beside these and do not count. Empty without backups.
 	RecoveryPoint pulumi.StringOutput `pulumi:"recoveryPoint"`
+	// LonghornUICommand makes Longhorn's UI reachable at http://127.0.0.1:9000 with kubectl: it has no login, so never expose it. Empty
+	// when this stack installs no Longhorn.
+	LonghornUICommand pulumi.StringOutput `pulumi:"longhornUiCommand"`
 	// ClusterName is the name of the Kubernetes cluster.
 	ClusterName pulumi.StringOutput `pulumi:"clusterName"`
 	// Kubeconfig gives access to the cluster with the rights of this program. Secret.
@@ -50,8 +53,10 @@ func newOutputs(kubernetes *cluster.Cluster, volumes *storage.Storage, database 
 		ClaimName:       database.ClaimName,
 		BackupTarget:    volumes.BackupTarget,
 		RecoveryPoint:   volumes.RecoveryPoint,
-		ClusterName:     kubernetes.Name,
-		Kubeconfig:      kubernetes.Kubeconfig,
+
+		LonghornUICommand: volumes.UICommand,
+		ClusterName:       kubernetes.Name,
+		Kubeconfig:        kubernetes.Kubeconfig,
 	}
 }
 

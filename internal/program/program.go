@@ -53,6 +53,9 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		Lifetime: kubernetes.Lifetime,
 		After:    kubernetes.Ready,
 
+		Monitor:       cfg.IRIS.Watched(),
+		MonitorLabels: cfg.IRIS.MonitoringLabels,
+
 		BackupStore: kubernetes.BackupStore,
 		Generations: storage.Generations{
 			Oldest: cfg.IRIS.OldestGeneration, Newest: cfg.IRIS.Generation, Backup: cfg.IRIS.RestoreFrom.Backup, Size: cfg.IRIS.Size,

@@ -32,6 +32,8 @@ type facts struct {
 	pod answer[object]
 	// missing are the rights that the user lacks.
 	missing answer[[]right]
+	// operator are the kinds of the Prometheus Operator, asked for when one is made.
+	operator answer[kinds]
 }
 
 // answer is what came of one question.
@@ -98,6 +100,7 @@ func readFacts(ctx context.Context, cluster *live.Cluster, needs Needs) *facts {
 			f.readCounted(ctx, cluster, needs.Database)
 		},
 		func() { f.limits = read[list[limitRange]](ctx, cluster, within+"/limitranges") },
+		func() { f.operator = readOperator(ctx, cluster, needs.Database) },
 		func() { f.missing.value, f.missing.err = missingRights(ctx, cluster, needs) },
 	} {
 		asked.Go(ask)
@@ -134,6 +137,7 @@ func (f *facts) unread() error {
 		{"resource quotas", f.quotas.err},
 		{"limit ranges", f.limits.err},
 		{"the user's rights", f.missing.err},
+		{"the kinds of the Prometheus Operator", f.operator.err},
 	} {
 		switch {
 		case question.err == nil:

@@ -53,6 +53,9 @@ func rightsFor(needs Needs) []right {
 	if needs.Database.ServiceMonitor {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
 	}
+	if needs.Database.PrometheusRule {
+		rights = append(rights, resources(needs.Database.Namespace, apply, "prometheusrules.monitoring.coreos.com")...)
+	}
 	if len(needs.Database.GuardRoles) > 0 {
 		rights = append(rights, resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io")...)
 		rights = append(rights, accountRights(needs, needs.Database.GuardRoles, apply)...)

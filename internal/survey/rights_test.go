@@ -10,6 +10,7 @@ import (
 func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 	t.Parallel()
 	withMonitor := func(n *survey.Needs) { n.Database.ServiceMonitor = true }
+	withAlerts := func(n *survey.Needs) { n.Database.PrometheusRule = true }
 	withBackups := func(n *survey.Needs) {
 		n.Storage.Applied, n.Storage.Changed = []string{"secrets", "recurringjobs.longhorn.io"}, []string{"backuptargets.longhorn.io"}
 	}
@@ -28,6 +29,7 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 		"get daemonsets.apps iris":                           {blocks: "may not get daemonsets.apps in iris, want"},
 		"get daemonsets.apps longhorn-system":                {blocks: "may not get daemonsets.apps in longhorn-system, want"},
 		"create servicemonitors.monitoring.coreos.com iris":  {needs: withMonitor, blocks: "may not create servicemonitors.monitoring.coreos.com in iris, want"},
+		"create prometheusrules.monitoring.coreos.com iris":  {needs: withAlerts, blocks: "may not create prometheusrules.monitoring.coreos.com in iris, want"},
 		"create recurringjobs.longhorn.io longhorn-system": {
 			needs: withBackups, blocks: "may not create recurringjobs.longhorn.io in longhorn-system, want",
 		},
@@ -37,6 +39,7 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 		"create backuptargets.longhorn.io longhorn-system": {needs: withBackups},
 		"get recurringjobs.longhorn.io longhorn-system":    {},
 		"get servicemonitors.monitoring.coreos.com iris":   {},
+		"get prometheusrules.monitoring.coreos.com iris":   {},
 		"delete secrets iris":                              {},
 	} {
 		a, n := healthy(), needs()
@@ -44,6 +47,7 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 		if test.needs != nil {
 			test.needs(&n)
 		}
+		a.answers["GET /apis/monitoring.coreos.com/v1"] = operator("servicemonitors", "prometheusrules")
 		found, err := look(t, a, n)
 		if err != nil {
 			t.Fatal(err)

@@ -65,6 +65,8 @@ type Database struct {
 	PerNode, Beside []map[string]any
 	// ServiceMonitor says that the Prometheus Operator's object is made.
 	ServiceMonitor bool
+	// PrometheusRule says that the Prometheus Operator's object with alerts is made.
+	PrometheusRule bool
 	// VolumeBytes is the volume's size.
 	VolumeBytes int64
 	// OncePerPod says that the volume admits one pod in the whole cluster (ReadWriteOncePod).
@@ -113,6 +115,7 @@ func judge(facts *facts, needs Needs, found *findings) {
 	checkQuotas(facts, needs, found)
 	checkLimits(facts, needs.Database, found)
 	checkPod(facts, needs.Database, found)
+	checkOperator(facts, needs.Database, found)
 	checkRights(facts, needs, found)
 	found.warnings.Merge(facts.unread())
 }

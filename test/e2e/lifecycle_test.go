@@ -61,7 +61,8 @@ func checkOutputs(t *testing.T, outputs auto.OutputMap) {
 	t.Helper()
 	want := map[string]any{
 		"superserverPort": 1972.0, "namespace": "iris", "serviceName": "iris-svc", "storageClass": "longhorn-iris",
-		"clusterName": "ha-iris-lifecycle",
+		"clusterName":       "ha-iris-lifecycle",
+		"longhornUiCommand": "kubectl -n longhorn-system port-forward --address 127.0.0.1 service/longhorn-frontend 9000:80",
 	}
 	for name, value := range want {
 		if got := outputs[name].Value; got != value {

@@ -52,7 +52,7 @@ func newMade(t *testing.T, name string) *made {
 	for _, file := range []string{"Makefile", "go.mod", "sandbox/go.mod", ".ci/run", ".ci/released-agent"} {
 		m.write(filepath.Join(m.dir, filepath.FromSlash(file)), readFile(t, file), 0o755)
 	}
-	for _, module := range []string{"agent", filepath.Join("sandbox", "tools", "pulumi-language-go")} {
+	for _, module := range []string{"agent", filepath.Join("sandbox", "tools", "pulumi-language-go"), filepath.Join("test", "promql")} {
 		if err := os.MkdirAll(filepath.Join(m.dir, module), 0o755); err != nil {
 			t.Fatalf("make directory: %v", err)
 		}
