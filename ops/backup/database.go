@@ -38,6 +38,7 @@ type volume struct {
 
 type metadata struct {
 	Name              string            `json:"name"`
+	UID               string            `json:"uid,omitempty"`
 	Namespace         string            `json:"namespace,omitempty"`
 	Labels            map[string]string `json:"labels,omitempty"`
 	CreationTimestamp time.Time         `json:"creationTimestamp,omitzero"`

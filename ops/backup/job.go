@@ -37,23 +37,25 @@ func (d *database) makeConsistent(ctx context.Context, mounted volume, budget ti
 		_, _ = fmt.Fprintf(progress, "There is no CronJob %s (docs/operations.md, \"The daily backup\"): IRIS is not frozen for this backup.\n", cronJob)
 		return d.makeCrashConsistent(ctx, mounted, budget, progress)
 	}
-	began := time.Now()
-	name := cronJob + "-" + began.UTC().Format("20060102-150405")
-	metadata := map[string]any{
+	name := cronJob + "-" + time.Now().UTC().Format("20060102-150405")
+	about := map[string]any{
 		"name": name, "namespace": d.namespace, "labels": schedule.Spec.Template.Metadata["labels"],
 		"annotations": map[string]string{"cronjob.kubernetes.io/instantiate": "manual"}, // As kubectl create job --from.
 		"ownerReferences": []any{map[string]any{
 			"apiVersion": "batch/v1", "kind": "CronJob", "name": cronJob, "uid": schedule.Metadata.UID, "controller": true,
 		}},
 	}
-	job := map[string]any{"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": schedule.Spec.Template.Spec}
-	if err := d.cluster.Create(ctx, jobs+"jobs", job, nil); err != nil {
+	job := map[string]any{"apiVersion": "batch/v1", "kind": "Job", "metadata": about, "spec": schedule.Spec.Template.Spec}
+	var started struct {
+		Metadata metadata `json:"metadata"`
+	}
+	if err := d.cluster.Create(ctx, jobs+"jobs", job, &started); err != nil {
 		return backup{}, fmt.Errorf("start job %s: %w", name, err)
 	}
 	if err := d.await(ctx, progress, budget, func() (clock.Found, error) { return d.ended(ctx, jobs+"jobs/"+name, name) }); err != nil {
 		return backup{}, fmt.Errorf("job %s: %w; kubectl -n %s logs job/%s has why", name, err, d.namespace, name)
 	}
-	return d.newest(ctx, mounted, began)
+	return d.newest(ctx, mounted, started.Metadata.CreationTimestamp)
 }
 
 // ended says whether a job is over.
@@ -91,7 +93,8 @@ func (d *database) newest(ctx context.Context, mounted volume, since time.Time) 
 	if err != nil {
 		return backup{}, err
 	}
-	const skew = time.Minute // Between the clocks of this machine and the cluster.
+	// By the API server's clock and a node's, and never by this machine's.
+	const skew = 5 * time.Second
 	for _, one := range all {
 		if one.kind() == consistent && one.Status.State == completed && one.when().After(since.Add(-skew)) {
 			return one, nil

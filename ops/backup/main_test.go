@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ha-iris/internal/live"
 )
 
 type object = map[string]any
@@ -24,6 +26,10 @@ type world struct {
 	failing   string
 	posted    []object
 	scheduled bool
+	// snapshots are those that are there, deleted the names of those that were deleted; clock is the cluster's.
+	snapshots []object
+	deleted   []string
+	clock     time.Time
 }
 
 const mib20 = 20 << 20
@@ -43,7 +49,8 @@ func made(name, volume, state string, minute int, labels object) object {
 func newWorld() *world {
 	broken := made("broken", "pvc-1", "Error", 30, object{"RecurringJob": "iris-backup"})
 	broken["status"].(object)["error"] = "AccessDenied"
-	return &world{claim: "iris-pvc", size: "20Mi", backups: []object{
+	// The clocks of clusters differ from this machine's.
+	return &world{claim: "iris-pvc", size: "20Mi", clock: time.Now().Add(-10 * time.Minute), backups: []object{
 		made("older", "pvc-1", completed, 0, object{"RecurringJob": "iris-backup"}),
 		broken,
 		made("newer", "pvc-1", completed, 15, object{kindLabel: "consistent"}),
@@ -58,6 +65,9 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		w.post(r)
 	}
 	answer := any(object{})
+	if r.Method == http.MethodDelete {
+		w.deleted = append(w.deleted, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:])
+	}
 	switch path := strings.TrimPrefix(r.URL.Path, longhornPath); path {
 	case "/apis/apps/v1/namespaces/iris/deployments/iris":
 		answer = object{"spec": object{"template": object{"spec": object{"volumes": []any{
@@ -69,7 +79,12 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			answer = object{"items": w.backups}
 		}
-	case "snapshots", batchPath + "jobs":
+	case "snapshots":
+		if r.Method == http.MethodGet {
+			answer = object{"items": w.snapshots}
+		}
+	case batchPath + "jobs":
+		answer = object{"metadata": object{"creationTimestamp": w.clock.UTC().Format(time.RFC3339)}}
 	case batchPath + "cronjobs/" + cronJob:
 		if !w.scheduled {
 			out.WriteHeader(http.StatusNotFound)
@@ -112,7 +127,7 @@ func (w *world) post(r *http.Request) {
 	w.posted = append(w.posted, posted)
 	if posted["kind"] == "Job" && w.failing == "" {
 		one := made("nightly", "pvc-1", completed, 50, object{kindLabel: consistent})
-		one["status"].(object)["snapshotCreatedAt"] = time.Now().UTC().Format(time.RFC3339)
+		one["status"].(object)["snapshotCreatedAt"] = w.clock.Add(3 * time.Second).UTC().Format(time.RFC3339)
 		w.backups = append(w.backups, one)
 	}
 	if posted["kind"] != "Backup" {
@@ -156,6 +171,13 @@ func (w *world) runs(t *testing.T, args ...string) (code int, out, said string) 
 		t.Error("the kubeconfig's token is in the output")
 	}
 	return code, stdout.String(), stderr.String()
+}
+
+func connected(t *testing.T, w *world) *live.Cluster {
+	t.Helper()
+	cluster := &live.Cluster{}
+	cluster.Connect(w.kubeconfig(t))
+	return cluster
 }
 
 func TestList_ShowsTheDatabasesBackupsTheNewestFirst(t *testing.T) {
@@ -244,6 +266,26 @@ func TestNow_MakesABackupAndWaitsForIt(t *testing.T) {
 	}
 }
 
+func TestNow_ForgetsTheSnapshotsOfItsEarlierRunsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	snapshot := func(name, volume, kind string) object {
+		return object{"metadata": object{"name": name, "uid": "u", "labels": object{kindLabel: kind}}, "spec": object{"volume": volume}}
+	}
+	w.snapshots = []object{
+		snapshot("before", "pvc-1", onDemand), snapshot("other", "pvc-2", onDemand), snapshot("nightly", "pvc-1", consistent), snapshot("user", "pvc-1", ""),
+	}
+	if code, _, said := w.runs(t, "now"); code != exitDone || strings.Join(w.deleted, " ") != "before" {
+		t.Errorf("exit code %d, deleted %v: %s", code, w.deleted, said)
+	}
+	snapshots := w.snapshots
+	w = newWorld()
+	w.snapshots, w.failing = snapshots, "AccessDenied"
+	if code, _, _ := w.runs(t, "now"); code != exitFailed || len(w.deleted) > 0 {
+		t.Errorf("after a backup that failed: exit code %d, deleted %v", code, w.deleted)
+	}
+}
+
 func TestNow_FreezesIRISWhereTheStackDoes(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -253,6 +295,11 @@ func TestNow_FreezesIRISWhereTheStackDoes(t *testing.T) {
 	}
 	if len(w.posted) != 1 || w.posted[0]["kind"] != "Job" || w.posted[0]["spec"].(object)["backoffLimit"] != 2.0 {
 		t.Errorf("posted %v", w.posted)
+	}
+	w.backups = w.backups[:4] // An older one only, by the cluster's clock.
+	w.backups[2]["status"].(object)["snapshotCreatedAt"] = w.clock.Add(-time.Minute).UTC().Format(time.RFC3339)
+	if _, err := (&database{cluster: connected(t, w)}).newest(t.Context(), volume{name: "pvc-1"}, w.clock); err == nil {
+		t.Error("an older backup is taken for the one just made")
 	}
 	w.failing = "BackoffLimitExceeded"
 	if code, _, said := w.runs(t, "now"); code != exitFailed || !strings.Contains(said, "BackoffLimitExceeded") || !strings.Contains(said, "logs job/") {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"time"
 
 	"ha-iris/internal/clock"
@@ -47,7 +49,7 @@ func (d *database) makeCrashConsistent(ctx context.Context, mounted volume, budg
 			"metadata": metadata{Name: name, Namespace: "longhorn-system", Labels: labels},
 		}
 	}
-	snapshot := object("Snapshot", nil, map[string]any{"volume": mounted.name, "createSnapshot": true})
+	snapshot := object("Snapshot", map[string]string{kindLabel: onDemand}, map[string]any{"volume": mounted.name, "createSnapshot": true})
 	if err := d.cluster.Create(ctx, longhornPath+"snapshots", snapshot, nil); err != nil {
 		return backup{}, fmt.Errorf("ask for a snapshot: %w", err)
 	}
@@ -63,7 +65,30 @@ func (d *database) makeCrashConsistent(ctx context.Context, mounted volume, budg
 	if err := d.await(ctx, progress, budget, func() (clock.Found, error) { return d.stored(ctx, name) }); err != nil {
 		return backup{}, fmt.Errorf("backup %s: %w", name, err)
 	}
+	d.forgetEarlier(ctx, mounted, name, progress)
 	return d.find(ctx, mounted, name)
+}
+
+// forgetEarlier deletes the snapshots of earlier runs like this one: their backups do not need them, they take room on the nodes' disks, and
+// Longhorn deletes none that no job of its made. The newest stays, so that the next backup reads only what has changed.
+func (d *database) forgetEarlier(ctx context.Context, mounted volume, name string, progress io.Writer) {
+	var all struct {
+		Items []struct {
+			Metadata metadata `json:"metadata"`
+			Spec     struct {
+				Volume string `json:"volume"`
+			} `json:"spec"`
+		} `json:"items"`
+	}
+	_, err := d.cluster.Get(ctx, longhornPath+"snapshots?labelSelector="+url.QueryEscape(kindLabel+"="+onDemand), &all)
+	for _, one := range all.Items {
+		if one.Spec.Volume == mounted.name && one.Metadata.Name != name && one.Metadata.Labels[kindLabel] == onDemand {
+			err = errors.Join(err, d.cluster.Delete(ctx, longhornPath+"snapshots/"+one.Metadata.Name, one.Metadata.UID))
+		}
+	}
+	if err != nil { // The backup is made all the same.
+		_, _ = fmt.Fprintf(progress, "Snapshots of earlier runs are left: %v\n", err)
+	}
 }
 
 // await looks until something is done, and says how far it is.
