@@ -49,9 +49,9 @@ func aliveCommand() string {
 }
 
 const (
-	// startupPeriod is half of Kubernetes' default: the time from the start to the next probe is downtime. A call takes
-	// milliseconds.
-	startupPeriod = 5
+	// startupPeriod: the time from the start to the next probe is downtime, half of this on average. A call takes milliseconds, and the
+	// kubelet asks for readiness as soon as this probe has succeeded (kubernetes pkg/kubelet/prober, UpdatePodStatus).
+	startupPeriod = 2
 	// probeTimeout outlasts a stall of the volume when a replica dies, 8 s (Longhorn engine-replica-timeout).
 	probeTimeout = 10
 	// Not ready after 3 x 5 s, so that one stall does not take the database out of the Service.
