@@ -50,6 +50,7 @@ func startLab(t *testing.T, name string, change ...func(config) config) *lab {
 
 // TestLab_Stack takes a stack through its days where containers and volumes are real.
 func TestLab_Stack(t *testing.T) {
+	onOwn(t)
 	l := startLab(t, "lab")
 	claim := l.claim()
 	l.writes(1)
