@@ -66,6 +66,8 @@ type Config struct {
 	OldestGeneration int `json:"oldestGeneration"`
 	// RestoreFrom is what the volume of the generation is filled from when it is made. Read only then.
 	RestoreFrom RestoreFrom `json:"restoreFrom"`
+	// Replicas is 1, or 0 to stop the database and keep everything else of it, the volume too. Default: 1.
+	Replicas int `json:"replicas"`
 	// Namespace is the Kubernetes namespace, created and owned by this stack. Default: iris.
 	Namespace string `json:"namespace"`
 
@@ -215,6 +217,7 @@ func DefaultConfig() Config {
 		Size:             "20Gi",
 		AccessMode:       ReadWriteOncePod,
 		ProtectData:      true,
+		Replicas:         1,
 		Generation:       1,
 		OldestGeneration: 1,
 		Namespace:        "iris",

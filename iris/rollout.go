@@ -37,7 +37,9 @@ type rollout struct {
 	namespace string
 	selector  string
 	budget    time.Duration
-	log       func(text string)
+	// stopped says that the configuration wants no pod.
+	stopped bool
+	log     func(text string)
 	// written is set once this run writes the Deployment.
 	written atomic.Bool
 
@@ -50,9 +52,10 @@ func (s *scope) newRollout(api pods.Cluster) *rollout {
 	return &rollout{
 		api: api, namespace: s.cfg.Namespace, selector: "app=" + s.cfg.database().app,
 		// The old pod stops first, with the grace period that it was given, which may be a longer one than this configuration's.
-		budget: time.Duration(maxGrace+s.cfg.RecoveryBudgetSeconds+awaitMargin) * time.Second,
-		log:    func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
-		now:    time.Now, pause: clock.Pause,
+		budget:  time.Duration(maxGrace+s.cfg.RecoveryBudgetSeconds+awaitMargin) * time.Second,
+		log:     func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
+		stopped: s.cfg.Replicas == 0,
+		now:     time.Now, pause: clock.Pause,
 	}
 }
 
@@ -164,6 +167,9 @@ func (r *rollout) look(ctx context.Context) (done, hopeless bool, facts []string
 	case !found:
 		return false, false, []string{"there is no Deployment " + r.namespace + "/" + deploymentName}
 	case deployment.complete():
+		return true, false, nil
+	case deployment.Spec.Replicas == 0 && r.stopped:
+		r.log("iris.replicas is 0: the database is stopped, and its volume stays")
 		return true, false, nil
 	case deployment.Spec.Replicas == 0:
 		r.log("somebody has scaled the database to 0, so nothing is waited for")

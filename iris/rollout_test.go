@@ -212,3 +212,27 @@ func TestRollout_IsAskedForByTheProgram(t *testing.T) {
 		}
 	}
 }
+
+// Of a database that is to be stopped nothing is waited for, not by the provider either: it would wait for the Service's pod.
+func TestRollout_StopsTheDatabaseAndKeepsTheRest(t *testing.T) {
+	t.Parallel()
+	running, stopped := manifests(t, mustRun(t, community())), manifests(t, mustRun(t, community(func(c *Config) { c.Replicas = 0 })))
+	if len(running) != len(stopped) {
+		t.Errorf("%d objects, and %d of a database that is stopped", len(running), len(stopped))
+	}
+	for _, object := range stopped {
+		text := toYAML(t, []manifest{object})
+		switch {
+		case object.kind == "Deployment" && !strings.Contains(text, "replicas: 0"):
+			t.Errorf("the Deployment is\n%s", text)
+		case object.kind == "Service" && !strings.Contains(text, skipAwait):
+			t.Errorf("the Service is\n%s", text)
+		}
+	}
+	for _, count := range []int{-1, 2, 3} {
+		cfg := community(func(c *Config) { c.Replicas = count })
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "iris.replicas: got") {
+			t.Errorf("%d replicas: %v", count, err)
+		}
+	}
+}

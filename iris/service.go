@@ -87,6 +87,9 @@ func (c Config) serviceAnnotations(platform traits.Service) pulumi.StringMap {
 		maps.Copy(annotations, metricsAnnotations(c))
 	}
 	maps.Copy(annotations, c.Service.Annotations)
+	if c.Replicas == 0 { // The provider would wait for a pod.
+		annotations[skipAwait] = "true"
+	}
 	if len(annotations) == 0 {
 		return nil
 	}

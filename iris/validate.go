@@ -70,6 +70,9 @@ func (c Config) validateData(found *problems.List) {
 		found.Add("iris.size", c.Size, "at least 5Gi: IRIS' own files, its journals and your data")
 	}
 	oneOf(found, "iris.accessMode", c.AccessMode, ReadWriteOncePod, ReadWriteOnce)
+	if c.Replicas != 0 && c.Replicas != 1 {
+		found.Add("iris.replicas", c.Replicas, "1, or 0 to stop the database: two on one volume would damage it, and without mirroring there is no second one")
+	}
 	c.validateGenerations(found)
 	checkNamespace(found, "iris.namespace", c.Namespace)
 }

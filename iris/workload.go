@@ -83,7 +83,7 @@ func (s *scope) deployment(
 	deployment, err := appsv1.NewDeployment(s.ctx, deploymentName, &appsv1.DeploymentArgs{
 		Metadata: in.metadata(s.cfg.database(), deploymentName, deploymentAnnotations()),
 		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(1),
+			Replicas: pulumi.Int(s.cfg.Replicas),
 			Selector: &metav1.LabelSelectorArgs{MatchLabels: s.cfg.database().selector()},
 			Strategy: &appsv1.DeploymentStrategyArgs{Type: pulumi.String("Recreate")},
 			// Kubernetes' 600 s would report a long recovery as a failed roll-out.

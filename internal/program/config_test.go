@@ -191,8 +191,8 @@ func TestLoadConfig_RefusesASecretInClearText(t *testing.T) {
 func TestCheckTopLevelKeys_RefusesWhatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	cfg := defaultConfig()
-	err := checkTopLevelKeys("ha-iris", `{"ha-iris:replicas":"3","ha-iris:irisPassword":"x","aws:region":"eu-west-1"}`, &cfg)
-	if err == nil || !strings.HasPrefix(err.Error(), "replicas: got a key that does not exist, want storage.replicas, perhaps") {
+	err := checkTopLevelKeys("ha-iris", `{"ha-iris:dataDiskGiB":"3","ha-iris:irisPassword":"x","aws:region":"eu-west-1"}`, &cfg)
+	if err == nil || !strings.HasPrefix(err.Error(), "dataDiskGiB: got a key that does not exist, want cluster.dataDiskGiB, perhaps") {
 		t.Errorf("got %v", err)
 	}
 	if err := checkTopLevelKeys("ha-iris", `{"ha-iris:cluster":"{}","pulumi:disable-default-providers":"x"}`, &cfg); err != nil {

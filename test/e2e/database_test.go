@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 )
@@ -40,6 +41,7 @@ func TestDatabase_ChangesKeepTheVolume(t *testing.T) {
 		{"does not move to another storage, class, mode or namespace", life.move},
 		{"takes another number of replicas once the volume has it", life.changeReplicas},
 		{"takes a new password with a new pod", life.rotatePassword},
+		{"stops, and starts again", life.hibernate},
 		{"takes back what kubectl has set", life.takeBackFromKubectl},
 		{"takes back what another tool applies", life.takeBackFromAnotherTool},
 		{"offers each type of service", func(t *testing.T) { checkServiceTypes(t, s, life.c) }},
@@ -144,6 +146,27 @@ func (l *databaseLife) rotatePassword(t *testing.T) {
 }
 
 // takeBackFromKubectl undoes what people do at night, once the program has something to change.
+func (l *databaseLife) hibernate(t *testing.T) {
+	t.Helper()
+	l.s.configure(l.c.set("iris.replicas", 0))
+	outputs, done := l.s.up()
+	if done["replace"]+done["delete"]+done["create"] > 0 || outputs["portalUrl"].Value == "" {
+		t.Errorf("%v, want updates alone, and the address stays: %v", done, outputs["portalUrl"].Value)
+	}
+	eventually(t, time.Minute, func() error {
+		if left := shared.kubectl(t, "-n", "iris", "get", "pods", "-l", "app=iris", "-o", "name"); left != "" {
+			return fmt.Errorf("there is still %s", left)
+		}
+		return nil
+	})
+	if _, again := l.s.up(); !again.onlySame() {
+		t.Errorf("a second up changed something: %v", again)
+	}
+	l.s.configure(l.c)
+	l.s.up()
+	podName(t, shared)
+}
+
 func (l *databaseLife) takeBackFromKubectl(t *testing.T) {
 	t.Helper()
 	shared.kubectl(t, "-n", "iris", "scale", "deployment", "iris", "--replicas=0")
