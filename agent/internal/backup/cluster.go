@@ -43,6 +43,8 @@ var ErrNotFound = errors.New("there is no such object")
 
 // Database is what runs the database.
 type Database struct {
+	// Namespace and Container are where it runs, for the commands that messages have.
+	Namespace, Container string
 	// Wanted is how many pods there should be; 0: it is scaled down.
 	Wanted int64
 	// Pods are those that use the claim and have not ended.

@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	return &world{
 		t:        t,
-		database: Database{Wanted: 1, Pods: []Pod{{Name: "iris-a", UID: "u", Container: "c1", Ready: true}}},
+		database: Database{Namespace: "data", Container: "server", Wanted: 1, Pods: []Pod{{Name: "iris-a", UID: "u", Container: "c1", Ready: true}}},
 		volume:   Volume{Name: "pvc-1", State: "attached", Robustness: "healthy", Target: "default"},
 		target:   Target{Name: "default", URL: "s3://b@r/", Available: true},
 		cutAfter: 2 * time.Second, endState: StateCompleted, backupTakes: 30 * time.Second,

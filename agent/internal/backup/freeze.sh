@@ -3,8 +3,9 @@
 # Nothing but a POSIX shell, iris, sleep, mv and rm is used. The exit codes are read by shell.go. Those of IRIS' class methods: 5 is success
 # and 3 failure, and IsWDSuspendedExt answers 5 for frozen and 3 for not (CLS Backup.General).
 #
-# A file tells whose freeze it is and how far: "freezing PID" or "frozen 0". It is gone once nothing of this freeze can be left, and until
-# then a process apart from this one, the dead man, stands ready to thaw: it outlives the connection and whoever holds it.
+# A file tells whose freeze it is, how far, and who stands ready to thaw it: "freezing PID DEADMAN" or "frozen 0 DEADMAN". It is gone once
+# nothing of this freeze can be left: first its process had ended, and then IRIS was not frozen. In the other order the freeze may come into
+# force between the two. The dead man outlives the connection and whoever holds it.
 set -u
 mark=/tmp/ha-iris-freeze.$2
 
@@ -35,15 +36,33 @@ dead_man() {
   trap '' HUP INT
   sleep "$1"
   rounds=0
-  while [ $rounds -lt 300 ] && read -r state pid <"$mark"; do
+  while [ $rounds -lt 300 ] && read -r state pid _ <"$mark"; do
+    over "$state" "$pid"
+    ended=$?
     suspended
-    case $? in
-    0) thaws ;;
-    1) over "$state" "$pid" && rm -f "$mark" ;;
+    case $ended/$? in
+    */0) thaws ;;
+    0/1) rm -f "$mark" ;;
     esac
     rounds=$((rounds + 1))
     sleep 2
   done
+}
+
+# freezes becomes the process that freezes. It is known, and the dead man there, before it can.
+freezes() {
+  self=$(exec sh -c 'echo $PPID') # $$ is the parent's.
+  [ -n "$self" ] && write "freezing $self" || exit 2
+  # One process more in between, so that IRIS' has no child that it does not know.
+  (
+    # Not as redirections of the function: the shell would keep the old files open beside them, and the connection with them.
+    (
+      exec </dev/null >/dev/null 2>&1
+      dead_man "$1"
+    ) &
+    kill -0 $! && write "freezing $self $!"
+  ) || { rm -f "$mark" && exit 2; }
+  exec iris session IRIS -U%SYS '##Class(Backup.General).ExternalFreeze()' </dev/null
 }
 
 freeze() {
@@ -52,40 +71,32 @@ freeze() {
   0) echo "IRIS is frozen already, by somebody else" && return 4 ;;
   2) echo "IRIS does not say whether it is frozen" && return 2 ;;
   esac
-  write "freezing $$" || return 2
-  # Not as redirections of the function: the shell would keep the old files open beside them, and the connection with them.
-  (
-    exec </dev/null >/dev/null 2>&1
-    dead_man "$1"
-  ) &
-  kill -0 $! || { rm -f "$mark" && return 2; }
-  # The process that freezes is known before it does.
-  sh -c 'echo "freezing $$" >"$0.new" && mv -f "$0.new" "$0" &&
-		exec iris session IRIS -U%SYS "##Class(Backup.General).ExternalFreeze()" </dev/null' "$mark" &
+  (freezes "$1") &
   wait $!
   code=$?
   suspended
   case $code/$? in
-  5/0) write "frozen 0" && return 5 ;;
+  5/0) read -r state pid dead <"$mark" && write "frozen 0 $dead" && return 5 ;;
   3/1) rm -f "$mark" && return 3 ;;
-  *) echo "the freeze ended with code $code, and IRIS does not say what it should then" ;;
   esac
+  echo "the freeze ended with code $code, and IRIS does not say what it should then"
   return 2
 }
 
 thaw() {
-  held=yes
-  read -r state pid <"$mark" 2>/dev/null || held=no
+  held=no
+  if read -r state pid _ 2>/dev/null <"$mark"; then
+    held=freezing
+    over "$state" "$pid" && held=over
+  fi
   suspended
   case $held/$? in
   no/0) echo "IRIS is frozen, by somebody else" && return 4 ;;
   no/1) return 7 ;;
-  yes/0) thaws && rm -f "$mark" && return 5 ;;
-  yes/1)
-    over "$state" "$pid" || return 8
-    rm -f "$mark"
-    return 7
-    ;;
+  over/0) thaws && rm -f "$mark" && return 5 ;;
+  over/1) rm -f "$mark" && return 7 ;;
+  freezing/0) thaws && return 8 ;;
+  freezing/1) return 8 ;;
   *) echo "IRIS does not say whether it is frozen" && return 2 ;;
   esac
   echo "IRIS is still frozen"

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,7 +28,8 @@ type container struct {
 }
 
 // stubIRIS answers as the vendor's class methods do: 5 and 3. Files in its directory change that: fail-freeze and fail-thaw are exit codes,
-// fail-thaw is used up once, silent answers nothing, slow is how long a freeze takes.
+// fail-thaw is used up once, silent answers nothing, slow is how long a freeze takes. While there is hold a freeze does not begin, and while there
+// is halt a session that has looked whether it is frozen does not end; halting says that there is one, and freezer which process freezes.
 const stubIRIS = `#!/bin/sh
 cd "$(dirname "$0")/../state" || exit 1
 echo "$*" >>calls
@@ -35,10 +38,17 @@ for last; do :; done
 case $last in
 *IsWDSuspendedExt*)
 	[ -e silent ] && exit 1
-	[ -e frozen ] && exit 5
-	exit 3
+	code=3
+	[ -e frozen ] && code=5
+	while [ -e halt ]; do
+		: >halting
+		sleep 0.1
+	done
+	exit $code
 	;;
 *ExternalFreeze*)
+	echo $$ >freezer
+	while [ -e hold ]; do sleep 0.1; done
 	[ -e slow ] && read -r long <slow && sleep "$long"
 	[ -e fail-freeze ] && read -r code <fail-freeze && exit "$code"
 	[ -e frozen ] && exit 3
@@ -114,10 +124,12 @@ func (c *container) remove(name string) {
 	}
 }
 
-func (c *container) frozen() bool {
-	_, err := os.Stat(filepath.Join(c.state, "frozen"))
+func (c *container) has(name string) bool {
+	_, err := os.Stat(filepath.Join(c.state, name))
 	return err == nil
 }
+
+func (c *container) frozen() bool { return c.has("frozen") }
 
 // token is a run's, and what there is of its mark afterwards.
 func (c *container) token() string {
@@ -253,6 +265,119 @@ func TestScript_KilledInTheMiddleOfTheFreeze(t *testing.T) {
 	c.ask(answerFreezing, "thaw", token)
 	c.eventually("the freeze", c.frozen)
 	c.eventually("the dead man", func() bool { return !c.frozen() && !c.marked(token) })
+}
+
+// begins starts a freeze whose shell is gone. The mark names its process, of which nothing is left once it has ended: end waits for that, as
+// the container's first process does.
+func (c *container) begins(token, deadMan string) (end func()) {
+	c.t.Helper()
+	c.put("hold", "")
+	freeze := exec.Command(filepath.Join(c.path, "iris"), "session", "IRIS", "-U%SYS", "##Class(Backup.General).ExternalFreeze()")
+	freeze.Env = []string{"PATH=" + c.path}
+	if err := freeze.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	line := fmt.Sprintf("freezing %d %s\n", freeze.Process.Pid, deadMan)
+	if err := os.WriteFile(mark(token), []byte(line), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return func() {
+		c.remove("hold")
+		if err := freeze.Wait(); freeze.ProcessState.ExitCode() != 5 {
+			c.t.Errorf("the freeze ended with %v", err)
+		}
+	}
+}
+
+// IRIS has said that it is not frozen, and before that session has ended the freeze comes into force and its process ends.
+func TestScript_AFreezeThatComesWhileTheThawLooks(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	token := c.token()
+	end := c.begins(token, "")
+	c.put("halt", "")
+	thawed := make(chan struct{})
+	go func() {
+		defer close(thawed)
+		c.ask(answerFreezing, "thaw", token)
+	}()
+	c.eventually("the thaw has looked", func() bool { return c.has("halting") })
+	end()
+	c.remove("halt")
+	<-thawed
+	if !c.frozen() || !c.marked(token) {
+		t.Fatal("nothing tells the dead man of the freeze")
+	}
+	c.ask(answerDone, "thaw", token)
+	if c.frozen() || c.marked(token) {
+		t.Error("it is frozen, or has a mark")
+	}
+}
+
+func TestScript_AFreezeThatComesWhileTheDeadManLooks(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	token := c.token()
+	c.ask(answerDone, "freeze", token, "2")
+	c.remove("frozen")
+	end := c.begins(token, "")
+	c.put("halt", "")
+	c.eventually("the dead man has looked", func() bool { return c.has("halting") })
+	end()
+	c.remove("halt")
+	c.eventually("the dead man has thawed", func() bool { return !c.frozen() && !c.marked(token) })
+}
+
+// A thaw in the middle of the freeze leaves the mark until its process has ended.
+func TestScript_AThawBeforeTheFreezeHasEnded(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	token := c.token()
+	end := c.begins(token, "")
+	c.put("frozen", "")
+	c.ask(answerFreezing, "thaw", token)
+	if c.frozen() || !c.marked(token) {
+		t.Error("it is frozen, or has no mark")
+	}
+	end()
+	c.ask(answerDone, "thaw", token)
+}
+
+// From before the freeze on the mark names the process that freezes, and the dead man. No other one has to take its place.
+func TestScript_TheMarkNamesTheProcessThatFreezes(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	token := c.token()
+	c.put("hold", "")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.ask(answerDone, "freeze", token, "60")
+	}()
+	defer func() {
+		_ = os.Remove(filepath.Join(c.state, "hold"))
+		<-ended
+	}()
+	c.eventually("the freeze is begun", func() bool { return c.has("freezer") })
+	freezer, err := os.ReadFile(filepath.Join(c.state, "freezer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := os.ReadFile(mark(token))
+	fields := strings.Fields(string(line))
+	if err != nil || len(fields) != 3 || fields[0] != "freezing" || fields[1] != strings.TrimSpace(string(freezer)) {
+		t.Fatalf("the mark is %q, %v, and the process %s", line, err, freezer)
+	}
+	deadMan, err := strconv.Atoi(fields[2])
+	if err != nil || syscall.Kill(deadMan, 0) != nil {
+		t.Errorf("there is no dead man %s", fields[2])
+	}
+	c.remove("hold")
+	<-ended
+	if line, err = os.ReadFile(mark(token)); string(line) != "frozen 0 "+fields[2]+"\n" {
+		t.Errorf("the mark is %q, %v", line, err)
+	}
+	c.ask(answerDone, "thaw", token)
 }
 
 // Killed before anything was frozen, the mark goes with the next thaw.

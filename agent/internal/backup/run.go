@@ -45,9 +45,10 @@ type Run struct {
 	// name is that of the snapshot and of the backup, and the freeze's token.
 	name string
 
-	began  time.Time
-	pod    Pod
-	volume Volume
+	began    time.Time
+	database Database
+	pod      Pod
+	volume   Volume
 	// frozenAt is when the freeze was begun.
 	frozenAt time.Time
 	// asked says that the snapshot may have been asked for, stored that the backup's object may.
@@ -142,9 +143,10 @@ func (r *Run) look(ctx context.Context) []string {
 		r.skipped = "the database is scaled to 0: there is nothing to freeze, and nothing new to back up"
 		return nil
 	}
+	r.database = database
 	var unmet []string
 	if len(database.Pods) != 1 || !database.Pods[0].Ready {
-		unmet = append(unmet, fmt.Sprintf("the database has %s, want one that is ready: kubectl get pods", describe(database.Pods)))
+		unmet = append(unmet, fmt.Sprintf("the database has %s, want one that is ready: kubectl -n %s get pods", describe(database.Pods), database.Namespace))
 	} else {
 		r.pod = database.Pods[0]
 	}
@@ -229,6 +231,8 @@ func (r *Run) freeze(ctx context.Context) phase {
 	case answerFailed:
 		return r.fail(fmt.Errorf("IRIS does not freeze (%s): nothing is frozen and no backup was made; look for Backup.General in messages.log", said),
 			phaseEnd)
+	case answerNever:
+		return r.fail(fmt.Errorf("the freeze was not started, so that nothing is frozen and no backup was made: %s", said), phaseEnd)
 	case answerOthers:
 		if time.Since(r.began) >= r.config.Patience || pause(ctx, checkEvery) != nil {
 			return r.fail(fmt.Errorf("IRIS is frozen, and not by this run (%s); no backup was made. Another backup is under way, or one was left in the "+
@@ -293,7 +297,7 @@ func (r *Run) thaw(ctx context.Context) phase {
 		case answerLapsed, answerOthers:
 			return r.fail(fmt.Errorf("the freeze ended before the run thawed (%s): snapshot %s may be one without it, and is not backed up", said, r.name),
 				phaseEnd)
-		case answerNone:
+		case answerNone, answerNever:
 			if r.containerGone(ctx) {
 				return r.fail(fmt.Errorf("the database's container has ended, and the freeze with it; no backup was made (%s)", said), phaseEnd)
 			}
@@ -304,11 +308,16 @@ func (r *Run) thaw(ctx context.Context) phase {
 			r.reason = ReasonFrozen
 			r.failure = nil // There is nothing worse.
 			return r.fail(fmt.Errorf("IRIS IN POD %s MAY BE FROZEN: it was not seen thawed, also after the dead man's time of %v (%s). Thaw it now: "+
-				"kubectl exec %s -c iris -- iris session IRIS -B -U%%SYS '##Class(Backup.General).ExternalThaw()'; after 600 s of freeze updates and "+
-				"logins wait", r.pod.Name, r.config.FreezeLimit, said, r.pod.Name), phaseEnd)
+				"%s; after 600 s of freeze updates and logins wait", r.pod.Name, r.config.FreezeLimit, said, r.thawCommand()), phaseEnd)
 		}
 		_ = pause(ctx, freezeEvery) // The context never ends.
 	}
+}
+
+// thawCommand is for people. -B is for logins that hang.
+func (r *Run) thawCommand() string {
+	return fmt.Sprintf("kubectl -n %s exec %s -c %s -- iris session IRIS -B -U%%SYS '##Class(Backup.General).ExternalThaw()'", r.database.Namespace,
+		r.pod.Name, r.database.Container)
 }
 
 // containerGone says that the container that was frozen is not there any more. Without an answer of the API server it may be.

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ func TestRun_WaitsUntilItCanBegin(t *testing.T) {
 		want  string
 	}{
 		"no pod":              {func(w *world) { w.database.Pods = nil }, "the database has no pod"},
-		"a pod that starts":   {func(w *world) { w.database.Pods[0].Ready = false }, "iris-a (not ready)"},
+		"a pod that starts":   {func(w *world) { w.database.Pods[0].Ready = false }, "iris-a (not ready), want one that is ready: kubectl -n data get pods"},
 		"detached":            {func(w *world) { w.volume.State = "detached" }, `volume pvc-1 is "detached"`},
 		"faulted":             {func(w *world) { w.volume.Robustness = "faulted" }, `volume pvc-1 is "faulted"`},
 		"no target":           {func(w *world) { w.target.URL = "" }, "backup target default has no address"},
@@ -92,6 +93,18 @@ func TestRun_AFreezeThatFailsFreezesNothing(t *testing.T) {
 			t.Errorf("got %v, %d thaws, snapshots %v", err, w.thaws, w.snapshots)
 		}
 		w.wantEvent(ReasonFailed, "IRIS does not freeze (ERROR #1)", "messages.log")
+	})
+}
+
+// What was not started has frozen nothing, and nobody is told that it may have.
+func TestRun_AFreezeThatWasNotStartedFreezesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.onFreeze = func() (bool, int, error) { return true, 0, fmt.Errorf("exec: %w: forbidden", ErrNotStarted) }
+		if err := w.run(nil); err == nil || w.thaws > 0 || len(w.snapshots) > 0 {
+			t.Errorf("got %v, %d thaws, snapshots %v", err, w.thaws, w.snapshots)
+		}
+		w.wantEvent(ReasonFailed, "nothing is frozen", "forbidden")
 	})
 }
 
@@ -207,7 +220,7 @@ func TestRun_RepeatsAThawThatFails(t *testing.T) {
 		code int
 		err  error
 	}{
-		"connection lost": {0, errors.New("EOF")}, "still frozen": {int(answerStill), nil}, "IRIS silent": {int(answerSilent), nil},
+		"connection lost": {0, errors.New("EOF")}, "not started": {0, ErrNotStarted}, "still frozen": {int(answerStill), nil}, "IRIS silent": {int(answerSilent), nil},
 		"killed": {137, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -265,7 +278,7 @@ func TestRun_SaysLoudlyThatItMayBeFrozen(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "IRIS IN POD iris-a MAY BE FROZEN") || w.thaws < 50 {
 			t.Errorf("got %v, %d thaws", err, w.thaws)
 		}
-		w.wantEvent(ReasonFrozen, "kubectl exec iris-a -c iris", "ExternalThaw")
+		w.wantEvent(ReasonFrozen, "kubectl -n data exec iris-a -c server -- iris session IRIS -B -U%SYS '##Class(Backup.General).ExternalThaw()'")
 	})
 }
 

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -18,14 +19,19 @@ var script string
 // Shell runs commands in the database's container.
 type Shell interface {
 	// Exec runs a command in a pod and returns what it printed and its exit code. An error says that the code is not known: the command
-	// may have run, or run still.
+	// may have run, or run still, unless the error wraps ErrNotStarted.
 	Exec(ctx context.Context, pod string, command []string) (output string, code int, err error)
 }
 
-// answer is an exit code of the script, or answerNone.
+// ErrNotStarted is that a command was not started and will not be.
+var ErrNotStarted = errors.New("not started")
+
+// answer is an exit code of the script, answerNone or answerNever.
 type answer int
 
 const (
+	// answerNever is that the script was not started.
+	answerNever answer = -1
 	// answerNone is that there is no exit code, or one that is not the script's.
 	answerNone answer = iota
 	// answerSilent is that IRIS does not say whether it is frozen.
@@ -58,6 +64,9 @@ func ask(ctx context.Context, shell Shell, within time.Duration, pod string, arg
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	output, code, err := shell.Exec(ctx, pod, append([]string{"/bin/sh", "-c", program(), "ha-iris"}, arguments...))
+	if errors.Is(err, ErrNotStarted) {
+		return answerNever, err.Error()
+	}
 	if err != nil {
 		return answerNone, err.Error()
 	}

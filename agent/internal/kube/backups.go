@@ -103,7 +103,8 @@ func (b *Backups) Database(ctx context.Context) (backup.Database, error) {
 		return backup.Database{}, named("the Deployment", b.target.Namespace+"/"+b.target.Deployment, err)
 	}
 	b.deployment = object.GetUID()
-	found := backup.Database{Wanted: 1} // What Kubernetes takes when nothing is given.
+	// One is what Kubernetes takes when nothing is given.
+	found := backup.Database{Namespace: b.target.Namespace, Container: b.target.Container, Wanted: 1}
 	if wanted, given, _ := unstructured.NestedInt64(object.Object, "spec", "replicas"); given {
 		found.Wanted = wanted
 	}

@@ -80,7 +80,8 @@ func TestBackups_FindTheDatabaseAndItsVolume(t *testing.T) {
 	r := newBackupRig(t, longhornVolume("handle-0", "data", "2026-11-01T00:00:00Z"), longhornVolume("handle-2", "other", ""))
 	database, err := r.backups.Database(t.Context())
 	want := backup.Pod{Name: "iris-a", UID: "uid-iris-a", Container: "c1", Ready: true}
-	if err != nil || database.Wanted != 1 || len(database.Pods) != 1 || database.Pods[0] != want {
+	if err != nil || database.Wanted != 1 || len(database.Pods) != 1 || database.Pods[0] != want || database.Namespace != "iris" ||
+		database.Container != "iris" {
 		t.Errorf("got %+v, %v", database, err)
 	}
 	volume, err := r.backups.Volume(t.Context())

@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/transport/spdy"
 	"k8s.io/client-go/util/exec"
+
+	"ha-iris/agent/internal/backup"
 )
 
 // Remote runs commands in a container of the database's pods. It implements backup.Shell.
@@ -47,9 +53,14 @@ func (r *Remote) Exec(ctx context.Context, pod string, command []string) (output
 	request := r.client.Post().Resource("pods").Namespace(r.namespace).Name(pod).SubResource("exec").VersionedParams(&corev1.PodExecOptions{
 		Container: r.container, Command: command, Stdout: true, Stderr: true,
 	}, scheme.ParameterCodec)
-	executor, err := remotecommand.NewSPDYExecutor(r.config, "POST", request.URL())
+	transport, upgrader, err := spdy.RoundTripperFor(r.config)
 	if err != nil {
-		return "", 0, fmt.Errorf("exec in pod %s/%s: %w", r.namespace, pod, err)
+		return "", 0, r.never(pod, err)
+	}
+	opening := &opening{Upgrader: upgrader}
+	executor, err := remotecommand.NewSPDYExecutorForTransports(transport, opening, "POST", request.URL())
+	if err != nil {
+		return "", 0, r.never(pod, err)
 	}
 	printed := &limited{}
 	err = r.stream(ctx, executor, printed)
@@ -59,9 +70,47 @@ func (r *Remote) Exec(ctx context.Context, pod string, command []string) (output
 		return printed.text(), 0, nil
 	case errors.As(err, &exit):
 		return printed.text(), exit.Code, nil
+	case !opening.end():
+		return "", 0, r.never(pod, err)
 	default:
 		return printed.text(), 0, fmt.Errorf("exec in pod %s/%s: %w", r.namespace, pod, err)
 	}
+}
+
+func (r *Remote) never(pod string, err error) error {
+	return fmt.Errorf("exec in pod %s/%s: %w: %w", r.namespace, pod, backup.ErrNotStarted, err)
+}
+
+// opening knows whether the connection of an exec has come about. Until then nothing is executed: the node's runtime first waits for the
+// streams, which the client opens on that connection (k8s.io/kubelet, pkg/cri/streaming/remotecommand).
+type opening struct {
+	spdy.Upgrader
+
+	mutex       sync.Mutex
+	open, ended bool
+}
+
+// NewConnection implements spdy.Upgrader.
+func (o *opening) NewConnection(response *http.Response) (httpstream.Connection, error) {
+	connection, err := o.Upgrader.NewConnection(response)
+	if err != nil { // Its text may be empty, when the answer is no Status.
+		return nil, fmt.Errorf("%s: %w", response.Status, err)
+	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.ended {
+		return nil, errors.Join(errors.New("the connection came too late"), connection.Close())
+	}
+	o.open = true
+	return connection, nil
+}
+
+// end returns whether the connection has come about. If not, it no longer does.
+func (o *opening) end() bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.ended = true
+	return o.open
 }
 
 // stream returns when the context ends, whatever the connection does.

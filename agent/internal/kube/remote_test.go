@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/apimachinery/pkg/util/httpstream/spdy"
 	"k8s.io/client-go/rest"
+
+	"ha-iris/agent/internal/backup"
 )
 
 // execServer plays an API server's exec: it prints and ends with a code; less than 0: it breaks the connection, and at 1000 it never ends.
@@ -96,17 +99,96 @@ func TestRemote_ReturnsTheExitCode(t *testing.T) {
 func TestRemote_SaysWhenTheCodeIsNotKnown(t *testing.T) {
 	t.Parallel()
 	var asked http.Request
-	if _, code, err := execServer(t, "", -1, &asked).Exec(t.Context(), "iris-a", []string{"true"}); err == nil {
-		t.Errorf("a broken connection: got %d", code)
+	if _, code, err := execServer(t, "", -1, &asked).Exec(t.Context(), "iris-a", []string{"true"}); err == nil || errors.Is(err, backup.ErrNotStarted) {
+		t.Errorf("a broken connection: got %d, %v", code, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
 	_, _, err := execServer(t, "", 1000, &asked).Exec(ctx, "iris-a", []string{"sleep"})
-	if err == nil || time.Since(begun) > 10*time.Second {
+	if err == nil || errors.Is(err, backup.ErrNotStarted) || time.Since(begun) > 10*time.Second {
 		t.Errorf("a command that does not end: got %v after %v", err, time.Since(begun))
 	}
 	if _, _, err := execServer(t, "", 1000, &asked).Exec(ctx, "iris-a", nil); err == nil || !strings.Contains(err.Error(), "iris/iris-a") {
 		t.Errorf("without time: got %v", err)
+	}
+}
+
+// A server that refuses, or is not there, has started nothing.
+func TestRemote_SaysWhenTheCommandWasNotStarted(t *testing.T) {
+	t.Parallel()
+	refuse := func(code int, text string) http.HandlerFunc {
+		return func(writer http.ResponseWriter, _ *http.Request) {
+			writer.Header().Set("Content-Type", "application/json")
+			writer.WriteHeader(code)
+			_, _ = fmt.Fprint(writer, text)
+		}
+	}
+	status := func(code int, reason, message string) http.HandlerFunc {
+		return refuse(code, fmt.Sprintf(`{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": %d, "reason": %q, "message": %q}`, code, reason,
+			message))
+	}
+	cut := func(writer http.ResponseWriter, _ *http.Request) {
+		if connection, _, err := http.NewResponseController(writer).Hijack(); err == nil {
+			_ = connection.Close()
+		}
+	}
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"no right":         {status(403, "Forbidden", `cannot create resource "pods/exec"`), `cannot create resource "pods/exec"`},
+		"a webhook":        {status(400, "BadRequest", "admission webhook x denied the request"), "admission webhook x denied"},
+		"no such pod":      {status(404, "NotFound", `pods "iris-a" not found`), `pods "iris-a" not found`},
+		"the node is away": {refuse(502, "error dialing backend: dial tcp"), "502 Bad Gateway"},
+		"cut off":          {cut, "error sending request"},
+		"no answer":        {func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }, "deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(test.answer)
+			t.Cleanup(server.CloseClientConnections)
+			remote, err := newRemote(&rest.Config{Host: server.URL}, "iris", "iris")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, _, err = remote.Exec(ctx, "iris-a", []string{"true"})
+			if !errors.Is(err, backup.ErrNotStarted) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "iris/iris-a") {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	remote, err := newRemote(&rest.Config{Host: server.URL}, "iris", "iris")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = remote.Exec(t.Context(), "iris-a", []string{"true"}); !errors.Is(err, backup.ErrNotStarted) {
+		t.Errorf("no server: got %v", err)
+	}
+}
+
+// answered is an upgrade that succeeds.
+type answered struct{ httpstream.Connection }
+
+func (answered) NewConnection(*http.Response) (httpstream.Connection, error) { return answered{}, nil }
+
+func (answered) Close() error { return nil }
+
+// Once it was said that nothing was started, nothing is any more.
+func TestRemote_AConnectionThatComesTooLateIsNotUsed(t *testing.T) {
+	t.Parallel()
+	late, early := &opening{Upgrader: answered{}}, &opening{Upgrader: answered{}}
+	if late.end() {
+		t.Error("it has come about before it was there")
+	}
+	if _, err := late.NewConnection(nil); err == nil || late.end() {
+		t.Errorf("got %v", err)
+	}
+	if _, err := early.NewConnection(nil); err != nil || !early.end() {
+		t.Errorf("got %v", err)
 	}
 }
