@@ -13,6 +13,8 @@ type Generations struct {
 	Oldest, Newest int
 	// Backup is the URL of the backup that the newest is filled from when it is made; empty: none.
 	Backup string
+	// Snapshot is the name of the VolumeSnapshot that it is filled from instead; empty: none.
+	Snapshot string
 	// Size is the size of the newest, with a unit.
 	Size string
 }
