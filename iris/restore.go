@@ -17,8 +17,8 @@ import (
 
 // Restorer is what the storage knows of backups, and of the volumes that it fills.
 type Restorer interface {
-	// Check returns why the newest generation's claim cannot be filled from the configured backup; nil if it can, or if that cannot be
-	// found out yet.
+	// Check returns why the newest generation's claim cannot be filled from the configured source, as far as that is the storage's matter; nil
+	// if it can, or if that cannot be found out yet.
 	Check(ctx context.Context) error
 	// Filled says whether a driver's volume has all its data, and how far it is.
 	Filled(ctx context.Context, driver, volume string) (clock.Found, error)
@@ -54,9 +54,12 @@ func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 	case generation < f.cfg.Generation:
 		return fmt.Errorf("iris.oldestGeneration: got %d, want at least %d: this stack does not have the volume of generation %d, and a new one "+
 			"would be empty", f.cfg.OldestGeneration, generation+1, generation)
-	case from.Backup != "" && f.restorer != nil:
-		return f.restorer.Check(ctx)
-	case from.Snapshot != "":
+	case from.String() != "":
+		if f.restorer != nil {
+			if err := f.restorer.Check(ctx); err != nil {
+				return err
+			}
+		}
 		return f.checkSnapshot(ctx)
 	case generation > 1:
 		return fmt.Errorf("iris.restoreFrom: got nothing, want a backup or a snapshot: generation %d is new, and its volume would be empty "+
@@ -105,11 +108,11 @@ type snapshot struct {
 	} `json:"status"`
 }
 
-// checkSnapshot refuses a snapshot that cannot fill a volume of this size.
+// checkSnapshot refuses a snapshot that cannot fill a volume of this size, if there is to be one.
 func (f *source) checkSnapshot(ctx context.Context) error {
 	const key = "iris.restoreFrom.snapshot"
 	name := f.cfg.RestoreFrom.Snapshot
-	if f.api == nil {
+	if name == "" || f.api == nil {
 		return nil
 	}
 	var seen snapshot

@@ -308,6 +308,7 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		"another's volume waits":  {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc", ""), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},
 		"a backup":                {cfg: restored(2, RestoreFrom{Backup: testBackup}), restorer: &restorer{}, claim: "iris-pvc-2"},
 		"a bad backup":            {cfg: restored(1, RestoreFrom{Backup: testBackup}), restorer: &restorer{check: errors.New("bad")}, claim: claimName, want: "bad"},
+		"a snapshot of no use":    {cfg: restored(2, from), api: ready, restorer: &restorer{check: errors.New("its class")}, claim: "iris-pvc-2", want: "its class"},
 		"a snapshot":              {cfg: restored(2, from), api: ready, claim: "iris-pvc-2"},
 		"of no known size":        {cfg: restored(2, from), api: snapshots(`"readyToUse":true`), claim: "iris-pvc-2"},
 		"that is not there":       {cfg: restored(2, from), api: &objects{}, claim: "iris-pvc-2", want: `iris.restoreFrom.snapshot: got "before", want a VolumeSnapshot in the namespace iris`},

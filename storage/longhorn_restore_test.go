@@ -216,33 +216,37 @@ func TestRestore_WithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// An update that failed after the class leaves it behind, and it fills from what it was made for.
-func TestRestore_RefusesAClassThatFillsFromAnotherBackup(t *testing.T) {
+// An update that failed after the class leaves it behind, and it fills from what it was made for, with a snapshot too.
+func TestRestore_RefusesAClassThatFillsFromSomethingElse(t *testing.T) {
 	t.Parallel()
-	class := func(backup string) map[string]any {
-		return map[string]any{"parameters": map[string]any{fromBackup: backup}}
-	}
 	const first = "/apis/storage.k8s.io/v1/storageclasses/longhorn-iris"
+	back := ". Or set iris.generation to 1, take iris.restoreFrom out and pulumi up, which removes the class"
 	for name, test := range map[string]struct {
 		path    string
 		newest  int
-		backup  string
+		made    string
+		source  Generations
 		preview bool
-		refused bool
+		want    string
 	}{
-		"the same":              {secondClass, 2, testBackup, false, false},
-		"another":               {secondClass, 2, testBackup + "0", false, true},
-		"none":                  {secondClass, 2, "", false, true},
-		"another, in a preview": {secondClass, 2, testBackup + "0", true, false}, // It may be replaced before the claim is made.
-		"a clone's":             {first, 1, testBackup, false, false},
-		"another clone's":       {first, 1, "", false, true},
-		"not there":             {first, 2, "", false, false},
+		"the same":              {secondClass, 2, testBackup, Generations{Backup: testBackup}, false, ""},
+		"another":               {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want backup " + testBackup + "0, from which the StorageClass longhorn-iris-2 fills its volume: an earlier update has made it" + back},
+		"none":                  {secondClass, 2, "", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want no backup, from"},
+		"another, in a preview": {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, true, ""}, // It may be replaced before the claim is made.
+		"a clone's":             {first, 1, testBackup, Generations{Backup: testBackup}, false, ""},
+		"another clone's":       {first, 1, "", Generations{Backup: testBackup}, false, "want no backup, from which the StorageClass longhorn-iris fills"},
+		"not there":             {first, 2, "", Generations{Backup: testBackup}, false, ""},
+		"for a snapshot":        {secondClass, 2, testBackup, Generations{Snapshot: "before"}, false, "got snapshot before, want backup " + testBackup + ", from which"},
+		"a snapshot's":          {secondClass, 2, "", Generations{Snapshot: "before"}, false, ""},
+		"a clone's snapshot":    {first, 1, testBackup, Generations{Snapshot: "before"}, false, "got snapshot before, want backup"},
 	} {
 		world := backupWorld()
-		world[test.path] = class(test.backup)
+		world[test.path] = map[string]any{"parameters": map[string]any{fromBackup: test.made}}
 		r, _, _ := restoreOn(t, world)
-		r.generations.Newest, r.keeper.preview = test.newest, test.preview
-		if err := r.Check(t.Context()); (err != nil) != test.refused || err != nil && !strings.HasPrefix(err.Error(), `iris.restoreFrom.backup: got "`+testBackup+`", want "`+test.backup+`", as the StorageClass`) {
+		test.source.Newest, test.source.Size = test.newest, "20Gi"
+		r.generations, r.keeper.preview = test.source, test.preview
+		err := r.Check(t.Context())
+		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), "iris.restoreFrom: ") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
