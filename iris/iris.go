@@ -166,7 +166,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	if err := s.backups(data.namespace, configuration, policies, args); err != nil {
+	if err := s.backups(data, configuration, policies, args, filled); err != nil {
 		return err
 	}
 	rollout := s.newRollout(args.API)

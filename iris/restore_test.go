@@ -149,6 +149,10 @@ func TestRestore_ChangesWhatItPromises(t *testing.T) {
 		"with the guard": {
 			community(guarded), restored(2, backup, guarded), []string{"iris-pvc-2"}, []string{"iris", "iris", "iris-guard", "iris-guard"}, nil,
 		},
+		"with backups": {
+			community(backedUp(agentImage)), restored(2, backup, backedUp(agentImage)), []string{"iris-pvc-2"},
+			[]string{"iris", "iris", "iris-backup-consistent", "iris-guard", "iris-guard"}, nil,
+		},
 		"of another size":         {community(), restored(2, backup, larger), []string{"iris-pvc-2"}, []string{"iris", "iris"}, nil},
 		"once more":               {restored(2, backup), restored(3, snapshot), []string{"iris-pvc-3"}, []string{"iris", "iris"}, nil},
 		"nothing":                 {restored(2, backup), restored(2, backup), nil, nil, nil},
@@ -340,13 +344,15 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 // Everything that uses the claim waits for its data, in updates too, and no claim is made without a look at its source.
 func TestRestore_HooksAreBound(t *testing.T) {
 	t.Parallel()
-	result := mustRun(t, community(guardedBy(agentImage)))
-	for _, name := range []string{deploymentName, guardName} {
-		deployment := result.One(t, "kubernetes:apps/v1:Deployment", name)
-		hooks := deployment.RegisterRPC.GetHooks()
+	result := mustRun(t, community(backedUp(agentImage)))
+	for name, kind := range map[string]string{
+		deploymentName: "kubernetes:apps/v1:Deployment", guardName: "kubernetes:apps/v1:Deployment", backupName: "kubernetes:batch/v1:CronJob",
+	} {
+		user := result.One(t, kind, name)
+		hooks := user.RegisterRPC.GetHooks()
 		for when, bound := range map[string][]string{"create": hooks.GetBeforeCreate(), "update": hooks.GetBeforeUpdate()} {
 			// Without the claim the hook would wait for what comes after it.
-			if !strings.Contains(strings.Join(deployment.RegisterRPC.GetDependencies(), " "), "PersistentVolumeClaim::iris-pvc") {
+			if !strings.Contains(strings.Join(user.RegisterRPC.GetDependencies(), " "), "PersistentVolumeClaim::iris-pvc") {
 				t.Errorf("%s does not come after the claim", name)
 			}
 			if !slices.Contains(bound, "iris-guard-filled") {
