@@ -150,8 +150,13 @@ func TestRestore_ChangesWhatItPromises(t *testing.T) {
 			community(guarded), restored(2, backup, guarded), []string{"iris-pvc-2"}, []string{"iris", "iris", "iris-guard", "iris-guard"}, nil,
 		},
 		"with backups": {
-			community(backedUp(agentImage)), restored(2, backup, backedUp(agentImage)), []string{"iris-pvc-2"},
-			[]string{"iris", "iris", "iris-backup-consistent", "iris-guard", "iris-guard"}, nil,
+			community(backedUp(agentImage)), restored(2, backup, backedUp(agentImage)),
+			[]string{"iris-pvc-2"},
+			[]string{"iris", "iris", "iris-backup-consistent", "iris-guard", "iris-guard"},
+			nil,
+		},
+		"with alerts and the dashboard": {
+			community(watched), restored(2, backup, watched), []string{"iris-pvc-2"}, []string{"iris", "iris", "iris-alerts", "iris-dashboard"}, nil,
 		},
 		"of another size":         {community(), restored(2, backup, larger), []string{"iris-pvc-2"}, []string{"iris", "iris"}, nil},
 		"once more":               {restored(2, backup), restored(3, snapshot), []string{"iris-pvc-3"}, []string{"iris", "iris"}, nil},
@@ -344,8 +349,9 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 // Everything that uses the claim waits for its data, in updates too, and no claim is made without a look at its source.
 func TestRestore_HooksAreBound(t *testing.T) {
 	t.Parallel()
-	result := mustRun(t, community(backedUp(agentImage)))
+	result := mustRun(t, community(backedUp(agentImage), watched))
 	for name, kind := range map[string]string{
+		alertsName: "kubernetes:monitoring.coreos.com/v1:PrometheusRule", dashboardName: "kubernetes:core/v1:ConfigMap",
 		deploymentName: "kubernetes:apps/v1:Deployment", guardName: "kubernetes:apps/v1:Deployment", backupName: "kubernetes:batch/v1:CronJob",
 	} {
 		user := result.One(t, kind, name)
