@@ -346,6 +346,49 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 	}
 }
 
+// A volume that was freed for the claim and does not fit stays where it is, and the database would begin empty.
+func TestSource_RefusesAClaimWhoseVolumeWaitsAndDoesNotFit(t *testing.T) {
+	t.Parallel()
+	volume := func(name, claim, size, mode, more string) string {
+		return fmt.Sprintf(`{"metadata":{"name":%q%s},"spec":{"capacity":{"storage":%q},"accessModes":[%q],"storageClassName":"other",`+
+			`"claimRef":{"namespace":"iris","name":%q}},"status":{"phase":"Released"}}`, name, more, size, mode, claim)
+	}
+	const fits, small = "21474836480", "10Gi"
+	for name, test := range map[string]struct {
+		cfg     Config
+		claim   string
+		volumes []string
+		want    []string
+	}{
+		"it fits":                {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteOncePod", "")}, nil},
+		"it is larger":           {community(), claimName, []string{volume("pv-1", claimName, "40Gi", "ReadWriteOncePod", "")}, nil},
+		"it is too small":        {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", "")}, []string{`iris.size: got 20Gi, want 10Gi, the volume's size; it can grow afterwards: the PersistentVolume pv-1 waits for the PVC iris-pvc`}},
+		"of a later one":         {restored(2, RestoreFrom{Snapshot: "s"}), "iris-pvc-2", []string{volume("pv-1", "iris-pvc-2", small, "ReadWriteOncePod", "")}, []string{"iris.size: got 20Gi, want 10Gi"}},
+		"of an older one":        {restored(2, RestoreFrom{Snapshot: "s"}), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", "")}, []string{"iris.oldestGeneration: got 1, want 2, which leaves that volume as it is, because it has 10Gi"}},
+		"another mode":           {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteMany", "")}, []string{"iris.accessMode: got ReadWriteOncePod, want ReadWriteMany, as the volume has it"}},
+		"it is being deleted":    {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteOncePod", `,"deletionTimestamp":"2026-01-01T00:00:00Z"`)}, []string{"the PersistentVolume pv-1: got one that is being deleted"}},
+		"two, one of which fits": {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", ""), volume("pv-2", claimName, fits, "ReadWriteOncePod", "")}, nil},
+		"two, none of which":     {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", ""), volume("pv-2", claimName, fits, "ReadWriteMany", "")}, []string{"pv-1", "pv-2"}},
+		"another's":              {community(), claimName, []string{volume("pv-1", "other", small, "ReadWriteOncePod", "")}, nil},
+	} {
+		f := &source{cfg: test.cfg, api: &objects{there: map[string]string{
+			"/api/v1/persistentvolumes": `{"items":[` + strings.Join(test.volumes, ",") + `]}`,
+		}}}
+		result := scenario{args: Args{Config: test.cfg, LaterClasses: later()}, preview: true}.run(t)
+		made := guard.InputsOf(result.One(t, "kubernetes:core/v1:PersistentVolumeClaim", test.claim).Inputs)
+		err := f.beforeCreate(t.Context(), made)
+		if (err != nil) != (len(test.want) > 0) {
+			t.Errorf("%s: got %v", name, err)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %s", name, err, want)
+			}
+		}
+	}
+}
+
 // Everything that uses the claim waits for its data, in updates too, and no claim is made without a look at its source.
 func TestRestore_HooksAreBound(t *testing.T) {
 	t.Parallel()
