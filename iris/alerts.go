@@ -283,7 +283,7 @@ func (c Config) ofSchedule(a alert, text string) pulumi.StringInput {
 	return pulumi.StringOutput{} // ToSecret keeps the element type, so this is unreachable; an unknown output leaks nothing.
 }
 
-func (s *scope) prometheusRule(in *namespace) error {
+func (s *scope) prometheusRule(in *namespace, options ...pulumi.ResourceOption) error {
 	if !s.cfg.Alerts {
 		return nil
 	}
@@ -298,6 +298,6 @@ func (s *scope) prometheusRule(in *namespace) error {
 		OtherFields: kubernetes.UntypedArgs{"spec": map[string]any{
 			"groups": []any{map[string]any{"name": "ha-iris." + s.cfg.Namespace, "rules": rules}},
 		}},
-	}, s.options()...)
+	}, s.options(options...)...)
 	return creating("PrometheusRule "+alertsName, err)
 }

@@ -67,11 +67,13 @@ func (c Config) backupComponent() component {
 }
 
 // backups creates the schedule, with what its pods may do.
-func (s *scope) backups(in *namespace, configuration *configuration, policies *policies, args *Args) error {
+func (s *scope) backups(
+	data *data, configuration *configuration, policies *policies, args *Args, filled pulumi.ResourceOption,
+) error {
 	if !s.cfg.backsUp() {
 		return nil
 	}
-	rights, err := s.backupRights(in, args.After)
+	rights, err := s.backupRights(data.namespace, args.After)
 	if err != nil {
 		return err
 	}
@@ -89,10 +91,14 @@ func (s *scope) backups(in *namespace, configuration *configuration, policies *p
 		return err
 	}
 	// Nothing in the pod refers to the policies or the roles.
-	return s.backupJob(in, own, template, slices.Concat(rights, policies.of(own)))
+	return s.backupJob(data.namespace, own, template,
+		// The claim, because the hook waits for it.
+		pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{data.claim})),
+		filled, // It backs one claim up. While a new one is filled, or if that fails, that is the one that the database runs on.
+	)
 }
 
-func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemplateSpecArgs, after []pulumi.Resource) error {
+func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemplateSpecArgs, options ...pulumi.ResourceOption) error {
 	_, err := batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
 		Metadata: in.metadata(own, backupName, exceptionAnnotations(backupExceptions())),
 		Spec: &batchv1.CronJobSpecArgs{
@@ -113,7 +119,7 @@ func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemp
 				},
 			},
 		},
-	}, s.options(pulumi.DependsOn(after))...)
+	}, s.options(options...)...)
 	return creating("CronJob "+backupName, err)
 }
 

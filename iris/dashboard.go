@@ -190,7 +190,7 @@ func (c Config) dashboardJSON(stack, uid string) (string, error) {
 	return string(text) + "\n", nil
 }
 
-func (s *scope) dashboard(in *namespace) error {
+func (s *scope) dashboard(in *namespace, options ...pulumi.ResourceOption) error {
 	if !s.cfg.Dashboard {
 		return nil
 	}
@@ -207,6 +207,6 @@ func (s *scope) dashboard(in *namespace) error {
 		Metadata: metadata,
 		// The sidecar writes those of all namespaces into one directory.
 		Data: pulumi.StringMap{"ha-iris-" + s.cfg.Namespace + "-" + uid[len("ha-iris-"):][:8] + ".json": pulumi.String(text)},
-	}, s.options()...)
+	}, s.options(options...)...)
 	return creating("ConfigMap "+dashboardName, err)
 }

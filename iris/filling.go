@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -36,6 +37,10 @@ type filling struct {
 
 	now   func() time.Time
 	pause func(context.Context, time.Duration) error
+
+	// All that moves waits for the same: once is what has been found.
+	once  sync.Once
+	found error
 }
 
 // guardFilled returns the option, of everything that uses the newest claim, that waits for its data.
@@ -58,10 +63,16 @@ func (f *filling) beforeWrite(ctx context.Context, before guard.Inputs) error {
 	switch {
 	case f.preview || f.api == nil:
 		return nil
-	case before.None() && !f.restores, !before.None() && before.Has(f.claim):
+	case before.None() && !f.restores, before.Any(f.names):
 		return nil // There is nothing to wait for, or it has been waited for.
 	}
-	return f.await(ctx)
+	f.once.Do(func() { f.found = f.await(ctx) })
+	return f.found
+}
+
+// names reports whether a text of an object is the claim's name or has it in quotes, as expressions of Prometheus do, in JSON too.
+func (f *filling) names(text string) bool {
+	return text == f.claim || strings.Contains(text, `"`+f.claim+`"`) || strings.Contains(text, `\"`+f.claim+`\"`)
 }
 
 func (f *filling) await(ctx context.Context) error {

@@ -117,6 +117,32 @@ func TestFilling_DoesNotWaitForAVolumeThatComesWithItsPod(t *testing.T) {
 	}
 }
 
+// An alert has the claim in an expression, a dashboard has that in JSON. Others wait for the same at the same time.
+func TestFilling_IsWaitedForOnceByAll(t *testing.T) {
+	t.Parallel()
+	text := func(text string) guard.Inputs {
+		return guard.InputsOf(resource.NewPropertyMapFromMap(map[string]any{"spec": text}))
+	}
+	for of, waits := range map[string]bool{
+		`up{pvc="iris-pvc-2"}`: false, `{"expr":"up{pvc=\"iris-pvc-2\"}"}`: false,
+		`up{pvc="iris-pvc"}`: true, `up{pvc="iris-pvc-20"}`: true, `{"expr":"up{pvc=\"iris-pvc\"}"}`: true,
+	} {
+		storage := &restorer{looks: []clock.Found{{Done: true}}}
+		f, _, _ := fill(t, bound(), storage)
+		for range 2 {
+			if err := f.beforeWrite(t.Context(), text(of)); err != nil || len(storage.asked) == 1 != waits {
+				t.Errorf("%s: asked %v, %v", of, storage.asked, err)
+			}
+		}
+	}
+	f, _, _ := fill(t, bound(), &restorer{looks: []clock.Found{{Hopeless: true, State: "lost"}, {Done: true}}})
+	for range 2 {
+		if err := f.beforeWrite(t.Context(), text("iris-pvc")); err == nil || !strings.Contains(err.Error(), "lost") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestFilling_IsWaitedForByWhatMovesToTheClaim(t *testing.T) {
 	t.Parallel()
 	deployment := func(claim string) guard.Inputs {

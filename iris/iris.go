@@ -166,7 +166,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	if err := s.backups(data.namespace, configuration, policies, args); err != nil {
+	if err := s.backups(data, configuration, policies, args, filled); err != nil {
 		return err
 	}
 	rollout := s.newRollout(args.API)
@@ -178,7 +178,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	if err := s.watching(data.namespace); err != nil {
+	if err := s.watching(data, filled); err != nil {
 		return err
 	}
 	i.Namespace, i.ServiceName = data.namespace.name(), service.name

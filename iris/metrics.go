@@ -38,13 +38,16 @@ func (s *scope) monitoring(metadata *metav1.ObjectMetaArgs) *metav1.ObjectMetaAr
 }
 
 // watching makes what Prometheus and Grafana look for.
-func (s *scope) watching(in *namespace) error {
-	for _, create := range []func(*namespace) error{s.serviceMonitors, s.prometheusRule, s.dashboard} {
-		if err := create(in); err != nil {
-			return err
-		}
+func (s *scope) watching(data *data, filled pulumi.ResourceOption) error {
+	if err := s.serviceMonitors(data.namespace); err != nil {
+		return err
 	}
-	return nil
+	// Alerts and pictures are of the volume that the database runs on: while a new one is filled, that is the old one.
+	moved := []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{data.claim}), filled}
+	if err := s.prometheusRule(data.namespace, moved...); err != nil {
+		return err
+	}
+	return s.dashboard(data.namespace, moved...)
 }
 
 // serviceMonitors are for IRIS and for the guards, each with its port of a Service.

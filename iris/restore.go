@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -17,8 +19,8 @@ import (
 
 // Restorer is what the storage knows of backups, and of the volumes that it fills.
 type Restorer interface {
-	// Check returns why the newest generation's claim cannot be filled from the configured backup; nil if it can, or if that cannot be
-	// found out yet.
+	// Check returns why the newest generation's claim cannot be filled from the configured source, as far as that is the storage's matter; nil
+	// if it can, or if that cannot be found out yet.
 	Check(ctx context.Context) error
 	// Filled says whether a driver's volume has all its data, and how far it is.
 	Filled(ctx context.Context, driver, volume string) (clock.Found, error)
@@ -48,15 +50,21 @@ func (s *scope) guardSource(args *Args) (pulumi.ResourceOption, error) {
 func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 	name, from := after.Text("metadata", "name"), f.cfg.RestoreFrom
 	generation, _ := generationOf(name)
+	waits, err := f.reserved(ctx, after)
 	switch {
-	case generation == 1 && f.cfg.Generation == 1 && from.String() == "", f.reserved(ctx, name):
+	case err != nil || waits:
+		return err
+	case generation == 1 && f.cfg.Generation == 1 && from.String() == "":
 		return nil
 	case generation < f.cfg.Generation:
 		return fmt.Errorf("iris.oldestGeneration: got %d, want at least %d: this stack does not have the volume of generation %d, and a new one "+
 			"would be empty", f.cfg.OldestGeneration, generation+1, generation)
-	case from.Backup != "" && f.restorer != nil:
-		return f.restorer.Check(ctx)
-	case from.Snapshot != "":
+	case from.String() != "":
+		if f.restorer != nil {
+			if err := f.restorer.Check(ctx); err != nil {
+				return err
+			}
+		}
 		return f.checkSnapshot(ctx)
 	case generation > 1:
 		return fmt.Errorf("iris.restoreFrom: got nothing, want a backup or a snapshot: generation %d is new, and its volume would be empty "+
@@ -65,33 +73,83 @@ func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 	return nil
 }
 
+// waitingVolume is a PersistentVolume, as far as it is read.
+type waitingVolume struct {
+	Metadata struct {
+		Name    string `json:"name"`
+		Deleted string `json:"deletionTimestamp"`
+	} `json:"metadata"`
+	Spec struct {
+		Capacity struct {
+			Storage string `json:"storage"`
+		} `json:"capacity"`
+		AccessModes []string `json:"accessModes"`
+		VolumeMode  string   `json:"volumeMode"`
+		ClaimRef    struct {
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
+			UID       string `json:"uid"`
+		} `json:"claimRef"`
+	} `json:"spec"`
+}
+
 // reserved reports whether a volume waits for the claim, which then has that one's data: somebody has deleted the claim, and freed its
-// volume for the next of its name (docs/operations.md, "Somebody deleted the PVC or the namespace").
-func (f *source) reserved(ctx context.Context, claim string) bool {
+// volume for the next of its name (docs/operations.md, "Somebody deleted the PVC or the namespace"). One that waits and does not fit is an
+// error: Kubernetes would leave it, and make an empty one.
+func (f *source) reserved(ctx context.Context, claim guard.Inputs) (bool, error) {
 	var list struct {
-		Items []struct {
-			Spec struct {
-				ClaimRef struct {
-					Namespace string `json:"namespace"`
-					Name      string `json:"name"`
-					UID       string `json:"uid"`
-				} `json:"claimRef"`
-			} `json:"spec"`
-		} `json:"items"`
+		Items []waitingVolume `json:"items"`
 	}
 	if f.api == nil {
-		return false
+		return false, nil
 	}
 	if _, err := f.api.Get(ctx, "/api/v1/persistentvolumes", &list); err != nil {
-		return false
+		return false, nil // No volume is known to wait; a claim of a later generation then needs its source.
 	}
+	name := claim.Text("metadata", "name")
+	var misfits []error
 	for _, volume := range list.Items {
 		ref := volume.Spec.ClaimRef
-		if ref.Namespace == f.cfg.Namespace && ref.Name == claim && ref.UID == "" {
-			return true
+		if ref.Namespace != f.cfg.Namespace || ref.Name != name || ref.UID != "" {
+			continue
 		}
+		misfit := f.misfit(volume, claim)
+		if misfit == nil {
+			return true, nil
+		}
+		misfits = append(misfits, misfit)
 	}
-	return false
+	return false, errors.Join(misfits...)
+}
+
+// misfit returns why a volume that waits for the claim will not be bound to it; nil if it will. These are all conditions: neither class nor
+// phase are, for a volume that names its claim (Kubernetes' component-helpers storage/volume/pv_helpers.go, FindMatchingVolume; access modes
+// are the index of the controller's list).
+func (f *source) misfit(volume waitingVolume, claim guard.Inputs) error {
+	name, spec := claim.Text("metadata", "name"), volume.Spec
+	refuse := func(key, got, want string) error {
+		return fmt.Errorf("%s: got %s, want %s: the PersistentVolume %s waits for the PVC %s and will not be bound to it, and the database would "+
+			`begin on an empty volume (docs/operations.md, "Somebody deleted the PVC or the namespace")`, key, got, want, volume.Metadata.Name, name)
+	}
+	asked, given := requestOf(claim), spec.Capacity.Storage
+	wanted, err := rules.ParseSize(asked)
+	has, known := rules.ParseQuantity(given)
+	generation, _ := generationOf(name)
+	switch {
+	case volume.Metadata.Deleted != "":
+		return refuse("the PersistentVolume "+volume.Metadata.Name, "one that is being deleted", "one that stays, or none")
+	case err == nil && known && float64(wanted) > has && generation < f.cfg.Generation:
+		return refuse("iris.oldestGeneration", fmt.Sprint(f.cfg.OldestGeneration), fmt.Sprintf("%d, which leaves that volume as it is, because "+
+			"it has %s and iris.size is %s", generation+1, given, asked))
+	case err == nil && known && float64(wanted) > has:
+		return refuse("iris.size", asked, given+", the volume's size; it can grow afterwards")
+	case spec.VolumeMode != "" && spec.VolumeMode != "Filesystem":
+		return refuse("the PersistentVolume "+volume.Metadata.Name, "volumeMode "+spec.VolumeMode, "volumeMode Filesystem")
+	}
+	if mode := claim.Text("spec", "accessModes", 0); mode != "" && !slices.Contains(spec.AccessModes, mode) { // It has one.
+		return refuse("iris.accessMode", mode, strings.Join(spec.AccessModes, " or ")+", as the volume has it")
+	}
+	return nil
 }
 
 // snapshot is a VolumeSnapshot, as far as it is read.
@@ -105,11 +163,11 @@ type snapshot struct {
 	} `json:"status"`
 }
 
-// checkSnapshot refuses a snapshot that cannot fill a volume of this size.
+// checkSnapshot refuses a snapshot that cannot fill a volume of this size, if there is to be one.
 func (f *source) checkSnapshot(ctx context.Context) error {
 	const key = "iris.restoreFrom.snapshot"
 	name := f.cfg.RestoreFrom.Snapshot
-	if f.api == nil {
+	if name == "" || f.api == nil {
 		return nil
 	}
 	var seen snapshot

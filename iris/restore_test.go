@@ -149,6 +149,15 @@ func TestRestore_ChangesWhatItPromises(t *testing.T) {
 		"with the guard": {
 			community(guarded), restored(2, backup, guarded), []string{"iris-pvc-2"}, []string{"iris", "iris", "iris-guard", "iris-guard"}, nil,
 		},
+		"with backups": {
+			community(backedUp(agentImage)), restored(2, backup, backedUp(agentImage)),
+			[]string{"iris-pvc-2"},
+			[]string{"iris", "iris", "iris-backup-consistent", "iris-guard", "iris-guard"},
+			nil,
+		},
+		"with alerts and the dashboard": {
+			community(watched), restored(2, backup, watched), []string{"iris-pvc-2"}, []string{"iris", "iris", "iris-alerts", "iris-dashboard"}, nil,
+		},
 		"of another size":         {community(), restored(2, backup, larger), []string{"iris-pvc-2"}, []string{"iris", "iris"}, nil},
 		"once more":               {restored(2, backup), restored(3, snapshot), []string{"iris-pvc-3"}, []string{"iris", "iris"}, nil},
 		"nothing":                 {restored(2, backup), restored(2, backup), nil, nil, nil},
@@ -308,6 +317,7 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		"another's volume waits":  {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc", ""), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},
 		"a backup":                {cfg: restored(2, RestoreFrom{Backup: testBackup}), restorer: &restorer{}, claim: "iris-pvc-2"},
 		"a bad backup":            {cfg: restored(1, RestoreFrom{Backup: testBackup}), restorer: &restorer{check: errors.New("bad")}, claim: claimName, want: "bad"},
+		"a snapshot of no use":    {cfg: restored(2, from), api: ready, restorer: &restorer{check: errors.New("its class")}, claim: "iris-pvc-2", want: "its class"},
 		"a snapshot":              {cfg: restored(2, from), api: ready, claim: "iris-pvc-2"},
 		"of no known size":        {cfg: restored(2, from), api: snapshots(`"readyToUse":true`), claim: "iris-pvc-2"},
 		"that is not there":       {cfg: restored(2, from), api: &objects{}, claim: "iris-pvc-2", want: `iris.restoreFrom.snapshot: got "before", want a VolumeSnapshot in the namespace iris`},
@@ -336,16 +346,62 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 	}
 }
 
+// A volume that was freed for the claim and does not fit stays where it is, and the database would begin empty.
+func TestSource_RefusesAClaimWhoseVolumeWaitsAndDoesNotFit(t *testing.T) {
+	t.Parallel()
+	volume := func(name, claim, size, mode, more string) string {
+		return fmt.Sprintf(`{"metadata":{"name":%q%s},"spec":{"capacity":{"storage":%q},"accessModes":[%q],"storageClassName":"other",`+
+			`"claimRef":{"namespace":"iris","name":%q}},"status":{"phase":"Released"}}`, name, more, size, mode, claim)
+	}
+	const fits, small = "21474836480", "10Gi"
+	for name, test := range map[string]struct {
+		cfg     Config
+		claim   string
+		volumes []string
+		want    []string
+	}{
+		"it fits":                {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteOncePod", "")}, nil},
+		"it is larger":           {community(), claimName, []string{volume("pv-1", claimName, "40Gi", "ReadWriteOncePod", "")}, nil},
+		"it is too small":        {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", "")}, []string{`iris.size: got 20Gi, want 10Gi, the volume's size; it can grow afterwards: the PersistentVolume pv-1 waits for the PVC iris-pvc`}},
+		"of a later one":         {restored(2, RestoreFrom{Snapshot: "s"}), "iris-pvc-2", []string{volume("pv-1", "iris-pvc-2", small, "ReadWriteOncePod", "")}, []string{"iris.size: got 20Gi, want 10Gi"}},
+		"of an older one":        {restored(2, RestoreFrom{Snapshot: "s"}), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", "")}, []string{"iris.oldestGeneration: got 1, want 2, which leaves that volume as it is, because it has 10Gi"}},
+		"another mode":           {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteMany", "")}, []string{"iris.accessMode: got ReadWriteOncePod, want ReadWriteMany, as the volume has it"}},
+		"it is being deleted":    {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteOncePod", `,"deletionTimestamp":"2026-01-01T00:00:00Z"`)}, []string{"the PersistentVolume pv-1: got one that is being deleted"}},
+		"two, one of which fits": {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", ""), volume("pv-2", claimName, fits, "ReadWriteOncePod", "")}, nil},
+		"two, none of which":     {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", ""), volume("pv-2", claimName, fits, "ReadWriteMany", "")}, []string{"pv-1", "pv-2"}},
+		"another's":              {community(), claimName, []string{volume("pv-1", "other", small, "ReadWriteOncePod", "")}, nil},
+	} {
+		f := &source{cfg: test.cfg, api: &objects{there: map[string]string{
+			"/api/v1/persistentvolumes": `{"items":[` + strings.Join(test.volumes, ",") + `]}`,
+		}}}
+		result := scenario{args: Args{Config: test.cfg, LaterClasses: later()}, preview: true}.run(t)
+		made := guard.InputsOf(result.One(t, "kubernetes:core/v1:PersistentVolumeClaim", test.claim).Inputs)
+		err := f.beforeCreate(t.Context(), made)
+		if (err != nil) != (len(test.want) > 0) {
+			t.Errorf("%s: got %v", name, err)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %s", name, err, want)
+			}
+		}
+	}
+}
+
 // Everything that uses the claim waits for its data, in updates too, and no claim is made without a look at its source.
 func TestRestore_HooksAreBound(t *testing.T) {
 	t.Parallel()
-	result := mustRun(t, community(guardedBy(agentImage)))
-	for _, name := range []string{deploymentName, guardName} {
-		deployment := result.One(t, "kubernetes:apps/v1:Deployment", name)
-		hooks := deployment.RegisterRPC.GetHooks()
+	result := mustRun(t, community(backedUp(agentImage), watched))
+	for name, kind := range map[string]string{
+		alertsName: "kubernetes:monitoring.coreos.com/v1:PrometheusRule", dashboardName: "kubernetes:core/v1:ConfigMap",
+		deploymentName: "kubernetes:apps/v1:Deployment", guardName: "kubernetes:apps/v1:Deployment", backupName: "kubernetes:batch/v1:CronJob",
+	} {
+		user := result.One(t, kind, name)
+		hooks := user.RegisterRPC.GetHooks()
 		for when, bound := range map[string][]string{"create": hooks.GetBeforeCreate(), "update": hooks.GetBeforeUpdate()} {
 			// Without the claim the hook would wait for what comes after it.
-			if !strings.Contains(strings.Join(deployment.RegisterRPC.GetDependencies(), " "), "PersistentVolumeClaim::iris-pvc") {
+			if !strings.Contains(strings.Join(user.RegisterRPC.GetDependencies(), " "), "PersistentVolumeClaim::iris-pvc") {
 				t.Errorf("%s does not come after the claim", name)
 			}
 			if !slices.Contains(bound, "iris-guard-filled") {

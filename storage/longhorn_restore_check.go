@@ -31,7 +31,8 @@ func (r *longhornRestore) Check(ctx context.Context) error {
 	return r.checkClass(ctx)
 }
 
-// checkClass refuses a class that was made for another backup, by an update that did not get as far as the claim.
+// checkClass refuses a class that was made for another source, by an update that did not get as far as the claim: the class fills the volume
+// whatever the claim says, and with a snapshot too it would (longhorn-manager csi/controller_server.go, CreateVolume).
 func (r *longhornRestore) checkClass(ctx context.Context) error {
 	name := r.cfg.ClassName
 	if !r.generations.first() {
@@ -44,11 +45,32 @@ func (r *longhornRestore) checkClass(ctx context.Context) error {
 	if err != nil {
 		return r.keeper.unknown("The StorageClass "+name, fmt.Errorf("look at StorageClass %s: %w", name, err))
 	}
-	if got := class.Parameters[fromBackup]; found && got != r.generations.Backup {
-		return fmt.Errorf("%s: got %q, want %q, as the StorageClass %s has it, which an earlier update has made: set that, or the "+
-			"generation before it and pulumi up, which removes the class, and then this one again", restoreKey, r.generations.Backup, got, name)
+	made := class.Parameters[fromBackup]
+	if !found || made == r.generations.Backup {
+		return nil
 	}
-	return nil
+	wayOut := "" // The first one's class is made again with the configuration.
+	if !r.generations.first() {
+		wayOut = fmt.Sprintf(". Or set iris.generation to %d, take iris.restoreFrom out and pulumi up, which removes the class, and then this again",
+			r.generations.Newest-1)
+	}
+	return fmt.Errorf("iris.restoreFrom: got %s, want %s, from which the StorageClass %s fills its volume: an earlier update has made it%s",
+		r.generations.source(), fromBackupOrNot(made), name, wayOut)
+}
+
+// source is what the newest generation is filled from, in words.
+func (g Generations) source() string {
+	if g.Snapshot != "" {
+		return "snapshot " + g.Snapshot
+	}
+	return fromBackupOrNot(g.Backup)
+}
+
+func fromBackupOrNot(address string) string {
+	if address == "" {
+		return "no backup"
+	}
+	return "backup " + address
 }
 
 // longhornBackup is Longhorn's object, as far as it is read.

@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"ha-iris/internal/clock"
 	"ha-iris/internal/live"
@@ -11,8 +13,9 @@ import (
 // filledVolume is Longhorn's object of a volume, as far as it says where its data come from.
 type filledVolume struct {
 	Spec struct {
-		FromBackup string `json:"fromBackup"`
-		DataSource string `json:"dataSource"`
+		FromBackup   string `json:"fromBackup"`
+		DataSource   string `json:"dataSource"`
+		BackingImage string `json:"backingImage"`
 	} `json:"spec"`
 	Status struct {
 		RestoreRequired  bool            `json:"restoreRequired"`
@@ -27,7 +30,11 @@ type filledVolume struct {
 // Filled implements Restorer.
 func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (clock.Found, error) {
 	if driver != provisioner {
-		return clock.Found{Done: true}, nil
+		if r.generations.Backup != "" {
+			return clock.Found{Hopeless: true, State: fmt.Sprintf("the volume %s is of %s, so it was not made from the backup in %s", name, driver,
+				restoreKey)}, nil
+		}
+		return clock.Found{Done: true}, nil // It has taken the snapshot, or the claim would not be bound.
 	}
 	var volume filledVolume
 	found, err := r.keeper.live.Get(ctx, longhornPath+"volumes/"+name, &volume)
@@ -36,6 +43,9 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 		return clock.Found{}, fmt.Errorf("look at Longhorn's volume %s: %w", name, err)
 	case !found:
 		return clock.Found{State: "Longhorn has not made the volume " + name + " yet"}, nil
+	}
+	if wrong := r.otherSource(volume); wrong != "" {
+		return clock.Found{Hopeless: true, State: "the volume " + name + " " + wrong}, nil
 	}
 	status := volume.Status
 	for _, condition := range status.Conditions {
@@ -56,6 +66,46 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 		return clock.Found{State: fmt.Sprintf("Longhorn copies the snapshot into volume %s (%s)", name, status.CloneStatus.State)}, nil
 	}
 	return clock.Found{Done: true}, nil
+}
+
+// otherSource says what a volume was made from if that is not what the configuration has; "" if it is, or if the configuration has none any
+// more. A class that an earlier update has left, or a claim that somebody has made, names another one, or none.
+//
+// A VolumeSnapshot becomes a data source, a backup or a backing image, by its type (longhorn-manager csi/controller_server.go, CreateVolume).
+func (r *longhornRestore) otherSource(volume filledVolume) string {
+	spec := volume.Spec
+	got := "it was made empty"
+	switch {
+	case spec.FromBackup != "" && spec.DataSource != "":
+		return "is to have the data of a backup and of " + spec.DataSource + " at once: nothing says which of them it has"
+	case spec.FromBackup != "":
+		backup, of := backupNames(spec.FromBackup)
+		got = "it was made from " + backup + " of volume " + of
+	case spec.DataSource != "":
+		got = "it was made from " + spec.DataSource
+	case spec.BackingImage != "":
+		got = "it was made from the backing image " + spec.BackingImage
+	}
+	switch want := r.generations; {
+	case want.Backup != "":
+		backup, of := backupNames(want.Backup)
+		if madeFrom, ofThat := backupNames(spec.FromBackup); madeFrom != backup || ofThat != of {
+			return fmt.Sprintf("was not made from %s of volume %s, which %s has: %s", backup, of, restoreKey, got)
+		}
+	case want.Snapshot != "" && spec.FromBackup == "" && spec.BackingImage == "" && !strings.HasPrefix(spec.DataSource, "snap://"):
+		return fmt.Sprintf("was not made from the VolumeSnapshot %s: %s", want.Snapshot, got)
+	}
+	return ""
+}
+
+// backupNames are the names in a backup's URL, whatever its target and its options.
+func backupNames(address string) (backup, volume string) {
+	_, parameters, _ := strings.Cut(address, "?")
+	query, err := url.ParseQuery(parameters)
+	if err != nil {
+		return "", ""
+	}
+	return query.Get("backup"), query.Get("volume")
 }
 
 // cloned reports whether a volume has all data of the one that it is made from; the second state waits for its other replicas

@@ -216,33 +216,37 @@ func TestRestore_WithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// An update that failed after the class leaves it behind, and it fills from what it was made for.
-func TestRestore_RefusesAClassThatFillsFromAnotherBackup(t *testing.T) {
+// An update that failed after the class leaves it behind, and it fills from what it was made for, with a snapshot too.
+func TestRestore_RefusesAClassThatFillsFromSomethingElse(t *testing.T) {
 	t.Parallel()
-	class := func(backup string) map[string]any {
-		return map[string]any{"parameters": map[string]any{fromBackup: backup}}
-	}
 	const first = "/apis/storage.k8s.io/v1/storageclasses/longhorn-iris"
+	back := ". Or set iris.generation to 1, take iris.restoreFrom out and pulumi up, which removes the class"
 	for name, test := range map[string]struct {
 		path    string
 		newest  int
-		backup  string
+		made    string
+		source  Generations
 		preview bool
-		refused bool
+		want    string
 	}{
-		"the same":              {secondClass, 2, testBackup, false, false},
-		"another":               {secondClass, 2, testBackup + "0", false, true},
-		"none":                  {secondClass, 2, "", false, true},
-		"another, in a preview": {secondClass, 2, testBackup + "0", true, false}, // It may be replaced before the claim is made.
-		"a clone's":             {first, 1, testBackup, false, false},
-		"another clone's":       {first, 1, "", false, true},
-		"not there":             {first, 2, "", false, false},
+		"the same":              {secondClass, 2, testBackup, Generations{Backup: testBackup}, false, ""},
+		"another":               {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want backup " + testBackup + "0, from which the StorageClass longhorn-iris-2 fills its volume: an earlier update has made it" + back},
+		"none":                  {secondClass, 2, "", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want no backup, from"},
+		"another, in a preview": {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, true, ""}, // It may be replaced before the claim is made.
+		"a clone's":             {first, 1, testBackup, Generations{Backup: testBackup}, false, ""},
+		"another clone's":       {first, 1, "", Generations{Backup: testBackup}, false, "want no backup, from which the StorageClass longhorn-iris fills"},
+		"not there":             {first, 2, "", Generations{Backup: testBackup}, false, ""},
+		"for a snapshot":        {secondClass, 2, testBackup, Generations{Snapshot: "before"}, false, "got snapshot before, want backup " + testBackup + ", from which"},
+		"a snapshot's":          {secondClass, 2, "", Generations{Snapshot: "before"}, false, ""},
+		"a clone's snapshot":    {first, 1, testBackup, Generations{Snapshot: "before"}, false, "got snapshot before, want backup"},
 	} {
 		world := backupWorld()
-		world[test.path] = class(test.backup)
+		world[test.path] = map[string]any{"parameters": map[string]any{fromBackup: test.made}}
 		r, _, _ := restoreOn(t, world)
-		r.generations.Newest, r.keeper.preview = test.newest, test.preview
-		if err := r.Check(t.Context()); (err != nil) != test.refused || err != nil && !strings.HasPrefix(err.Error(), `iris.restoreFrom.backup: got "`+testBackup+`", want "`+test.backup+`", as the StorageClass`) {
+		test.source.Newest, test.source.Size = test.newest, "20Gi"
+		r.generations, r.keeper.preview = test.source, test.preview
+		err := r.Check(t.Context())
+		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), "iris.restoreFrom: ") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -257,12 +261,10 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 	}
 	failure := []any{map[string]any{"type": "Restore", "status": "False", "reason": "RestoreFailure", "message": "All replica restore failed"}}
 	for name, test := range map[string]struct {
-		driver       string
 		spec, status map[string]any
 		done, lost   bool
 		state        string
 	}{
-		"another driver's":       {driver: "other.example.com", done: true},
 		"of nothing":             {spec: map[string]any{}, status: map[string]any{}, done: true},
 		"not begun":              {spec: from, status: map[string]any{}, state: "Longhorn restores the backup into volume pvc-9"},
 		"under way":              {spec: from, status: map[string]any{"restoreInitiated": true, "restoreRequired": true}, state: "restores the backup into volume pvc-9, 30 %"},
@@ -283,11 +285,8 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 				map[string]any{"spec": map[string]any{"volumeName": "pvc-8"}, "status": map[string]any{"restoreStatus": map[string]any{"tcp://d": status(1)}}},
 			}},
 		})
-		driver := test.driver
-		if driver == "" {
-			driver = provisioner
-		}
-		found, err := r.Filled(t.Context(), driver, "pvc-9")
+		r.generations.Backup = "" // The next test's.
+		found, err := r.Filled(t.Context(), provisioner, "pvc-9")
 		if name == "not begun" {
 			found.State = strings.TrimSuffix(found.State, ", 30 %")
 		}
@@ -302,6 +301,50 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 	api.status = http.StatusServiceUnavailable
 	if _, err := r.Filled(t.Context(), provisioner, "pvc-9"); err == nil {
 		t.Error("no answer is an answer")
+	}
+}
+
+// What fills a volume is its class and its claim, which others may have made. A database is not moved to other data than the configured.
+func TestRestore_RefusesAVolumeThatWasMadeFromSomethingElse(t *testing.T) {
+	t.Parallel()
+	backup, snapshot, none := Generations{Newest: 2, Backup: testBackup}, Generations{Newest: 2, Snapshot: "before"}, Generations{Newest: 2}
+	restored := func(address string) map[string]any { return map[string]any{"fromBackup": address} }
+	copied := func(source string) map[string]any { return map[string]any{"dataSource": source} }
+	both := map[string]any{"fromBackup": testBackup, "dataSource": "snap://pvc-1/s"}
+	const notThat = "the volume pvc-9 was not made from backup-1 of volume pvc-1, which iris.restoreFrom.backup has: it was made "
+	for name, test := range map[string]struct {
+		from   Generations
+		driver string
+		spec   map[string]any
+		want   string
+	}{
+		"the backup":                   {backup, provisioner, restored(testBackup), ""},
+		"with other mount options":     {backup, provisioner, restored("nfs://nas:/b?nfsOptions=soft&volume=pvc-1&backup=backup-1"), ""},
+		"another backup":               {backup, provisioner, restored(testTarget + "?backup=backup-2&volume=pvc-1"), notThat + "from backup-2 of volume pvc-1"},
+		"another volume's":             {backup, provisioner, restored(testTarget + "?backup=backup-1&volume=pvc-2"), notThat + "from backup-1 of volume pvc-2"},
+		"empty":                        {backup, provisioner, map[string]any{}, notThat + "empty"},
+		"a copy":                       {backup, provisioner, copied("snap://pvc-1/s"), notThat + "from snap://pvc-1/s"},
+		"another driver's":             {backup, "other.example.com", nil, "the volume pvc-9 is of other.example.com, so it was not made from the backup"},
+		"a snapshot":                   {snapshot, provisioner, copied("snap://pvc-1/s"), ""},
+		"a snapshot of type bak":       {snapshot, provisioner, restored(testBackup), ""},
+		"a snapshot of type bi":        {snapshot, provisioner, map[string]any{"backingImage": "bi-1"}, ""},
+		"a snapshot of another driver": {snapshot, "other.example.com", nil, ""},
+		"empty, not of the snapshot":   {snapshot, provisioner, map[string]any{}, "the volume pvc-9 was not made from the VolumeSnapshot before: it was made empty"},
+		"another claim's copy":         {snapshot, provisioner, copied("vol://pvc-1"), "VolumeSnapshot before: it was made from vol://pvc-1"},
+		"both":                         {snapshot, provisioner, both, "the volume pvc-9 is to have the data of a backup and of snap://pvc-1/s at once"},
+		"both, of a backup":            {backup, provisioner, both, "at once"},
+		"both, source taken out":       {none, provisioner, both, "at once"},
+		"source taken out":             {none, provisioner, restored(testBackup), ""},
+		"no source":                    {none, "other.example.com", nil, ""},
+	} {
+		r, _, _ := restoreOn(t, map[string]any{longhornPath + "volumes/pvc-9": map[string]any{
+			"spec": test.spec, "status": map[string]any{"restoreInitiated": true, "cloneStatus": map[string]any{"state": "completed"}},
+		}})
+		r.generations = test.from
+		found, err := r.Filled(t.Context(), test.driver, "pvc-9")
+		if err != nil || found.Done != (test.want == "") || found.Hopeless != (test.want != "") || !strings.Contains(found.State, test.want) {
+			t.Errorf("%s: got %+v, %v", name, found, err)
+		}
 	}
 }
 

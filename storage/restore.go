@@ -13,6 +13,8 @@ type Generations struct {
 	Oldest, Newest int
 	// Backup is the URL of the backup that the newest is filled from when it is made; empty: none.
 	Backup string
+	// Snapshot is the name of the VolumeSnapshot that it is filled from instead; empty: none.
+	Snapshot string
 	// Size is the size of the newest, with a unit.
 	Size string
 }
@@ -31,8 +33,9 @@ func (g Generations) first() bool { return g.Newest <= 1 }
 
 // Restorer fills volumes from backups.
 type Restorer interface {
-	// Check returns why the newest generation's claim cannot be filled from the configured backup, nil if it can or if that cannot be found
-	// out yet. Outside of previews it waits for what is still on its way. It is called before the claim is made.
+	// Check returns why the newest generation's claim cannot be filled from the configured source, nil if it can or if that cannot be found
+	// out yet. Of a VolumeSnapshot it knows no more than whether the storage would let it fill the claim. Outside of previews it waits for what
+	// is still on its way. It is called before the claim is made.
 	Check(ctx context.Context) error
 	// Filled says whether a driver's volume has all its data, and how far it is.
 	Filled(ctx context.Context, driver, volume string) (clock.Found, error)

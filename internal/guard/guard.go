@@ -93,19 +93,24 @@ func (i Inputs) Number(path ...any) (float64, bool) {
 }
 
 // Has reports whether any string among the inputs, at any depth, is this text.
-func (i Inputs) Has(text string) bool { return holds(resource.NewObjectProperty(i.properties), text) }
+func (i Inputs) Has(text string) bool { return i.Any(func(one string) bool { return one == text }) }
 
-func holds(value resource.PropertyValue, text string) bool {
+// Any reports whether any string among the inputs, at any depth, is a wanted one.
+func (i Inputs) Any(wanted func(text string) bool) bool {
+	return holds(resource.NewObjectProperty(i.properties), wanted)
+}
+
+func holds(value resource.PropertyValue, wanted func(text string) bool) bool {
 	switch {
 	case value.IsString():
-		return value.StringValue() == text
+		return wanted(value.StringValue())
 	case value.IsSecret():
-		return holds(value.SecretValue().Element, text)
+		return holds(value.SecretValue().Element, wanted)
 	case value.IsArray():
-		return slices.ContainsFunc(value.ArrayValue(), func(one resource.PropertyValue) bool { return holds(one, text) })
+		return slices.ContainsFunc(value.ArrayValue(), func(one resource.PropertyValue) bool { return holds(one, wanted) })
 	case value.IsObject():
 		for _, one := range value.ObjectValue() {
-			if holds(one, text) {
+			if holds(one, wanted) {
 				return true
 			}
 		}

@@ -58,7 +58,8 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 
 		BackupStore: kubernetes.BackupStore,
 		Generations: storage.Generations{
-			Oldest: cfg.IRIS.OldestGeneration, Newest: cfg.IRIS.Generation, Backup: cfg.IRIS.RestoreFrom.Backup, Size: cfg.IRIS.Size,
+			Oldest: cfg.IRIS.OldestGeneration, Newest: cfg.IRIS.Generation, Size: cfg.IRIS.Size,
+			Backup: cfg.IRIS.RestoreFrom.Backup, Snapshot: cfg.IRIS.RestoreFrom.Snapshot,
 		},
 	})
 	if err != nil {
