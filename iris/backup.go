@@ -84,6 +84,8 @@ func (s *scope) backups(
 	name, number := args.Owner.Marks()
 	container.Env = corev1.EnvVarArray{
 		&corev1.EnvVarArgs{Name: pulumi.String("STACK_NAME"), Value: name}, &corev1.EnvVarArgs{Name: pulumi.String("STACK_NUMBER"), Value: number},
+		// By its job's name a run knows whether the schedule has made it.
+		fromField("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
 	}
 	pod.Containers = corev1.ContainerArray{container}
 	template, err := policies.template(own, nil, pod)
@@ -162,7 +164,7 @@ func (c Config) backupContainer() *corev1.ContainerArgs {
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		Args: pulumi.ToStringArray([]string{
 			"backup", "--namespace", c.Namespace, "--claim", c.claimName(), "--deployment", deploymentName, "--container", irisContainerName,
-			"--longhorn-namespace", c.LonghornNamespace, "--owner", "$(STACK_NUMBER)", "--stack", "$(STACK_NAME)",
+			"--longhorn-namespace", c.LonghornNamespace, "--owner", "$(STACK_NUMBER)", "--stack", "$(STACK_NAME)", "--cron-job", backupName, "--job", "$(JOB_NAME)",
 			fmt.Sprintf("--retain=%d", c.Backups.Retain), seconds("freeze-limit", backupFreeze), seconds("timeout", backupTimeout),
 			seconds("patience", backupPatience),
 		}),

@@ -130,6 +130,23 @@ func TestBackups_TimesContainEachOther(t *testing.T) {
 	}
 }
 
+// A run knows the name of its job, and the CronJob by whose name those of the schedule are called.
+func TestBackups_ARunKnowsItsJob(t *testing.T) {
+	t.Parallel()
+	job := decode[batchv1.CronJob](t, manifests(t, mustRun(t, community(backedUp(agentImage)))), "CronJob", backupName)
+	container := job.Spec.JobTemplate.Spec.Template.Spec.Containers[0]
+	args := strings.Join(container.Args, " ")
+	if !strings.Contains(args, "--cron-job "+job.Name+" --job $(JOB_NAME)") {
+		t.Errorf("the arguments are %s", args)
+	}
+	for _, one := range container.Env {
+		if one.Name == "JOB_NAME" && one.ValueFrom.FieldRef.FieldPath == "metadata.labels['batch.kubernetes.io/job-name']" {
+			return
+		}
+	}
+	t.Errorf("the environment is %v", container.Env)
+}
+
 // One that was stored encrypted is kept so.
 func TestBackups_AScheduleThatIsSecretStaysSo(t *testing.T) {
 	t.Parallel()

@@ -105,6 +105,8 @@ type Backup struct {
 	Message string
 	// Created is when it was complete, or else when the object was made.
 	Created time.Time
+	// ByHand says that somebody has asked for it beside the schedule: it is kept until somebody deletes it.
+	ByHand bool
 }
 
 // unfinished says that it is still being made.

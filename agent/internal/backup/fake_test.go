@@ -30,10 +30,12 @@ type world struct {
 	backups       []Backup
 	// endState is how the own backup ends, after backupTakes.
 	endState, message string
-	backupTakes       time.Duration
-	started           time.Time
-	events            []Event
-	deleted           []string
+	// byHand says that the own backup is.
+	byHand      bool
+	backupTakes time.Duration
+	started     time.Time
+	events      []Event
+	deleted     []string
 	// away says that no request is answered now.
 	away func() bool
 
@@ -193,7 +195,7 @@ func (w *world) CreateBackup(_ context.Context, name, snapshot, volume, target s
 		w.t.Errorf("a backup of volume %s to target %s", volume, target)
 	}
 	w.started = time.Now()
-	w.backups = append(w.backups, Backup{Name: name, UID: "uid-" + name, Snapshot: snapshot, State: "InProgress", Created: time.Now()})
+	w.backups = append(w.backups, Backup{Name: name, UID: "uid-" + name, Snapshot: snapshot, State: "InProgress", Created: time.Now(), ByHand: w.byHand})
 	return nil
 }
 

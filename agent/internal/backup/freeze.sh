@@ -7,7 +7,8 @@
 # nothing of this freeze can be left: first its process had ended, and then IRIS was not frozen. In the other order the freeze may come into
 # force between the two. The dead man outlives the connection and whoever holds it.
 set -u
-mark=/tmp/ha-iris-freeze.$2
+marks=${TMPDIR:-/tmp}/ha-iris-freeze
+mark=$marks.$2
 
 call() { iris session IRIS -U%SYS "##Class(Backup.General).$1()" </dev/null; }
 
@@ -65,11 +66,31 @@ freezes() {
   exec iris session IRIS -U%SYS '##Class(Backup.General).ExternalFreeze()' </dev/null
 }
 
+# abandoned collects, in left, the files of earlier runs whose freeze is over and whose dead man is gone: killed, or done with trying. It fails
+# where another one may still be at work.
+abandoned() {
+  left=
+  for file in "$marks".*; do
+    case $file in *[!A-Za-z0-9./_-]*) continue ;; esac
+    read -r state pid dead 2>/dev/null <"$file" || continue
+    [ -n "$dead" ] || continue # No dead man, no freeze.
+    over "$state" "$pid" && ! kill -0 "$dead" 2>/dev/null || return 1
+    left="$left $file"
+  done
+}
+
 freeze() {
+  abandoned || left=
   suspended
-  case $? in
-  0) echo "IRIS is frozen already, by somebody else" && return 4 ;;
-  2) echo "IRIS does not say whether it is frozen" && return 2 ;;
+  case $?/$left in
+  1/?*) rm -f $left ;;
+  0/?*)
+    thaws || { echo "IRIS is still frozen, by an earlier run" && return 4; }
+    echo "an earlier run had left IRIS frozen: thawed"
+    rm -f $left
+    ;;
+  0/) echo "IRIS is frozen already, by somebody else" && return 4 ;;
+  2/*) echo "IRIS does not say whether it is frozen" && return 2 ;;
   esac
   (freezes "$1") &
   wait $!

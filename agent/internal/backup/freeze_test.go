@@ -90,7 +90,7 @@ func newContainer(t *testing.T) *container {
 
 func (c *container) Exec(ctx context.Context, _ string, command []string) (string, int, error) {
 	process := exec.CommandContext(ctx, command[0], command[1:]...)
-	process.Env = []string{"PATH=" + c.path}
+	process.Env = []string{"PATH=" + c.path, "TMPDIR=" + c.state}
 	var output bytes.Buffer
 	process.Stdout, process.Stderr = &output, &output
 	process.WaitDelay = c.lingers
@@ -131,18 +131,13 @@ func (c *container) has(name string) bool {
 
 func (c *container) frozen() bool { return c.has("frozen") }
 
-// token is a run's, and what there is of its mark afterwards.
-func (c *container) token() string {
-	c.t.Helper()
-	token := "test-" + filepath.Base(filepath.Dir(c.path)) + "-" + strconv.Itoa(os.Getpid()) + "-" + strings.ReplaceAll(c.t.Name(), "/", "-")
-	c.t.Cleanup(func() { _ = os.Remove(mark(token)) })
-	return token
-}
+// token is a run's.
+const token = "iris-consistent-1"
 
-func mark(token string) string { return "/tmp/ha-iris-freeze." + token }
+func (c *container) mark(token string) string { return filepath.Join(c.state, "ha-iris-freeze."+token) }
 
 func (c *container) marked(token string) bool {
-	_, err := os.Stat(mark(token))
+	_, err := os.Stat(c.mark(token))
 	return err == nil
 }
 
@@ -158,7 +153,6 @@ func (c *container) eventually(what string, holds func() bool) {
 func TestScript_FreezesAndThaws(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.ask(answerDone, "freeze", token, "60")
 	if !c.frozen() || !c.marked(token) {
 		t.Error("it is not frozen, or has no mark")
@@ -178,7 +172,6 @@ func TestScript_FreezesAndThaws(t *testing.T) {
 func TestScript_AFreezeThatFails(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.put("fail-freeze", "3")
 	c.ask(answerFailed, "freeze", token, "60")
 	if c.marked(token) {
@@ -199,7 +192,6 @@ func TestScript_AFreezeThatFails(t *testing.T) {
 func TestScript_AThawThatFails(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.ask(answerDone, "freeze", token, "60")
 	c.put("fail-thaw", "3")
 	c.ask(answerDone, "thaw", token)
@@ -212,7 +204,6 @@ func TestScript_AThawThatFails(t *testing.T) {
 func TestScript_TheDeadManThaws(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.ask(answerDone, "freeze", token, "1")
 	c.put("silent", "") // IRIS does not answer at first.
 	time.Sleep(1500 * time.Millisecond)
@@ -229,7 +220,6 @@ func TestScript_TheDeadManThaws(t *testing.T) {
 func TestScript_TheDeadManEndsItsOwnFreezeOnly(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.ask(answerDone, "freeze", token, "1")
 	c.ask(answerDone, "thaw", token)
 	c.put("frozen", "") // Somebody else's.
@@ -243,7 +233,6 @@ func TestScript_TheDeadManEndsItsOwnFreezeOnly(t *testing.T) {
 func TestScript_KilledInTheMiddleOfTheFreeze(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.put("slow", "5")
 	c.lingers = 10 * time.Millisecond
 	ctx, kill := context.WithCancel(t.Context())
@@ -278,7 +267,7 @@ func (c *container) begins(token, deadMan string) (end func()) {
 		c.t.Fatal(err)
 	}
 	line := fmt.Sprintf("freezing %d %s\n", freeze.Process.Pid, deadMan)
-	if err := os.WriteFile(mark(token), []byte(line), 0o600); err != nil {
+	if err := os.WriteFile(c.mark(token), []byte(line), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
 	return func() {
@@ -293,7 +282,6 @@ func (c *container) begins(token, deadMan string) (end func()) {
 func TestScript_AFreezeThatComesWhileTheThawLooks(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	end := c.begins(token, "")
 	c.put("halt", "")
 	thawed := make(chan struct{})
@@ -317,7 +305,6 @@ func TestScript_AFreezeThatComesWhileTheThawLooks(t *testing.T) {
 func TestScript_AFreezeThatComesWhileTheDeadManLooks(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.ask(answerDone, "freeze", token, "2")
 	c.remove("frozen")
 	end := c.begins(token, "")
@@ -332,7 +319,6 @@ func TestScript_AFreezeThatComesWhileTheDeadManLooks(t *testing.T) {
 func TestScript_AThawBeforeTheFreezeHasEnded(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	end := c.begins(token, "")
 	c.put("frozen", "")
 	c.ask(answerFreezing, "thaw", token)
@@ -347,7 +333,6 @@ func TestScript_AThawBeforeTheFreezeHasEnded(t *testing.T) {
 func TestScript_TheMarkNamesTheProcessThatFreezes(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	c.put("hold", "")
 	ended := make(chan struct{})
 	go func() {
@@ -363,7 +348,7 @@ func TestScript_TheMarkNamesTheProcessThatFreezes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := os.ReadFile(mark(token))
+	line, err := os.ReadFile(c.mark(token))
 	fields := strings.Fields(string(line))
 	if err != nil || len(fields) != 3 || fields[0] != "freezing" || fields[1] != strings.TrimSpace(string(freezer)) {
 		t.Fatalf("the mark is %q, %v, and the process %s", line, err, freezer)
@@ -374,7 +359,7 @@ func TestScript_TheMarkNamesTheProcessThatFreezes(t *testing.T) {
 	}
 	c.remove("hold")
 	<-ended
-	if line, err = os.ReadFile(mark(token)); string(line) != "frozen 0 "+fields[2]+"\n" {
+	if line, err = os.ReadFile(c.mark(token)); string(line) != "frozen 0 "+fields[2]+"\n" {
 		t.Errorf("the mark is %q, %v", line, err)
 	}
 	c.ask(answerDone, "thaw", token)
@@ -384,17 +369,72 @@ func TestScript_TheMarkNamesTheProcessThatFreezes(t *testing.T) {
 func TestScript_AMarkWithoutAFreezeIsTakenAway(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
-	token := c.token()
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(mark(token), []byte("freezing "+strconv.Itoa(gone.Process.Pid)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(c.mark(token), []byte("freezing "+strconv.Itoa(gone.Process.Pid)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.ask(answerLapsed, "thaw", token)
 	if c.marked(token) {
 		t.Error("the mark is still there")
+	}
+}
+
+// leaves makes a mark whose dead man is gone.
+func (c *container) leaves(token string) {
+	c.t.Helper()
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(c.mark(token), fmt.Appendf(nil, "frozen 0 %d\n", gone.Process.Pid), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// A freeze of an earlier run whose dead man was killed has nobody else who would end it.
+func TestScript_EndsTheFreezeThatAnEarlierRunHasLeft(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	c.put("frozen", "")
+	c.leaves("earlier")
+	c.put("fail-thaw", "3") // The emergency access is tried, as in a thaw.
+	c.ask(answerDone, "freeze", token, "60")
+	if !c.frozen() || !c.marked(token) || c.marked("earlier") {
+		t.Error("it is not frozen by this run")
+	}
+	c.ask(answerDone, "thaw", token)
+}
+
+// A dead man who is there thaws in his time, and whose freeze it is nobody knows then.
+func TestScript_LeavesARunAloneThatMayBeAlive(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	c.ask(answerDone, "freeze", "another", "60")
+	c.leaves("earlier")
+	c.ask(answerOthers, "freeze", token, "60")
+	if !c.frozen() || !c.marked("another") || !c.marked("earlier") {
+		t.Error("it was thawed, or a mark is gone")
+	}
+	c.ask(answerDone, "thaw", "another")
+}
+
+// The file of a run whose freeze is over must not pass for somebody else's freeze later on.
+func TestScript_TakesAwayTheFilesOfRunsThatAreOver(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	c.leaves("earlier")
+	c.ask(answerDone, "freeze", token, "60")
+	if c.marked("earlier") {
+		t.Error("the file is still there")
+	}
+	c.ask(answerDone, "thaw", token)
+	c.put("frozen", "")
+	c.ask(answerOthers, "freeze", token+"-2", "60")
+	if !c.frozen() {
+		t.Error("it was thawed")
 	}
 }
 

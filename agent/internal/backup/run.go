@@ -49,8 +49,8 @@ type Run struct {
 	database Database
 	pod      Pod
 	volume   Volume
-	// frozenAt is when the freeze was begun.
-	frozenAt time.Time
+	// frozenAt is when the freeze was begun, and othersAt when IRIS was first found frozen by somebody else.
+	frozenAt, othersAt time.Time
 	// asked says that the snapshot may have been asked for, stored that the backup's object may.
 	asked, stored bool
 	backup        Backup
@@ -227,6 +227,9 @@ func (r *Run) freeze(ctx context.Context) phase {
 	got, said := ask(ctx, r.shell, freezeCall, r.pod.Name, "freeze", r.name, seconds(r.config.FreezeLimit))
 	switch got {
 	case answerDone:
+		if said != "" {
+			r.log.Info("frozen", "said", said)
+		}
 		return phaseSnapshot
 	case answerFailed:
 		return r.fail(fmt.Errorf("IRIS does not freeze (%s): nothing is frozen and no backup was made; look for Backup.General in messages.log", said),
@@ -234,15 +237,29 @@ func (r *Run) freeze(ctx context.Context) phase {
 	case answerNever:
 		return r.fail(fmt.Errorf("the freeze was not started, so that nothing is frozen and no backup was made: %s", said), phaseEnd)
 	case answerOthers:
-		if time.Since(r.began) >= r.config.Patience || pause(ctx, checkEvery) != nil {
-			return r.fail(fmt.Errorf("IRIS is frozen, and not by this run (%s); no backup was made. Another backup is under way, or one was left in the "+
-				"middle: to end its freeze, ##Class(Backup.General).ExternalThaw() in %%SYS", said), phaseEnd)
-		}
-		return phaseCheck
+		return r.waitForOthers(ctx, said)
 	default:
 		// It may have frozen nevertheless.
 		return r.fail(fmt.Errorf("whether IRIS is frozen is not known (%s); no backup was made", said), phaseThaw)
 	}
+}
+
+// waitForOthers waits for the end of somebody else's freeze. One that has lasted as long as IRIS takes updates and logins is an emergency.
+func (r *Run) waitForOthers(ctx context.Context, said string) phase {
+	if r.othersAt.IsZero() {
+		r.othersAt = time.Now()
+	}
+	frozen := time.Since(r.othersAt).Round(time.Second)
+	if frozen >= r.config.Patience {
+		r.reason = ReasonFrozen
+		return r.fail(fmt.Errorf("IRIS IN POD %s IS FROZEN, for %v and longer, and not by this run (%s); no backup was made. Unless another backup is under "+
+			"way, thaw it now: %s; after 600 s of freeze updates and logins wait", r.pod.Name, frozen, said, r.thawCommand()), phaseEnd)
+	}
+	if pause(ctx, checkEvery) != nil {
+		return r.fail(fmt.Errorf("told to stop while IRIS was frozen, and not by this run (%s); no backup was made. To end a freeze that was left in the "+
+			"middle: %s", said, r.thawCommand()), phaseEnd)
+	}
+	return phaseCheck
 }
 
 // cut has the snapshot taken while IRIS is frozen.

@@ -116,12 +116,33 @@ func TestRun_LeavesTheFreezeOfOthersAlone(t *testing.T) {
 		if err := w.run(nil); err == nil || w.thaws > 0 || !w.foreign {
 			t.Errorf("got %v, %d thaws", err, w.thaws)
 		}
-		w.wantEvent(ReasonFailed, "not by this run")
+		w.wantEvent(ReasonFrozen, "IRIS IN POD iris-a IS FROZEN, for 10m0s and longer, and not by this run",
+			"kubectl -n data exec iris-a -c server -- iris session IRIS -B -U%SYS '##Class(Backup.General).ExternalThaw()'")
 		w.events, w.foreign = nil, true
 		w.later(time.Minute, func() { w.foreign = false })
 		if err := w.run(nil); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A freeze that begins late is no emergency because the run has waited for something else, and being told to stop makes it none.
+func TestRun_AFreezeOfOthersThatIsYoungIsNoEmergency(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.target.Available, w.foreign = false, true
+		w.later(9*time.Minute, func() { w.target.Available = true })
+		w.later(12*time.Minute, func() { w.foreign = false })
+		if err := w.run(nil); err != nil {
+			t.Error(err)
+		}
+		w.foreign, w.snapshots = true, nil
+		ctx, stop := context.WithTimeout(w.t.Context(), time.Minute)
+		defer stop()
+		if err := w.runWithin(ctx, Default()); err == nil || w.thaws != 1 {
+			t.Errorf("got %v, %d thaws", err, w.thaws)
+		}
+		w.wantEvent(ReasonFailed, "told to stop while IRIS was frozen", "kubectl -n data exec iris-a -c server -- iris session")
 	})
 }
 

@@ -91,7 +91,8 @@ func (r *Run) judge(backup Backup) (ended bool, next phase) {
 	}
 }
 
-// prune deletes backups of this kind beyond the number that is kept, the oldest first. It begins with a good one that is newer than all that
+// prune deletes backups of this kind beyond the number that is kept, the oldest first. Those by hand neither count nor are deleted: many in a
+// day would otherwise leave none of the days before. It begins with a good one that is newer than all that
 // it deletes: the run's own. A failure is no failure of the backup; the next run prunes again.
 func (r *Run) prune(ctx context.Context) {
 	backups, err := r.cluster.Backups(ctx, r.volume.Name)
@@ -108,9 +109,14 @@ func (r *Run) prune(ctx context.Context) {
 
 func (r *Run) pruneBackups(ctx context.Context, backups []Backup) error {
 	good := slices.DeleteFunc(slices.Clone(backups), func(one Backup) bool { return one.State != StateCompleted })
-	if !slices.ContainsFunc(good, func(one Backup) bool { return one.Name == r.name }) {
+	own := slices.IndexFunc(good, func(one Backup) bool { return one.Name == r.name })
+	if own < 0 {
 		return fmt.Errorf("backup %s is not among those that are complete, so that none is deleted", r.name)
 	}
+	if good[own].ByHand {
+		return nil
+	}
+	good = slices.DeleteFunc(good, func(one Backup) bool { return one.ByHand })
 	slices.SortFunc(good, func(a, b Backup) int {
 		if a.Name == r.name || b.Name == r.name { // The clocks do not matter for the newest one.
 			return trueFirst(a.Name == r.name, b.Name == r.name)

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,33 @@ func TestRun_PrunesTheOldestGoodOnes(t *testing.T) {
 			inBubble(t, func(w *world) {
 				w.backups = append(older(test.older), test.more...)
 				if err := w.run(func(c *Config) { c.Retain = test.retain }); err != nil {
+					w.t.Fatal(err)
+				}
+				if !slices.Equal(w.deleted, test.want) {
+					w.t.Errorf("deleted %v, want %v", w.deleted, test.want)
+				}
+			})
+		})
+	}
+}
+
+// Fourteen by hand in a day leave the nights of two weeks, and the nights leave them.
+func TestRun_BackupsByHandNeitherCountNorArePruned(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		byHand bool
+		want   []string
+	}{"a scheduled run": {false, []string{"backup old-1"}}, "a run by hand": {true, nil}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.byHand = test.byHand
+				w.backups = older(14)
+				for i := range 14 {
+					one := Backup{Name: fmt.Sprintf("hand-%d", i), State: StateCompleted, Created: ago(time.Duration(i-7) * 24 * time.Hour), ByHand: true}
+					w.backups = append(w.backups, one)
+				}
+				if err := w.run(nil); err != nil {
 					w.t.Fatal(err)
 				}
 				if !slices.Equal(w.deleted, test.want) {

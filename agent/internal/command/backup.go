@@ -27,7 +27,7 @@ func Backup() *cobra.Command {
 		Short: "Makes one backup of the volume while IRIS is frozen",
 		Long: "Freezes IRIS, has Longhorn cut a snapshot, thaws, and has Longhorn back the snapshot up. Whatever happens in\n" +
 			"between, IRIS is thawed: by this run, or by a process that it leaves in the database's container before it\n" +
-			"freezes. Backups of this kind beyond --retain are deleted, the oldest first, and nobody else's.",
+			"freezes. Scheduled backups of this kind beyond --retain are deleted, the oldest first, and nobody else's.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := options.validate(); err != nil {
@@ -43,6 +43,7 @@ func Backup() *cobra.Command {
 func runBackup(ctx context.Context, options *backupOptions, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	klog.SetSlogLogger(log)
+	options.target.ByHand = byHand(options.job, options.cronJob, time.Now())
 	cluster, err := kube.ConnectBackups(options.kubeconfig, backupName, options.target)
 	if err != nil {
 		return err

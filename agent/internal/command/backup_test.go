@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
@@ -46,6 +47,21 @@ func TestBackupFlags(t *testing.T) {
 	for _, want := range []string{"--namespace", "--claim", "--owner", "--deployment", "--container", "--longhorn-namespace", "--freeze-limit"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestByHand(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 28, 2, 35, 0, 0, time.UTC)
+	due := fmt.Sprintf("nightly-%d", now.Add(-5*time.Minute).Unix()/60)
+	for job, want := range map[string]bool{
+		"": false, due: false, fmt.Sprintf("nightly-%d", now.Add(-8*time.Hour).Unix()/60): false,
+		"backup-by-hand": true, "nightly-1": true, "nightly-20261128": true, "nightly-20261128-023500": true, "nightly": true, "other-" + due: true,
+		due + "-again": true,
+	} {
+		if got := byHand(job, "nightly", now); got != want {
+			t.Errorf("%q: got %v", job, got)
 		}
 	}
 }

@@ -31,6 +31,8 @@ type BackupTarget struct {
 	LonghornNamespace                       string
 	// Owner is the stack's number and Stack its name, as on all of its objects (internal/owner).
 	Owner, Stack string
+	// ByHand marks the run's backup as one that somebody has asked for beside the schedule.
+	ByHand bool
 }
 
 // The labels of a run's snapshots and backups. They are written into the backup too, and so come back with its object when Longhorn reads it from
@@ -40,6 +42,9 @@ const (
 	kindConsistent = "consistent"
 	namespaceLabel = "ha-iris/namespace"
 	ownerLabel     = "ha-iris/owner"
+	// byHandLabel is beside them: a backup with it is as much the stack's own, and not pruned.
+	byHandLabel = "ha-iris/by-hand"
+	byHand      = "true"
 	// stackAnnotation is for people: a stack's name has characters that labels have not.
 	stackAnnotation = "ha-iris/stack"
 	// Longhorn's own labels of backups (longhorn-manager types/types.go); its webhook would set them.
@@ -183,6 +188,9 @@ func (b *Backups) Target(ctx context.Context, name string) (backup.Target, error
 // object is a new one of Longhorn's with this stack's marks.
 func (b *Backups) object(kind, name string, more map[string]string, spec map[string]any) *unstructured.Unstructured {
 	labels, inside := b.target.marks(), map[string]any{}
+	if b.target.ByHand {
+		labels[byHandLabel] = byHand
+	}
 	for key, value := range labels {
 		inside[key] = value
 	}
@@ -283,11 +291,12 @@ func (b *Backups) Backup(ctx context.Context, name string) (backup.Backup, error
 }
 
 func backupOf(object *unstructured.Unstructured) backup.Backup {
+	stored, _, _ := unstructured.NestedStringMap(object.Object, "status", "labels")
 	progress, _, _ := unstructured.NestedInt64(object.Object, "status", "progress")
 	found := backup.Backup{
 		Name: object.GetName(), UID: string(object.GetUID()), Snapshot: text(*object, "spec", "snapshotName"),
 		State: text(*object, "status", "state"), Progress: progress, Message: text(*object, "status", "error"),
-		Created: object.GetCreationTimestamp().Time,
+		Created: object.GetCreationTimestamp().Time, ByHand: object.GetLabels()[byHandLabel] == byHand || stored[byHandLabel] == byHand,
 	}
 	if found.Snapshot == "" { // One that Longhorn has read from the target.
 		found.Snapshot = text(*object, "status", "snapshotName")

@@ -149,6 +149,40 @@ func TestBackups_MarkWhatTheyMake(t *testing.T) {
 	}
 }
 
+// A backup by hand is the stack's own, and remains one by hand when Longhorn has read it from the target.
+func TestBackups_MarkThoseByHand(t *testing.T) {
+	t.Parallel()
+	target := backed
+	target.ByHand = true
+	stored := map[string]any{"ha-iris/by-hand": "true"}
+	for name, value := range backed.marks() {
+		stored[name] = value
+	}
+	r := newBackupRig(t, made("Backup", "read-from-the-target", "handle-1", nil, map[string]any{"labels": stored}))
+	if err := NewBackups(&Cluster{Dynamic: r.dynamic}, target).CreateBackup(t.Context(), "by-hand", "s", "handle-1", "default"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.backups.CreateBackup(t.Context(), "scheduled", "s", "handle-1", "default"); err != nil {
+		t.Fatal(err)
+	}
+	object, err := r.dynamic.Resource(longhorn("backups")).Namespace("longhorn-system").Get(t.Context(), "by-hand", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inside, _, _ := unstructured.NestedStringMap(object.Object, "spec", "labels"); inside["ha-iris/by-hand"] != "true" {
+		t.Errorf("in the backup there is %v", inside)
+	}
+	all, err := r.backups.Backups(t.Context(), "handle-1")
+	if err != nil || len(all) != 3 {
+		t.Fatalf("got %+v, %v", all, err)
+	}
+	for _, one := range all {
+		if one.ByHand != (one.Name != "scheduled") {
+			t.Errorf("%s: by hand: %v", one.Name, one.ByHand)
+		}
+	}
+}
+
 func made(kind, name, volume string, labels map[string]string, status map[string]any) *unstructured.Unstructured {
 	all := map[string]string{"backup-volume": volume}
 	for key, value := range labels {
