@@ -25,8 +25,11 @@ var _ Restorer = (*longhornRestore)(nil)
 
 // Check implements Restorer.
 func (r *longhornRestore) Check(ctx context.Context) error {
-	if err := r.checkBackup(ctx); err != nil || r.keeper.preview || !r.keeper.asks() {
+	if err := r.checkBackup(ctx); err != nil || !r.keeper.asks() {
 		return err
+	}
+	if r.keeper.preview && r.generations.first() {
+		return nil // Its class is made again in the same update, if need be.
 	}
 	return r.checkClass(ctx)
 }

@@ -110,7 +110,7 @@ func TestRestore_RefusesABackupThatCannotFillTheVolume(t *testing.T) {
 				t.Errorf("%s: got %v, want %s", name, err, want)
 			}
 		}
-		if len(api.patched) > 0 || api.asked > 2 {
+		if len(api.patched) > 0 || api.asked > 3 { // For the target, the backup and the class.
 			t.Errorf("%s: a preview asked %d times and changed %v", name, api.asked, api.patched)
 		}
 	}
@@ -232,7 +232,8 @@ func TestRestore_RefusesAClassThatFillsFromSomethingElse(t *testing.T) {
 		"the same":              {secondClass, 2, testBackup, Generations{Backup: testBackup}, false, ""},
 		"another":               {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want backup " + testBackup + "0, from which the StorageClass longhorn-iris-2 fills its volume: an earlier update has made it" + back},
 		"none":                  {secondClass, 2, "", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want no backup, from"},
-		"another, in a preview": {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, true, ""}, // It may be replaced before the claim is made.
+		"another, in a preview": {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, true, "got backup " + testBackup + ", want backup " + testBackup + "0"},
+		"a clone's, in preview": {first, 1, testBackup + "0", Generations{Backup: testBackup}, true, ""}, // It is replaced before the claim is made.
 		"a clone's":             {first, 1, testBackup, Generations{Backup: testBackup}, false, ""},
 		"another clone's":       {first, 1, "", Generations{Backup: testBackup}, false, "want no backup, from which the StorageClass longhorn-iris fills"},
 		"not there":             {first, 2, "", Generations{Backup: testBackup}, false, ""},
