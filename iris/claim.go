@@ -144,7 +144,7 @@ func neverMade(generation, missing, runsOn int) error {
 // version may not have recorded its claim.
 func checkSource(before, after guard.Inputs, made claims) error {
 	name, recorded := after.Text("claim", "name"), before.Text("claim", "name")
-	was, will := before.Text("claim", "restoredFrom"), after.Text("claim", "restoredFrom")
+	was, will := rules.WithoutOptions(before.Text("claim", "restoredFrom")), rules.WithoutOptions(after.Text("claim", "restoredFrom"))
 	if will == "" || will == was || recorded != "" && name != recorded || !made(name) {
 		return nil
 	}

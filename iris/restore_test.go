@@ -59,6 +59,10 @@ func restored(generation int, from RestoreFrom, change ...func(*Config)) Config 
 	return community(append(change, func(c *Config) { c.Generation, c.RestoreFrom = generation, from })...)
 }
 
+func onNFS(options string) RestoreFrom {
+	return RestoreFrom{Backup: "nfs://nas:/b?nfsOptions=" + options + "&backup=backup-1&volume=pvc-1"}
+}
+
 func later() map[int]string { return map[int]string{2: "longhorn-iris-2", 3: "longhorn-iris-3"} }
 
 func TestGenerations_HaveClaimsOfTheirOwn(t *testing.T) {
@@ -257,6 +261,8 @@ func TestGeneration_IsRefused(t *testing.T) {
 		"another kind":                {before: second, after: inputs(restored(2, snapshot)), want: "iris.restoreFrom: got snapshot before"},
 		"another backup, unprotected": {before: second, after: inputs(restored(2, other)), unprotected: true, want: "iris.restoreFrom: got backup"},
 		"another backup, never made":  {before: second, after: inputs(restored(2, other)), made: none},
+		"another's mount options":     {before: inputs(restored(2, onNFS("soft"))), after: inputs(restored(2, onNFS("hard")))},
+		"options are not shown":       {before: second, after: inputs(restored(2, onNFS("soft"))), want: "iris.restoreFrom: got backup nfs://nas:/b?backup=backup-1&volume=pvc-1, want"},
 		"none any more":               {before: second, after: inputs(restored(2, RestoreFrom{}))},
 		"one without a generation":    {before: plain, after: first, want: "iris.restoreFrom: got backup " + testBackup + ", want nothing: the"},
 		"the same":                    {before: second, after: second},

@@ -49,7 +49,7 @@ func (r *longhornRestore) checkClass(ctx context.Context) error {
 		return r.keeper.unknown("The StorageClass "+name, fmt.Errorf("look at StorageClass %s: %w", name, err))
 	}
 	made := class.Parameters[fromBackup]
-	if !found || made == r.generations.Backup {
+	if !found || rules.WithoutOptions(made) == rules.WithoutOptions(r.generations.Backup) {
 		return nil
 	}
 	wayOut := "" // The first one's class is made again with the configuration.
@@ -73,7 +73,7 @@ func fromBackupOrNot(address string) string {
 	if address == "" {
 		return "no backup"
 	}
-	return "backup " + address
+	return "backup " + rules.WithoutOptions(address)
 }
 
 // longhornBackup is Longhorn's object, as far as it is read.
