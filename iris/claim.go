@@ -44,19 +44,49 @@ func claimInputs(args *Args) pulumi.Map {
 
 // guardIdentity returns the component's option that refuses another volume.
 func guardIdentity(ctx *pulumi.Context, name string, args *Args) (pulumi.ResourceOption, error) {
-	claims := claimsOf(ctx.Context(), args.API, args.Config.Namespace)
-	return guard.BeforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(args.Config.ProtectData, claims))
+	made := claimsOf(ctx.Context(), args.API, args.Config.Namespace)
+	mounted := func() int { return mountedGeneration(ctx.Context(), args.API, args.Config.Namespace) }
+	return guard.BeforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(args.Config.ProtectData, made, mounted))
 }
 
-func refuseOtherVolume(protect bool, made claims) guard.Check {
+func refuseOtherVolume(protect bool, made claims, mounted func() int) guard.Check {
 	return func(before, after guard.Inputs) error {
 		was, will := identityOf(before), identityOf(after)
 		return errors.Join(
 			checkClaimChange(was, will, protect),
-			checkGeneration(was, will, protect, made),
+			checkGeneration(was, will, protect, made, mounted),
 			checkSource(before, after, made),
 		)
 	}
+}
+
+// mountedGeneration is the generation that the Deployment in the cluster mounts; 0 when there is none or that cannot be found out.
+func mountedGeneration(ctx context.Context, api pods.Cluster, namespace string) int {
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Volumes []struct {
+						Claim struct {
+							Name string `json:"claimName"`
+						} `json:"persistentVolumeClaim"`
+					} `json:"volumes"`
+				} `json:"spec"`
+			} `json:"template"`
+		} `json:"spec"`
+	}
+	if api == nil {
+		return 0
+	}
+	if _, err := api.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+deploymentName, &deployment); err != nil {
+		return 0
+	}
+	for _, volume := range deployment.Spec.Template.Spec.Volumes {
+		if generation, valid := generationOf(volume.Claim.Name); valid {
+			return generation
+		}
+	}
+	return 0
 }
 
 // claims reports whether the cluster has a claim of a name; what cannot be found out counts as there.
@@ -78,13 +108,20 @@ func claimPath(namespace, name string) string {
 }
 
 // checkGeneration refuses every other generation but the next. An update that failed may have recorded one whose claim it never made; then
-// there is nothing that could be lost.
-func checkGeneration(before, after claimIdentity, protect bool, made claims) error {
+// there is nothing that could be lost by going back, and going on would leave a gap. A claim that is not there although the Deployment mounts
+// it was made, and somebody has deleted it.
+func checkGeneration(before, after claimIdentity, protect bool, made claims, mounted func() int) error {
 	was, known := generationOf(before.Name)
 	will, valid := generationOf(after.Name)
 	switch {
 	case !known || !valid || before.Namespace != after.Namespace:
 		return nil
+	case will > was && !made(before.Name):
+		if runsOn := mounted(); runsOn > 0 && runsOn < was {
+			return neverMade(will, was, runsOn)
+		}
+	}
+	switch {
 	case will > was+1:
 		return fmt.Errorf("iris.generation: got %d, want %d, the one after %d, on which the database runs: each of them is a restored volume",
 			will, was+1, was)
@@ -96,11 +133,18 @@ func checkGeneration(before, after claimIdentity, protect bool, made claims) err
 	return nil
 }
 
+// neverMade refuses to go past a generation that has no volume. To give that one up would give up all before it too, the one that the database
+// runs on among them.
+func neverMade(generation, missing, runsOn int) error {
+	return fmt.Errorf("iris.generation: got %d, want %d: the volume of generation %d was never made, and the database runs on that of generation %d. "+
+		"Set it back, with the iris.restoreFrom that is wanted", generation, missing, missing, runsOn)
+}
+
 // checkSource refuses another source for a volume that has been filled. Without a source again, nothing changes. A stack of an earlier
 // version may not have recorded its claim.
 func checkSource(before, after guard.Inputs, made claims) error {
 	name, recorded := after.Text("claim", "name"), before.Text("claim", "name")
-	was, will := before.Text("claim", "restoredFrom"), after.Text("claim", "restoredFrom")
+	was, will := rules.WithoutOptions(before.Text("claim", "restoredFrom")), rules.WithoutOptions(after.Text("claim", "restoredFrom"))
 	if will == "" || will == was || recorded != "" && name != recorded || !made(name) {
 		return nil
 	}

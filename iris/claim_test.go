@@ -111,6 +111,8 @@ func TestCheckShrink_RefusesASmallerVolume(t *testing.T) {
 // there is a cluster that has every claim.
 func there(string) bool { return true }
 
+func nowhere() int { return 0 }
+
 // TestHooks_ReadWhatTheProgramRecords runs the hooks on the inputs of two runs of the real program, as the engine does.
 func TestHooks_ReadWhatTheProgramRecords(t *testing.T) {
 	t.Parallel()
@@ -133,21 +135,21 @@ func TestHooks_ReadWhatTheProgramRecords(t *testing.T) {
 		"grow":   {refuseSmaller, inputs(small, class, claim, claimName, false), inputs(large, class, claim, claimName, true), nil},
 		"shrink": {refuseSmaller, inputs(large, class, claim, claimName, false), inputs(small, class, claim, claimName, true), []string{"iris.size"}},
 		"size on the component": {
-			refuseOtherVolume(true, there), inputs(large, class, component, "iris", false),
+			refuseOtherVolume(true, there, nowhere), inputs(large, class, component, "iris", false),
 			inputs(small, class, component, "iris", false), nil,
 		},
 		"class": {
-			refuseOtherVolume(true, there), inputs(small, class, component, "iris", false),
+			refuseOtherVolume(true, there, nowhere), inputs(small, class, component, "iris", false),
 			inputs(small, "other", component, "iris", true),
 			[]string{"storage.className"},
 		},
 		"mode": {
-			refuseOtherVolume(true, there), inputs(small, class, component, "iris", false),
+			refuseOtherVolume(true, there, nowhere), inputs(small, class, component, "iris", false),
 			inputs(once, class, component, "iris", true),
 			[]string{"iris.accessMode"},
 		},
 		"class, given up": {
-			refuseOtherVolume(false, there), inputs(small, class, component, "iris", false),
+			refuseOtherVolume(false, there, nowhere), inputs(small, class, component, "iris", false),
 			inputs(small, "other", component, "iris", true), nil,
 		},
 	} {

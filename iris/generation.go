@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ha-iris/internal/problems"
+	"ha-iris/internal/rules"
 )
 
 // A restore makes another volume and leaves the one that is there alone. The database's volumes are numbered: generation 1 is the claim
@@ -45,11 +46,12 @@ func (c Config) claimNames() []string {
 	return append(names, c.claimName())
 }
 
-// String is what the generation is filled from, in words; empty: it begins as an empty volume.
+// String is what the generation is filled from, in words; empty: it begins as an empty volume. Of a backup's address it has no options of a
+// mount, which are nobody's business and do not say which backup it is.
 func (r RestoreFrom) String() string {
 	switch {
 	case r.Backup != "":
-		return "backup " + r.Backup
+		return "backup " + rules.WithoutOptions(r.Backup)
 	case r.Snapshot != "":
 		return "snapshot " + r.Snapshot
 	default:

@@ -57,8 +57,7 @@ func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 	case generation == 1 && f.cfg.Generation == 1 && from.String() == "":
 		return nil
 	case generation < f.cfg.Generation:
-		return fmt.Errorf("iris.oldestGeneration: got %d, want at least %d: this stack does not have the volume of generation %d, and a new one "+
-			"would be empty", f.cfg.OldestGeneration, generation+1, generation)
+		return f.missing(ctx, generation)
 	case from.String() != "":
 		if f.restorer != nil {
 			if err := f.restorer.Check(ctx); err != nil {
@@ -71,6 +70,16 @@ func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 			`(docs/operations.md, "Restore")`, generation)
 	}
 	return nil
+}
+
+// missing refuses to make the claim of an older generation, which would be empty. Its number is given up by iris.oldestGeneration only if the
+// database does not run on one before it.
+func (f *source) missing(ctx context.Context, generation int) error {
+	if runsOn := mountedGeneration(ctx, f.api, f.cfg.Namespace); runsOn > 0 && runsOn < generation {
+		return neverMade(f.cfg.Generation, generation, runsOn)
+	}
+	return fmt.Errorf("iris.oldestGeneration: got %d, want at least %d: this stack does not have the volume of generation %d, and a new one "+
+		"would be empty", f.cfg.OldestGeneration, generation+1, generation)
 }
 
 // waitingVolume is a PersistentVolume, as far as it is read.
@@ -97,22 +106,8 @@ type waitingVolume struct {
 // volume for the next of its name (docs/operations.md, "Somebody deleted the PVC or the namespace"). One that waits and does not fit is an
 // error: Kubernetes would leave it, and make an empty one.
 func (f *source) reserved(ctx context.Context, claim guard.Inputs) (bool, error) {
-	var list struct {
-		Items []waitingVolume `json:"items"`
-	}
-	if f.api == nil {
-		return false, nil
-	}
-	if _, err := f.api.Get(ctx, "/api/v1/persistentvolumes", &list); err != nil {
-		return false, nil // No volume is known to wait; a claim of a later generation then needs its source.
-	}
-	name := claim.Text("metadata", "name")
 	var misfits []error
-	for _, volume := range list.Items {
-		ref := volume.Spec.ClaimRef
-		if ref.Namespace != f.cfg.Namespace || ref.Name != name || ref.UID != "" {
-			continue
-		}
+	for _, volume := range f.waiting(ctx, claim.Text("metadata", "name")) {
 		misfit := f.misfit(volume, claim)
 		if misfit == nil {
 			return true, nil
@@ -120,6 +115,23 @@ func (f *source) reserved(ctx context.Context, claim guard.Inputs) (bool, error)
 		misfits = append(misfits, misfit)
 	}
 	return false, errors.Join(misfits...)
+}
+
+// waiting are the volumes that wait for a claim; none when that cannot be found out. A claim of a later generation then needs its source.
+func (f *source) waiting(ctx context.Context, claim string) []waitingVolume {
+	var list struct {
+		Items []waitingVolume `json:"items"`
+	}
+	if f.api == nil {
+		return nil
+	}
+	if _, err := f.api.Get(ctx, "/api/v1/persistentvolumes", &list); err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(list.Items, func(one waitingVolume) bool {
+		ref := one.Spec.ClaimRef
+		return ref.Namespace != f.cfg.Namespace || ref.Name != claim || ref.UID != ""
+	})
 }
 
 // misfit returns why a volume that waits for the claim will not be bound to it; nil if it will. These are all conditions: neither class nor

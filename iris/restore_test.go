@@ -59,6 +59,10 @@ func restored(generation int, from RestoreFrom, change ...func(*Config)) Config 
 	return community(append(change, func(c *Config) { c.Generation, c.RestoreFrom = generation, from })...)
 }
 
+func onNFS(options string) RestoreFrom {
+	return RestoreFrom{Backup: "nfs://nas:/b?nfsOptions=" + options + "&backup=backup-1&volume=pvc-1"}
+}
+
 func later() map[int]string { return map[int]string{2: "longhorn-iris-2", 3: "longhorn-iris-3"} }
 
 func TestGenerations_HaveClaimsOfTheirOwn(t *testing.T) {
@@ -233,13 +237,20 @@ func TestGeneration_IsRefused(t *testing.T) {
 	backup, other, snapshot := RestoreFrom{Backup: testBackup}, RestoreFrom{Backup: testBackup + "0"}, RestoreFrom{Snapshot: "before"}
 	none := func(string) bool { return false }
 	plain, first, second := inputs(community()), inputs(restored(1, backup)), inputs(restored(2, backup))
+	third := inputs(restored(3, backup))
 	unnamed := guard.InputsOf(resource.PropertyMap{})
 	for name, test := range map[string]struct {
 		before, after guard.Inputs
 		made          claims
 		unprotected   bool
+		mounted       int
 		want          string
 	}{
+		"the next to one never made":  {before: second, after: third, made: none, mounted: 1, want: "iris.generation: got 3, want 2: the volume of generation 2 was never made, and the database runs on that of generation 1. Set it back"},
+		"unprotected too":             {before: second, after: third, made: none, mounted: 1, unprotected: true, want: "iris.generation: got 3, want 2"},
+		"the next to one deleted":     {before: second, after: third, made: none, mounted: 2},
+		"the next to one that is not": {before: second, after: third, made: none},
+		"the next to one not used":    {before: second, after: third, mounted: 1},
 		"the next":                    {before: plain, after: second},
 		"the next after a clone":      {before: first, after: second},
 		"the one after the next":      {before: plain, after: inputs(restored(3, backup)), want: "iris.generation: got 3, want 2, the one after 1"},
@@ -250,6 +261,8 @@ func TestGeneration_IsRefused(t *testing.T) {
 		"another kind":                {before: second, after: inputs(restored(2, snapshot)), want: "iris.restoreFrom: got snapshot before"},
 		"another backup, unprotected": {before: second, after: inputs(restored(2, other)), unprotected: true, want: "iris.restoreFrom: got backup"},
 		"another backup, never made":  {before: second, after: inputs(restored(2, other)), made: none},
+		"another's mount options":     {before: inputs(restored(2, onNFS("soft"))), after: inputs(restored(2, onNFS("hard")))},
+		"options are not shown":       {before: second, after: inputs(restored(2, onNFS("soft"))), want: "iris.restoreFrom: got backup nfs://nas:/b?backup=backup-1&volume=pvc-1, want"},
 		"none any more":               {before: second, after: inputs(restored(2, RestoreFrom{}))},
 		"one without a generation":    {before: plain, after: first, want: "iris.restoreFrom: got backup " + testBackup + ", want nothing: the"},
 		"the same":                    {before: second, after: second},
@@ -262,7 +275,8 @@ func TestGeneration_IsRefused(t *testing.T) {
 			if made == nil {
 				made = there
 			}
-			err := refuseOtherVolume(!test.unprotected, made)(test.before, test.after)
+			mounted := func() int { return test.mounted }
+			err := refuseOtherVolume(!test.unprotected, made, mounted)(test.before, test.after)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
 				t.Errorf("got %v", err)
 			}
@@ -298,6 +312,10 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		return &objects{there: map[string]string{"/api/v1/persistentvolumes": fmt.Sprintf(
 			`{"items":[{"spec":{}},{"spec":{"claimRef":{"namespace":"iris","name":%q,"uid":%q}}}]}`, claim, uid)}}
 	}
+	mounting := func(claim string) *objects {
+		return &objects{there: map[string]string{"/apis/apps/v1/namespaces/iris/deployments/iris": fmt.Sprintf(
+			`{"spec":{"template":{"spec":{"volumes":[{"name":"tmp"},{"persistentVolumeClaim":{"claimName":%q}}]}}}}`, claim)}}
+	}
 	refused := &live.StatusError{Code: http.StatusForbidden, Message: "forbidden"}
 	for name, test := range map[string]struct {
 		cfg      Config
@@ -311,6 +329,8 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		"an empty first one":      {cfg: community(), claim: claimName},
 		"an empty second one":     {cfg: restored(2, RestoreFrom{}), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing, want a backup or a snapshot: generation 2 is new"},
 		"an older one":            {cfg: restored(3, from), claim: "iris-pvc-2", api: ready, want: "iris.oldestGeneration: got 1, want at least 3: this stack does not have the volume of generation 2"},
+		"one never made":          {cfg: restored(3, from), claim: "iris-pvc-2", api: mounting("iris-pvc"), want: "iris.generation: got 3, want 2: the volume of generation 2 was never made, and the database runs on that of generation 1"},
+		"an older one, lost":      {cfg: restored(3, from), claim: "iris-pvc-2", api: mounting("iris-pvc-2"), want: "iris.oldestGeneration: got 1, want at least 3"},
 		"one whose volume waits":  {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc-2", ""), claim: "iris-pvc-2"},
 		"an older one that waits": {cfg: restored(3, from), api: waiting("iris-pvc-2", ""), claim: "iris-pvc-2"},
 		"of a claim that was":     {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc-2", "u-1"), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"ha-iris/internal/pattern"
@@ -156,15 +157,22 @@ func checkTarget(target string, found *problems.List) (scheme string, known bool
 	if wrong := kind.check(address); wrong != "" {
 		refuse(wrong, kind.form)
 	}
-	if wrong := kind.checkOptions(address); wrong != "" {
+	if wrong := kind.checkOptions(address.RawQuery); wrong != "" {
 		refuse(wrong, kind.form)
 	}
 	return scheme, true
 }
 
-// checkOptions returns what is wrong with what follows the address: mount options are all that may.
-func (s backupScheme) checkOptions(address *url.URL) string {
-	for name, values := range address.Query() {
+// checkOptions returns what is wrong with what follows the address: mount options are all that may, and the named ones.
+func (s backupScheme) checkOptions(parameters string, named ...string) string {
+	query, err := url.ParseQuery(parameters) // What cannot be read must not pass unseen.
+	if err != nil {
+		return "parameters that cannot be read"
+	}
+	for name, values := range query {
+		if slices.Contains(named, name) {
+			continue
+		}
 		if s.options == "" || name != s.options {
 			return "parameters that it does not take"
 		}

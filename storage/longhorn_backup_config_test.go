@@ -77,6 +77,7 @@ func TestBackup_RefusesATargetThatLonghornWouldNotTake(t *testing.T) {
 		"cifs:///" + leaked:                                  "no host",
 		"cifs://" + leaked + "@nas/share":                    "a login in the address",
 		"cifs://nas/s?cifsOptions=vers=3,password=" + leaked: "a login among its cifsOptions",
+		"cifs://nas/s?cifsOptions=vers=3;password=" + leaked: "parameters that cannot be read",
 		"https://" + leaked:                                  "something that begins otherwise, want s3://",
 		leaked:                                               "something that begins otherwise",
 		"gs://" + leaked:                                     "something that begins otherwise",

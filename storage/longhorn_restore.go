@@ -3,7 +3,6 @@ package storage
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -56,10 +55,8 @@ func parseBackupAddress(text string) (address backupAddress, wrong string) {
 	if !rules.IsSubdomain(address.volume) || !rules.IsSubdomain(address.backup) {
 		return address, "an address without the names of a backup and its volume"
 	}
-	for name := range query {
-		if !slices.Contains([]string{"volume", "backup", kind.options}, name) {
-			return address, "an address with other parameters than backup and volume"
-		}
+	if wrong := kind.checkOptions(parsed.RawQuery, "volume", "backup"); wrong != "" {
+		return address, "an address with " + wrong
 	}
 	address.target = targetBase(text)
 	return address, ""

@@ -25,8 +25,11 @@ var _ Restorer = (*longhornRestore)(nil)
 
 // Check implements Restorer.
 func (r *longhornRestore) Check(ctx context.Context) error {
-	if err := r.checkBackup(ctx); err != nil || r.keeper.preview || !r.keeper.asks() {
+	if err := r.checkBackup(ctx); err != nil || !r.keeper.asks() {
 		return err
+	}
+	if r.keeper.preview && r.generations.first() {
+		return nil // Its class is made again in the same update, if need be.
 	}
 	return r.checkClass(ctx)
 }
@@ -46,7 +49,7 @@ func (r *longhornRestore) checkClass(ctx context.Context) error {
 		return r.keeper.unknown("The StorageClass "+name, fmt.Errorf("look at StorageClass %s: %w", name, err))
 	}
 	made := class.Parameters[fromBackup]
-	if !found || made == r.generations.Backup {
+	if !found || rules.WithoutOptions(made) == rules.WithoutOptions(r.generations.Backup) {
 		return nil
 	}
 	wayOut := "" // The first one's class is made again with the configuration.
@@ -70,7 +73,7 @@ func fromBackupOrNot(address string) string {
 	if address == "" {
 		return "no backup"
 	}
-	return "backup " + address
+	return "backup " + rules.WithoutOptions(address)
 }
 
 // longhornBackup is Longhorn's object, as far as it is read.

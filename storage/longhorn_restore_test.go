@@ -42,11 +42,16 @@ func TestRestore_RefusesWhatIsNoBackupsURL(t *testing.T) {
 	t.Parallel()
 	for text, valid := range map[string]bool{
 		testBackup: true,
-		"s3://b0b@eu/?volume=pvc-1&backup=backup-1":                            true,
-		"azblob://backups@core.windows.net/iris/?backup=backup-1&volume=pvc-1": true,
-		"nfs://nas:/backups?backup=backup-1&volume=pvc-1":                      true,
-		"nfs://nas:/backups?nfsOptions=soft&backup=backup-1&volume=pvc-1":      true,
-		"cifs://nas/share?backup=backup-1&volume=pvc-1":                        true,
+		"s3://b0b@eu/?volume=pvc-1&backup=backup-1":                                               true,
+		"azblob://backups@core.windows.net/iris/?backup=backup-1&volume=pvc-1":                    true,
+		"nfs://nas:/backups?backup=backup-1&volume=pvc-1":                                         true,
+		"nfs://nas:/backups?nfsOptions=soft&backup=backup-1&volume=pvc-1":                         true,
+		"cifs://nas/share?backup=backup-1&volume=pvc-1":                                           true,
+		"cifs://nas/share?cifsOptions=vers%3D3&backup=backup-1&volume=pvc-1":                      true,
+		"cifs://nas/share?cifsOptions=username=user:pass&backup=backup-1&volume=pvc-1":            false,
+		"cifs://nas/share?cifsOptions=vers=3,password=user:pass&backup=backup-1&volume=pvc-1":     false,
+		"cifs://nas/share?cifsOptions=vers=3;password=user:pass&backup=backup-1&volume=pvc-1":     false,
+		"cifs://nas/share?cifsOptions=vers=3%2CPassword%3Duser:pass&backup=backup-1&volume=pvc-1": false,
 		testTarget:                                        false,
 		testTarget + "?backup=backup-1":                   false,
 		testTarget + "?backup=&volume=pvc-1":              false,
@@ -110,7 +115,7 @@ func TestRestore_RefusesABackupThatCannotFillTheVolume(t *testing.T) {
 				t.Errorf("%s: got %v, want %s", name, err, want)
 			}
 		}
-		if len(api.patched) > 0 || api.asked > 2 {
+		if len(api.patched) > 0 || api.asked > 3 { // For the target, the backup and the class.
 			t.Errorf("%s: a preview asked %d times and changed %v", name, api.asked, api.patched)
 		}
 	}
@@ -231,8 +236,10 @@ func TestRestore_RefusesAClassThatFillsFromSomethingElse(t *testing.T) {
 	}{
 		"the same":              {secondClass, 2, testBackup, Generations{Backup: testBackup}, false, ""},
 		"another":               {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want backup " + testBackup + "0, from which the StorageClass longhorn-iris-2 fills its volume: an earlier update has made it" + back},
+		"options are not shown": {secondClass, 2, "nfs://nas:/b?nfsOptions=soft&backup=backup-2&volume=pvc-1", Generations{Snapshot: "before"}, false, "want backup nfs://nas:/b?backup=backup-2&volume=pvc-1, from"},
 		"none":                  {secondClass, 2, "", Generations{Backup: testBackup}, false, "got backup " + testBackup + ", want no backup, from"},
-		"another, in a preview": {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, true, ""}, // It may be replaced before the claim is made.
+		"another, in a preview": {secondClass, 2, testBackup + "0", Generations{Backup: testBackup}, true, "got backup " + testBackup + ", want backup " + testBackup + "0"},
+		"a clone's, in preview": {first, 1, testBackup + "0", Generations{Backup: testBackup}, true, ""}, // It is replaced before the claim is made.
 		"a clone's":             {first, 1, testBackup, Generations{Backup: testBackup}, false, ""},
 		"another clone's":       {first, 1, "", Generations{Backup: testBackup}, false, "want no backup, from which the StorageClass longhorn-iris fills"},
 		"not there":             {first, 2, "", Generations{Backup: testBackup}, false, ""},
@@ -301,6 +308,15 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 	api.status = http.StatusServiceUnavailable
 	if _, err := r.Filled(t.Context(), provisioner, "pvc-9"); err == nil {
 		t.Error("no answer is an answer")
+	}
+}
+
+func TestRestore_ComparesNoMountOptions(t *testing.T) {
+	t.Parallel()
+	r, _, _ := restoreOn(t, map[string]any{secondClass: map[string]any{"parameters": map[string]any{fromBackup: "nfs://nas:/b?nfsOptions=soft&backup=backup-1&volume=pvc-1"}}})
+	r.generations.Backup = "nfs://nas:/b?backup=backup-1&volume=pvc-1"
+	if err := r.checkClass(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
