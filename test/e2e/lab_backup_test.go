@@ -30,7 +30,7 @@ func TestLab_ConsistentBackups(t *testing.T) {
 		})
 	})
 	l.writes(1)
-	l.step("a run by hand", l.makesOne)
+	l.step("a run by hand", func() { l.makes("by-hand") })
 	l.step("no more than are kept", l.prunes)
 	l.step("a run that is killed", func() { l.thawsAfter("a kill", deadMan, l.killsTheRun) })
 	l.step("a run that is told to stop", func() { l.thawsAfter("SIGTERM", 20*time.Second, func(job string) { l.deletesJob(job) }) })
@@ -57,10 +57,16 @@ func (l *lab) frozen() (bool, error) {
 	}
 }
 
-// run starts a run from the CronJob's template and returns the job's name.
+// run starts a run from the CronJob's template and returns the job's name, which is one that the schedule gives: they are due an
+// hour apart, so that none comes twice.
 func (l *lab) run() string {
 	l.t.Helper()
-	job := "by-hand-" + strconv.FormatInt(time.Now().UnixMilli(), 36)
+	l.runs++
+	return l.starts(fmt.Sprintf("%s-%d", backupJob, time.Now().Unix()/60-60*l.runs))
+}
+
+func (l *lab) starts(job string) string {
+	l.t.Helper()
 	l.on.kubectl(l.t, "-n", "iris", "create", "job", "--from=cronjob/"+backupJob, job)
 	return job
 }
@@ -71,12 +77,22 @@ func (l *lab) consistent() []string {
 		"--sort-by=.metadata.creationTimestamp", "-o", `jsonpath={range .items[*]}{.metadata.name}={.status.state} {end}`))
 }
 
-// makesOne wants a run to end well, with a backup that is complete, and the database thawed and writing.
 func (l *lab) makesOne() {
+	l.t.Helper()
+	l.makes("")
+}
+
+// makes wants a run to end well, with a backup that is complete, and the database thawed and writing. Without a job's name it is a scheduled
+// one.
+func (l *lab) makes(job string) {
 	l.t.Helper()
 	w := l.acknowledging()
 	before := l.consistent()
-	job := l.run()
+	if job == "" {
+		job = l.run()
+	} else {
+		l.starts(job)
+	}
 	if output, err := l.on.tryKubectl(l.t, "-n", "iris", "wait", "job/"+job, "--for=condition=Complete", "--timeout=300s"); err != nil {
 		log, _ := l.on.tryKubectl(l.t, "-n", "iris", "logs", "job/"+job)
 		l.t.Fatalf("%v\n%s\n%s", err, output, log)
@@ -108,17 +124,19 @@ func (l *lab) writesAgain(what string, w *writer) {
 	l.keepsRows(what, w.acks())
 }
 
-// prunes wants two of three backups to be left, and those of other kinds untouched.
+// prunes wants two of three scheduled backups to be left, and the one by hand and those of other kinds untouched.
 func (l *lab) prunes() {
 	l.t.Helper()
 	others := func() string {
 		return l.on.kubectl(l.t, "-n", "longhorn-system", "get", "backups.longhorn.io", "-l", "ha-iris/backup!=consistent", "-o", "name")
 	}
-	theirs, first := others(), l.consistent()[0]
+	theirs, hand := others(), l.consistent()[0]
+	l.makesOne()
+	first := l.consistent()[1]
 	l.makesOne()
 	l.makesOne()
 	eventually(l.t, podWait, func() error {
-		if backups := l.consistent(); len(backups) != 2 || backups[0] == first {
+		if backups := l.consistent(); len(backups) != 3 || backups[0] != hand || backups[1] == first {
 			return fmt.Errorf("the backups are %v", backups)
 		}
 		return nil

@@ -29,6 +29,8 @@ type lab struct {
 	on     sandbox
 	cfg    config
 	portal string
+	// runs counts the backups that were started.
+	runs int64
 }
 
 // startLab starts three real nodes and brings the stack up on them.

@@ -2,7 +2,6 @@ package irisstandin
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,12 +23,11 @@ func TestFreeze_IsWhatTheAgentsScriptKnows(t *testing.T) {
 	if err := os.Symlink(program, filepath.Join(b.dir, "iris")); err != nil {
 		t.Fatal(err)
 	}
-	token := fmt.Sprintf("standin-%d", os.Getpid())
-	t.Cleanup(func() { _ = os.Remove("/tmp/ha-iris-freeze." + token) })
+	const token = "standin"
 	run := func(want int, arguments ...string) {
 		t.Helper()
 		command := exec.Command("/bin/sh", append([]string{"-c", string(script), "ha-iris"}, arguments...)...)
-		command.Env = append(b.env, "PATH="+b.dir+":"+os.Getenv("PATH"))
+		command.Env = append(b.env, "PATH="+b.dir+":"+os.Getenv("PATH"), "TMPDIR="+b.dir)
 		out, err := command.CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != want {
