@@ -68,6 +68,22 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 	return clock.Found{Done: true}, nil
 }
 
+// Retire implements Restorer. Longhorn rebuilds a lost replica only while a volume is attached, unless the volume itself says otherwise
+// (longhorn-manager controller/volume_rebuilding_controller.go), and each replaced node would take a replica of one that is detached for good.
+//
+// The setting offline-replica-rebuilding would say so for all volumes: when the database is moved away from a lost node, where there are nodes
+// for another replica, it would attach the volume for the rebuild in the moment between its detachment and its attachment to the new pod's
+// node, which then waits for one more detachment.
+func (r *longhornRestore) Retire(ctx context.Context, driver, name string) error {
+	if driver != provisioner {
+		return nil
+	}
+	if _, err := r.keeper.live.Patch(ctx, longhornPath+"volumes/"+name, map[string]any{"spec": map[string]any{offlineRebuilding: rebuildsOffline}}); err != nil {
+		return fmt.Errorf("have Longhorn rebuild the volume %s while nothing uses it: %w; by hand: %s", name, err, rebuildOffline(name))
+	}
+	return nil
+}
+
 // otherSource says what a volume was made from if that is not what the configuration has; "" if it is, or if the configuration has none any
 // more. A class that an earlier update has left, or a claim that somebody has made, names another one, or none.
 //

@@ -364,6 +364,23 @@ func TestRestore_RefusesAVolumeThatWasMadeFromSomethingElse(t *testing.T) {
 	}
 }
 
+func TestRestore_HasOldVolumesRebuiltWhileNothingUsesThem(t *testing.T) {
+	t.Parallel()
+	const path = longhornPath + "volumes/pvc-9"
+	r, api, _ := restoreOn(t, map[string]any{path: map[string]any{}})
+	if err := r.Retire(t.Context(), "other.example.com", "pvc-9"); err != nil || len(api.patched) > 0 {
+		t.Errorf("another driver's: %v, %v", api.patched, err)
+	}
+	if err := r.Retire(t.Context(), provisioner, "pvc-9"); err != nil || api.patched[path] != `{"spec":{"offlineRebuilding":"enabled"}}` {
+		t.Errorf("patched %v, %v", api.patched, err)
+	}
+	api.status = http.StatusForbidden
+	const byHand = `kubectl -n longhorn-system patch volumes.longhorn.io pvc-9 --type merge --patch '{"spec":{"offlineRebuilding":"enabled"}}'`
+	if err := r.Retire(t.Context(), provisioner, "pvc-9"); err == nil || !strings.Contains(err.Error(), byHand) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // The volumes of later generations lie on classes of their own, and count as the stack's.
 func TestReplicas_CountTheVolumesOfAllGenerations(t *testing.T) {
 	t.Parallel()
