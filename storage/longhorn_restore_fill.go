@@ -47,6 +47,14 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 	if wrong := r.otherSource(volume); wrong != "" {
 		return clock.Found{Hopeless: true, State: "the volume " + name + " " + wrong}, nil
 	}
+	empty, err := r.madeEmpty(ctx, volume, name)
+	if err != nil {
+		return clock.Found{}, err
+	}
+	if empty {
+		return clock.Found{Hopeless: true, State: "the volume " + name + " was made for this claim, and made empty: iris.restoreFrom was left out, " +
+			"or taken out, before there were data"}, nil
+	}
 	status := volume.Status
 	for _, condition := range status.Conditions {
 		// Nothing tries again (longhorn-manager volume_controller.go, checkAndFinishVolumeRestore).
@@ -112,6 +120,28 @@ func (r *longhornRestore) otherSource(volume filledVolume) string {
 		return fmt.Sprintf("was not made from the VolumeSnapshot %s: %s", want.Snapshot, got)
 	}
 	return ""
+}
+
+// madeEmpty reports whether the volume of a later generation was made for its claim from nothing, when the configuration does not say any more
+// from what. One that was there before the claim, and was freed for it, is what somebody wanted. A provisioner names a volume by the claim that
+// it makes it for (external-provisioner, controller.go, makeVolumeName).
+func (r *longhornRestore) madeEmpty(ctx context.Context, volume filledVolume, name string) (bool, error) {
+	spec, from := volume.Spec, r.generations
+	if from.first() || from.Backup != "" || from.Snapshot != "" || spec.FromBackup != "" || spec.DataSource != "" || spec.BackingImage != "" {
+		return false, nil
+	}
+	var object struct {
+		Spec struct {
+			ClaimRef struct {
+				UID string `json:"uid"`
+			} `json:"claimRef"`
+		} `json:"spec"`
+	}
+	found, err := r.keeper.live.Get(ctx, "/api/v1/persistentvolumes/"+name, &object)
+	if err != nil {
+		return false, fmt.Errorf("look at PersistentVolume %s: %w", name, err)
+	}
+	return found && name == "pvc-"+object.Spec.ClaimRef.UID, nil
 }
 
 // backupNames are the names in a backup's URL, whatever its target and its options.
