@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,10 +31,12 @@ type filling struct {
 	api              pods.Cluster
 	restorer         Restorer
 	namespace, claim string
+	// older are the claims that nothing uses once the database has been moved.
+	older []string
 	// restores says that the configuration has a source: a new Deployment has nothing to compare with.
 	restores, preview bool
 	budget            time.Duration
-	log               func(text string)
+	log, warn         func(text string)
 
 	now   func() time.Time
 	pause func(context.Context, time.Duration) error
@@ -49,9 +52,11 @@ func (s *scope) guardFilled(args *Args) (pulumi.ResourceOption, error) {
 	bytes, _ := s.cfg.VolumeBytes() // Validated.
 	f := &filling{
 		api: args.API, restorer: args.Restorer, namespace: s.cfg.Namespace, claim: s.cfg.claimName(),
+		older:    slices.DeleteFunc(s.cfg.claimNames(), func(one string) bool { return one == s.cfg.claimName() }),
 		restores: s.cfg.RestoreFrom.String() != "", preview: s.ctx.DryRun(),
 		budget: fillBudget + time.Duration((bytes+gib-1)/gib)*fillPerGiB,
 		log:    func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
+		warn:   func(text string) { _ = s.ctx.Log.Warn(text, about) },
 		now:    time.Now, pause: clock.Pause,
 	}
 	return guard.BeforeWrite(s.ctx, s.name+"-guard-filled", func(before, _ guard.Inputs) error {
@@ -66,8 +71,36 @@ func (f *filling) beforeWrite(ctx context.Context, before guard.Inputs) error {
 	case before.None() && !f.restores, before.Any(f.names):
 		return nil // There is nothing to wait for, or it has been waited for.
 	}
-	f.once.Do(func() { f.found = f.await(ctx) })
+	f.once.Do(func() {
+		if f.found = f.await(ctx); f.found == nil {
+			f.retire(ctx)
+		}
+	})
 	return f.found
+}
+
+// retire has the storage look after the old volumes, which stay. A failure is no reason to keep the database on one of them.
+func (f *filling) retire(ctx context.Context) {
+	if f.restorer == nil {
+		return
+	}
+	for _, name := range f.older {
+		var claim boundClaim
+		there, err := f.api.Get(ctx, claimPath(f.namespace, name), &claim)
+		if err == nil && (!there || claim.Spec.VolumeName == "") {
+			continue
+		}
+		var volume csiVolume
+		if err == nil {
+			volume, err = f.volume(ctx, claim.Spec.VolumeName)
+		}
+		if err == nil {
+			err = f.restorer.Retire(ctx, volume.Driver, volume.Handle)
+		}
+		if err != nil {
+			f.warn(fmt.Sprintf("the volume of claim %s, which stays, may lose its replicas with the nodes that they are on: %v", name, err))
+		}
+	}
 }
 
 // names reports whether a text of an object is the claim's name or has it in quotes, as expressions of Prometheus do, in JSON too.
@@ -129,21 +162,32 @@ func (f *filling) look(ctx context.Context) clock.Found {
 }
 
 func (f *filling) filled(ctx context.Context, name string) (clock.Found, error) {
+	volume, err := f.volume(ctx, name)
+	if err != nil {
+		return clock.Found{}, err
+	}
+	return f.restorer.Filled(ctx, volume.Driver, volume.Handle)
+}
+
+// csiVolume is what a PersistentVolume says of a driver's volume.
+type csiVolume struct {
+	Driver string `json:"driver"`
+	Handle string `json:"volumeHandle"`
+}
+
+func (f *filling) volume(ctx context.Context, name string) (csiVolume, error) {
 	var volume struct {
 		Spec struct {
-			CSI struct {
-				Driver       string `json:"driver"`
-				VolumeHandle string `json:"volumeHandle"`
-			} `json:"csi"`
+			CSI csiVolume `json:"csi"`
 		} `json:"spec"`
 	}
 	if _, err := f.api.Get(ctx, "/api/v1/persistentvolumes/"+name, &volume); err != nil {
-		return clock.Found{}, fmt.Errorf("look at PersistentVolume %s: %w", name, err)
+		return csiVolume{}, fmt.Errorf("look at PersistentVolume %s: %w", name, err)
 	}
-	if volume.Spec.CSI.VolumeHandle == "" {
-		return clock.Found{}, errors.New("the PersistentVolume " + name + " names no volume of a driver")
+	if volume.Spec.CSI.Handle == "" {
+		return csiVolume{}, errors.New("the PersistentVolume " + name + " names no volume of a driver")
 	}
-	return f.restorer.Filled(ctx, volume.Spec.CSI.Driver, volume.Spec.CSI.VolumeHandle)
+	return volume.Spec.CSI, nil
 }
 
 // unbound is a claim without a volume. One whose class waits for the pod has none before the database is moved to it.

@@ -143,6 +143,37 @@ func TestFilling_IsWaitedForOnceByAll(t *testing.T) {
 	}
 }
 
+// Longhorn looks after replicas of volumes in use only, and the old ones stay.
+func TestFilling_HasTheOldVolumesLookedAfter(t *testing.T) {
+	t.Parallel()
+	old := guard.InputsOf(resource.NewPropertyMapFromMap(map[string]any{"claimName": "iris-pvc"}))
+	for name, test := range map[string]struct {
+		looks   clock.Found
+		refuses error
+		retired int
+		warned  string
+	}{
+		"moved":      {clock.Found{Done: true}, nil, 1, ""},
+		"not filled": {clock.Found{Hopeless: true}, nil, 0, ""},
+		"refused":    {clock.Found{Done: true}, errors.New("forbidden"), 1, "the volume of claim iris-pvc, which stays, may lose its replicas with the nodes that they are on: forbidden"},
+	} {
+		storage := &restorer{looks: []clock.Found{test.looks}, refuses: test.refuses}
+		api := bound()
+		api.there["/api/v1/namespaces/iris/persistentvolumeclaims/iris-pvc"] = `{"spec":{"volumeName":"pvc-1"},"status":{"phase":"Bound"}}`
+		api.there["/api/v1/persistentvolumes/pvc-1"] = `{"spec":{"csi":{"driver":"driver.example.com","volumeHandle":"handle-1"}}}`
+		f, _, _ := fill(t, api, storage)
+		warned := ""
+		f.older, f.warn = []string{"iris-pvc", "iris-pvc-gone"}, func(text string) { warned += text }
+		err := f.beforeWrite(t.Context(), old)
+		if (err != nil) != test.looks.Hopeless || len(storage.retired) != test.retired || warned != test.warned {
+			t.Errorf("%s: retired %v, warned %q, %v", name, storage.retired, warned, err)
+		}
+		if test.retired > 0 && storage.retired[0] != "driver.example.com/handle-1" {
+			t.Errorf("%s: retired %v", name, storage.retired)
+		}
+	}
+}
+
 func TestFilling_IsWaitedForByWhatMovesToTheClaim(t *testing.T) {
 	t.Parallel()
 	deployment := func(claim string) guard.Inputs {

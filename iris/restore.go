@@ -24,6 +24,8 @@ type Restorer interface {
 	Check(ctx context.Context) error
 	// Filled says whether a driver's volume has all its data, and how far it is.
 	Filled(ctx context.Context, driver, volume string) (clock.Found, error)
+	// Retire has the storage keep the data of a driver's volume whole although nothing uses it any more. Doing it again changes nothing.
+	Retire(ctx context.Context, driver, volume string) error
 }
 
 // source checks what a claim is to be filled from before the claim is made.

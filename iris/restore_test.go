@@ -41,6 +41,14 @@ type restorer struct {
 	looks []clock.Found
 	err   error
 	asked []string
+	// retired are the volumes that nothing uses any more; refuses is what that is answered with.
+	retired []string
+	refuses error
+}
+
+func (r *restorer) Retire(_ context.Context, driver, volume string) error {
+	r.retired = append(r.retired, driver+"/"+volume)
+	return r.refuses
 }
 
 func (r *restorer) Check(context.Context) error { return r.check }

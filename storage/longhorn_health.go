@@ -8,6 +8,19 @@ import (
 	"ha-iris/internal/live"
 )
 
+// offlineRebuilding is the field of a volume that says whether Longhorn attaches it to rebuild a replica; without one of its two values the
+// setting of the same name counts.
+const (
+	offlineRebuilding = "offlineRebuilding"
+	rebuildsOffline   = "enabled"
+)
+
+// rebuildOffline is the command that has a volume rebuilt while it is detached.
+func rebuildOffline(volume string) string {
+	return fmt.Sprintf(`kubectl -n %s patch volumes.longhorn.io %s --type merge --patch '{"spec":{%q:%q}}'`, namespaceName, volume,
+		offlineRebuilding, rebuildsOffline)
+}
+
 const longhornPath = "/apis/longhorn.io/v1beta2/namespaces/" + namespaceName + "/"
 
 // longhornItems is a list of Longhorn's objects of one kind, with what is read of all kinds.
@@ -17,8 +30,9 @@ type longhornItems struct {
 			Name string `json:"name"`
 		} `json:"metadata"`
 		Spec struct {
-			// NumberOfReplicas is of a volume.
-			NumberOfReplicas int `json:"numberOfReplicas"`
+			// NumberOfReplicas and OfflineRebuilding are of a volume.
+			NumberOfReplicas  int    `json:"numberOfReplicas"`
+			OfflineRebuilding string `json:"offlineRebuilding"`
 			// VolumeName is of a replica and an engine; the others of a replica.
 			VolumeName string `json:"volumeName"`
 			NodeID     string `json:"nodeID"`
@@ -80,8 +94,10 @@ func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, er
 		switch rebuild := lists["engines"].rebuild(volume.Metadata.Name); {
 		case rebuild != "":
 			line += ", " + rebuild
+		case !attached && volume.Spec.OfflineRebuilding == rebuildsOffline && healthy < wanted:
+			line += ` and is "` + status.State + `": Longhorn attaches it to rebuild it once there is a node for the replica`
 		case !attached:
-			line += ` and is "` + status.State + `": Longhorn rebuilds only while a volume is attached`
+			line += ` and is "` + status.State + `": Longhorn rebuilds only while a volume is attached, or told to: ` + rebuildOffline(volume.Metadata.Name)
 		}
 		lines = append(lines, line)
 	}

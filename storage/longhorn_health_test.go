@@ -54,6 +54,7 @@ func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
 		return replicas
 	}
 	living := []any{longhornNode("a", "True"), longhornNode("b", "True"), longhornNode("c", "True")}
+	retired := named("pvc-1", map[string]any{"numberOfReplicas": 3, "offlineRebuilding": "enabled"}, map[string]any{"state": "detached"})
 	rebuilding := named("pvc-1-e-0", map[string]any{"volumeName": "pvc-1"}, map[string]any{
 		"rebuildStatus": map[string]any{"tcp://10.0.0.3:10000": map[string]any{"isRebuilding": true, "progress": 45}},
 	})
@@ -79,6 +80,8 @@ func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
 		},
 		"two zones only":   {longhornVolume("attached", "healthy"), good("a", "b", "c"), nil, append(living[:2:2], longhornNodeIn("c", "zone of b", "True", "True")), ""},
 		"failed, detached": {longhornVolume("detached", "unknown"), append(good("a", "b"), longhornReplica("c", then, then)), nil, living, `and is "detached": Longhorn rebuilds only while`},
+		"told to rebuild":  {retired, append(good("a", "b"), longhornReplica("c", then, then)), nil, living, `and is "detached": Longhorn attaches it to rebuild it`},
+		"how to tell":      {longhornVolume("detached", "unknown"), good("a", "b"), nil, living, "or told to: kubectl -n longhorn-system patch volumes.longhorn.io pvc-1 --type merge"},
 		"rebuilding":       {longhornVolume("attached", "degraded"), append(good("a", "b"), longhornReplica("c", "", "")), []any{rebuilding}, living, "has 2 of 3 healthy replicas, a rebuild is at 45 %"},
 		"rebuild failed":   {longhornVolume("attached", "degraded"), good("a", "b"), []any{broken}, living, "a rebuild failed: no space left"},
 	} {

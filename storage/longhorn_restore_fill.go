@@ -47,6 +47,14 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 	if wrong := r.otherSource(volume); wrong != "" {
 		return clock.Found{Hopeless: true, State: "the volume " + name + " " + wrong}, nil
 	}
+	empty, err := r.madeEmpty(ctx, volume, name)
+	if err != nil {
+		return clock.Found{}, err
+	}
+	if empty {
+		return clock.Found{Hopeless: true, State: "the volume " + name + " was made for this claim, and made empty: iris.restoreFrom was left out, " +
+			"or taken out, before there were data"}, nil
+	}
 	status := volume.Status
 	for _, condition := range status.Conditions {
 		// Nothing tries again (longhorn-manager volume_controller.go, checkAndFinishVolumeRestore).
@@ -66,6 +74,22 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 		return clock.Found{State: fmt.Sprintf("Longhorn copies the snapshot into volume %s (%s)", name, status.CloneStatus.State)}, nil
 	}
 	return clock.Found{Done: true}, nil
+}
+
+// Retire implements Restorer. Longhorn rebuilds a lost replica only while a volume is attached, unless the volume itself says otherwise
+// (longhorn-manager controller/volume_rebuilding_controller.go), and each replaced node would take a replica of one that is detached for good.
+//
+// The setting offline-replica-rebuilding would say so for all volumes: when the database is moved away from a lost node, where there are nodes
+// for another replica, it would attach the volume for the rebuild in the moment between its detachment and its attachment to the new pod's
+// node, which then waits for one more detachment.
+func (r *longhornRestore) Retire(ctx context.Context, driver, name string) error {
+	if driver != provisioner {
+		return nil
+	}
+	if _, err := r.keeper.live.Patch(ctx, longhornPath+"volumes/"+name, map[string]any{"spec": map[string]any{offlineRebuilding: rebuildsOffline}}); err != nil {
+		return fmt.Errorf("have Longhorn rebuild the volume %s while nothing uses it: %w; by hand: %s", name, err, rebuildOffline(name))
+	}
+	return nil
 }
 
 // otherSource says what a volume was made from if that is not what the configuration has; "" if it is, or if the configuration has none any
@@ -96,6 +120,28 @@ func (r *longhornRestore) otherSource(volume filledVolume) string {
 		return fmt.Sprintf("was not made from the VolumeSnapshot %s: %s", want.Snapshot, got)
 	}
 	return ""
+}
+
+// madeEmpty reports whether the volume of a later generation was made for its claim from nothing, when the configuration does not say any more
+// from what. One that was there before the claim, and was freed for it, is what somebody wanted. A provisioner names a volume by the claim that
+// it makes it for (external-provisioner, controller.go, makeVolumeName).
+func (r *longhornRestore) madeEmpty(ctx context.Context, volume filledVolume, name string) (bool, error) {
+	spec, from := volume.Spec, r.generations
+	if from.first() || from.Backup != "" || from.Snapshot != "" || spec.FromBackup != "" || spec.DataSource != "" || spec.BackingImage != "" {
+		return false, nil
+	}
+	var object struct {
+		Spec struct {
+			ClaimRef struct {
+				UID string `json:"uid"`
+			} `json:"claimRef"`
+		} `json:"spec"`
+	}
+	found, err := r.keeper.live.Get(ctx, "/api/v1/persistentvolumes/"+name, &object)
+	if err != nil {
+		return false, fmt.Errorf("look at PersistentVolume %s: %w", name, err)
+	}
+	return found && name == "pvc-"+object.Spec.ClaimRef.UID, nil
 }
 
 // backupNames are the names in a backup's URL, whatever its target and its options.

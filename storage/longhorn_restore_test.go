@@ -311,6 +311,36 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 	}
 }
 
+// Taking the source out does not make an empty volume one that has data.
+func TestRestore_RefusesAnEmptyVolumeWhoseSourceWasTakenOut(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		newest  int
+		uid     string
+		spec    map[string]any
+		refused bool
+	}{
+		"made for its claim":   {2, "9", map[string]any{}, true},
+		"freed for its claim":  {2, "10", map[string]any{}, false},
+		"the first":            {1, "9", map[string]any{}, false},
+		"from a backup":        {2, "9", map[string]any{"fromBackup": testBackup}, false},
+		"from a snapshot":      {2, "9", map[string]any{"dataSource": "snap://pvc-1/s"}, false},
+		"from a backing image": {2, "9", map[string]any{"backingImage": "bi-1"}, false},
+	} {
+		r, _, _ := restoreOn(t, map[string]any{
+			longhornPath + "volumes/pvc-9": map[string]any{
+				"spec": test.spec, "status": map[string]any{"restoreInitiated": true, "cloneStatus": map[string]any{"state": "completed"}},
+			},
+			"/api/v1/persistentvolumes/pvc-9": map[string]any{"spec": map[string]any{"claimRef": map[string]any{"uid": test.uid}}},
+		})
+		r.generations = Generations{Newest: test.newest}
+		found, err := r.Filled(t.Context(), provisioner, "pvc-9")
+		if err != nil || found.Hopeless != test.refused || found.Done == test.refused {
+			t.Errorf("%s: got %+v, %v", name, found, err)
+		}
+	}
+}
+
 func TestRestore_ComparesNoMountOptions(t *testing.T) {
 	t.Parallel()
 	r, _, _ := restoreOn(t, map[string]any{secondClass: map[string]any{"parameters": map[string]any{fromBackup: "nfs://nas:/b?nfsOptions=soft&backup=backup-1&volume=pvc-1"}}})
@@ -361,6 +391,23 @@ func TestRestore_RefusesAVolumeThatWasMadeFromSomethingElse(t *testing.T) {
 		if err != nil || found.Done != (test.want == "") || found.Hopeless != (test.want != "") || !strings.Contains(found.State, test.want) {
 			t.Errorf("%s: got %+v, %v", name, found, err)
 		}
+	}
+}
+
+func TestRestore_HasOldVolumesRebuiltWhileNothingUsesThem(t *testing.T) {
+	t.Parallel()
+	const path = longhornPath + "volumes/pvc-9"
+	r, api, _ := restoreOn(t, map[string]any{path: map[string]any{}})
+	if err := r.Retire(t.Context(), "other.example.com", "pvc-9"); err != nil || len(api.patched) > 0 {
+		t.Errorf("another driver's: %v, %v", api.patched, err)
+	}
+	if err := r.Retire(t.Context(), provisioner, "pvc-9"); err != nil || api.patched[path] != `{"spec":{"offlineRebuilding":"enabled"}}` {
+		t.Errorf("patched %v, %v", api.patched, err)
+	}
+	api.status = http.StatusForbidden
+	const byHand = `kubectl -n longhorn-system patch volumes.longhorn.io pvc-9 --type merge --patch '{"spec":{"offlineRebuilding":"enabled"}}'`
+	if err := r.Retire(t.Context(), provisioner, "pvc-9"); err == nil || !strings.Contains(err.Error(), byHand) {
+		t.Errorf("got %v", err)
 	}
 }
 

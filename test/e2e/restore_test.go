@@ -124,6 +124,7 @@ func (r *restoring) refusesBefore() {
 		"want one in the stack's own backup target":                   r.from(2, other),
 		`iris.size: got "20Gi", want 10Gi`:                            r.from(2, r.url).set("iris.size", "20Gi"),
 		"want the status.url of a backup":                             r.from(2, backupBucket),
+		"a login among its cifsOptions":                               r.from(2, "cifs://nas/share?cifsOptions=password=x&backup=backup-1&volume="+r.volume),
 		"iris.restoreFrom: got a backup and a snapshot":               r.from(2, r.url).set("iris.restoreFrom.snapshot", "before"),
 		"iris.restoreFrom: got nothing, want a backup or a snapshot":  r.c.set("iris.generation", 2),
 		"the volume of generation 1 is there and has its data":        r.from(1, r.url),
@@ -186,6 +187,10 @@ func (r *restoring) restores() {
 	r.runsOn("iris-pvc-2", true)
 	if now := r.uid("iris-pvc"); now != r.claim || r.ask("pvc", "iris-pvc", "{.status.phase} {.spec.volumeName}") != "Bound "+r.volume {
 		r.t.Errorf("the old claim is %s, was %s", now, r.claim)
+	}
+	if got := r.on.kubectl(r.t, "-n", "longhorn-system", "get", "volumes.longhorn.io", r.volume, "-o",
+		"jsonpath={.spec.offlineRebuilding}"); got != "enabled" {
+		r.t.Errorf("nothing uses the old volume, and Longhorn rebuilds it: %q", got)
 	}
 	if again := r.apply(r.from(2, r.url)); !again.onlySame() {
 		r.t.Errorf("a second up did %v", again)
