@@ -33,8 +33,8 @@ func TestBadInput_IsRefusedBeforeAnythingIsCreated(t *testing.T) {
 		},
 		"unknown top-level key": {
 			config: base,
-			set:    func(s *stack) { s.setPlain("replicas", "3") },
-			want:   []string{"replicas: got a key that does not exist, want storage.replicas, perhaps"},
+			set:    func(s *stack) { s.setPlain("dataDiskGiB", "3") },
+			want:   []string{"dataDiskGiB: got a key that does not exist, want cluster.dataDiskGiB, perhaps"},
 		},
 		"password missing": {
 			config: base,
