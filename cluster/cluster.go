@@ -47,8 +47,8 @@ type Cluster struct {
 
 	// nodeLabels are those of Args.
 	nodeLabels map[string]string
-	// backups says that a bucket for backups is made.
-	backups bool
+	// backups says that a bucket for backups is made, snapshots that VolumeSnapshots can be.
+	backups, snapshots bool
 	// protect makes the engine refuse to delete or replace the cluster and its nodes.
 	protect bool
 	// roller holds changes that replace nodes back until the volumes are healthy.
@@ -67,6 +67,9 @@ type Args struct {
 	Volumes Volumes
 	// Backups makes a bucket for backups, on the kinds of cluster that can (Config.MakesBackupStore).
 	Backups bool
+	// Snapshots adds the kinds of VolumeSnapshots and their controller where the cluster is created without (addonsWithPods). It changes
+	// nothing on a cluster that exists already.
+	Snapshots bool
 	// NodeLabels are additional labels of every node that is created, for the storage driver.
 	NodeLabels map[string]string
 	// Needs is what an existing cluster is surveyed for, before anything is registered. Nil: only its reachability is checked.
@@ -84,7 +87,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if !known {
 		return nil, fmt.Errorf("cluster.cloud: got %q, want one of %s", cfg.Cloud, cloudNames())
 	}
-	c := &Cluster{Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels, protect: args.Protect, backups: args.Backups}
+	c := &Cluster{
+		Traits: kind.traits, Live: &live.Cluster{}, nodeLabels: args.NodeLabels, protect: args.Protect,
+		backups: args.Backups, snapshots: args.Snapshots,
+	}
 	c.roller = newRoller(ctx, c, args.Volumes, cfg)
 	if kind.preflight != nil {
 		if err := kind.preflight(cfg, ctx, c.Live); err != nil {

@@ -324,12 +324,11 @@ func (e *eks) nodes(network *eksNetwork, r *roles, control *awseks.Cluster) ([]p
 		after = append(after, group) // One zone at a time.
 	}
 	e.component.Kubeconfig = e.settled(last, nil)
-	// coredns after the nodes: an add-on whose pods have nowhere to run stays degraded until it times out.
-	dns, err := e.addons(control, groups, "coredns")
+	pods, err := e.addons(control, groups, e.addonsWithPods()...)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(groups, before, dns), nil
+	return slices.Concat(groups, before, pods), nil
 }
 
 // nodeGroup creates the nodes of zone i. They are in one subnet, and after has the groups of the zones before.

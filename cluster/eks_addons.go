@@ -28,6 +28,17 @@ func (e *eks) addons(control *awseks.Cluster, after []pulumi.Resource, names ...
 	return addons, nil
 }
 
+// addonsWithPods are those that come after the nodes: an add-on whose pods have nowhere to run stays degraded until it times out.
+func (e *eks) addonsWithPods() []string {
+	names := []string{"coredns"}
+	if e.component.snapshots {
+		// The kinds and their controller in one; it needs no rights in AWS (EKS user guide, "CSI snapshot controller"). AKS and GKE have
+		// them unless they are switched off (storageProfile.snapshotController, addonsConfig.gcePersistentDiskCsiDriverConfig).
+		names = append(names, "snapshot-controller")
+	}
+	return names
+}
+
 // addonConfiguration is what an add-on is given as JSON; "" for AWS's own settings.
 func addonConfiguration(name string) string {
 	if name == "vpc-cni" {

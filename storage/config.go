@@ -33,6 +33,10 @@ type Config struct {
 	NodePrepImage string `json:"nodePrepImage"`
 	// Values are merged over the chart values that this program sets; they win.
 	Values map[string]any `json:"values"`
+	// SnapshotClasses makes VolumeSnapshotClasses, so that kubectl can take snapshots of the volume. A cluster that exists already needs
+	// the CRDs and the snapshot-controller of external-snapshotter for that; with others
+	// they come along. Default: false.
+	SnapshotClasses bool `json:"snapshotClasses"`
 
 	// Backup is where the volume is backed up to, and when.
 	Backup Backup `json:"backup"`

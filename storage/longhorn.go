@@ -52,6 +52,7 @@ var longhorn = driver{
 			"": "storage.install: false and storage.className, to use the Longhorn that is there (README, \"A cluster of yours\"); " +
 				"what an earlier Longhorn has left behind, delete",
 			"StorageClass": "storage.className: a name that is free",
+			snapshotKind:   "storage.className: a name that is free, or storage.snapshotClasses: false",
 		},
 		Signs: []owner.Object{
 			{APIVersion: "storage.k8s.io/v1", Kind: "CSIDriver", Name: provisioner},
@@ -96,6 +97,9 @@ func (s *Storage) installLonghorn(ctx *pulumi.Context, name string, args *Args) 
 		return nil, err
 	}
 	if err := s.longhornMonitor(ctx, args, installed); err != nil {
+		return nil, err
+	}
+	if err := s.longhornSnapshots(ctx, args, installed); err != nil {
 		return nil, err
 	}
 	guardClass, err := keeper.guardClass(ctx, name)

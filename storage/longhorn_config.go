@@ -53,6 +53,7 @@ func (c Config) validateLonghorn(found *problems.List) {
 		found.Add("storage.replicas", c.Replicas, fmt.Sprintf(
 			"%d to %d: a single replica is lost with its node, and Longhorn keeps at most %d", minReplicas, maxReplicas, maxReplicas))
 	}
+	c.validateSnapshots(found)
 	c.validateLengths(found)
 	c.validateImage(found)
 	c.validateChart(found)

@@ -25,6 +25,8 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 		},
 		Signs:  []string{"csidrivers.storage.k8s.io"}, // The other sign is a CustomResourceDefinition, listed above.
 		Tidied: []string{"secrets"},                   // Helm's records.
+
+		SnapshotClasses: c.SnapshotClasses,
 	}
 	if c.Backup.enabled() {
 		needs.Applied = []string{"secrets", "recurringjobs.longhorn.io"}

@@ -53,6 +53,11 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
 	}
+	snapshots := storage.DefaultConfig()
+	snapshots.SnapshotClasses = true
+	if got, want := snapshots.Needs(traits.Storage{}), with(func(s *survey.Storage) { s.SnapshotClasses = true }); !reflect.DeepEqual(got, want) {
+		t.Errorf("with snapshots: got %+v", got)
+	}
 	backedUp := storage.DefaultConfig()
 	backedUp.Backup.Target = "nfs://nas.example.com:/backups"
 	withBackups := with(func(s *survey.Storage) {

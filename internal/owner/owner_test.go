@@ -236,6 +236,7 @@ func TestPlural_IsThatOfKubernetes(t *testing.T) {
 	for _, kind := range []string{
 		"Namespace", "PersistentVolumeClaim", "ConfigMap", "Secret", "Service", "Deployment", "DaemonSet", "NetworkPolicy",
 		"PriorityClass", "StorageClass", "ServiceMonitor", "CSIDriver", "CustomResourceDefinition", "Ingress", "ClusterRoleBinding",
+		"VolumeSnapshotClass",
 	} {
 		want, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Kind: kind})
 		if got := plural(kind); got != want.Resource {

@@ -132,6 +132,9 @@ func variants() map[string]variant {
 			},
 			"storage": {"backup": map[string]any{"target": "nfs://nas.example.com:/backups", "cron": "0 * * * *"}},
 		}},
+		"existing-snapshots": {target: "existing", sections: map[string]map[string]any{"storage": {
+			"snapshotClasses": true, "backup": map[string]any{"target": "nfs://nas.example.com:/backups"},
+		}}},
 		"existing-restore": {target: "existing", sections: map[string]map[string]any{
 			"iris": {"generation": 3, "oldestGeneration": 2, "restoreFrom": backup},
 		}},

@@ -28,7 +28,7 @@ func Run(ctx *pulumi.Context) error {
 func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 	args := &cluster.Args{
 		Config: cfg.Cluster, Protect: cfg.IRIS.ProtectData, NodeLabels: cfg.Storage.NodeLabels(), Needs: cfg.needs(),
-		Backups: cfg.Storage.Backup.Managed,
+		Backups: cfg.Storage.Backup.Managed, Snapshots: cfg.Storage.SnapshotClasses,
 	}
 	if volumes := cfg.Storage.Volumes(); volumes != nil { // A nil pointer in the interface would not be nil.
 		args.Volumes = volumes

@@ -221,3 +221,16 @@ func TestProgram_KeepsHeavyPackagesOut(t *testing.T) {
 		}
 	}
 }
+
+// The cluster brings what takes VolumeSnapshots, before the classes for them.
+func TestProgram_AddsWhatTakesSnapshots(t *testing.T) {
+	t.Parallel()
+	asked := variant{sections: map[string]map[string]any{"storage": {"snapshotClasses": true}}}
+	recorder := deployment(t, asked.options(t, clouds(t)["eks"]))
+	class := recorder.Find("kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass")
+	if len(class) != 1 || !slices.ContainsFunc(class[0].RegisterRPC.GetDependencies(), func(urn string) bool {
+		return strings.HasSuffix(urn, "-snapshot-controller")
+	}) {
+		t.Errorf("%d classes, or one that does not wait for the add-on", len(class))
+	}
+}

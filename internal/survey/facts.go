@@ -32,8 +32,8 @@ type facts struct {
 	pod answer[object]
 	// missing are the rights that the user lacks.
 	missing answer[[]right]
-	// operator are the kinds of the Prometheus Operator, asked for when one is made.
-	operator answer[kinds]
+	// operator and snapshots are the kinds of the Prometheus Operator and of VolumeSnapshots, asked for when one is made.
+	operator, snapshots answer[kinds]
 }
 
 // answer is what came of one question.
@@ -100,7 +100,8 @@ func readFacts(ctx context.Context, cluster *live.Cluster, needs Needs) *facts {
 			f.readCounted(ctx, cluster, needs.Database)
 		},
 		func() { f.limits = read[list[limitRange]](ctx, cluster, within+"/limitranges") },
-		func() { f.operator = readOperator(ctx, cluster, needs.Database) },
+		func() { f.operator = readKinds(ctx, cluster, needs, operatorGroup) },
+		func() { f.snapshots = readKinds(ctx, cluster, needs, snapshotGroup) },
 		func() { f.missing.value, f.missing.err = missingRights(ctx, cluster, needs) },
 	} {
 		asked.Go(ask)
@@ -138,6 +139,7 @@ func (f *facts) unread() error {
 		{"limit ranges", f.limits.err},
 		{"the user's rights", f.missing.err},
 		{"the kinds of the Prometheus Operator", f.operator.err},
+		{"the kinds of VolumeSnapshots", f.snapshots.err},
 	} {
 		switch {
 		case question.err == nil:

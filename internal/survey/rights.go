@@ -68,6 +68,9 @@ func rightsFor(needs Needs) []right {
 		return rights
 	}
 	rights = append(rights, resources("", apply, "storageclasses.storage.k8s.io")...)
+	if needs.Storage.SnapshotClasses {
+		rights = append(rights, resources("", apply, "volumesnapshotclasses.snapshot.storage.k8s.io")...)
+	}
 	rights = append(rights, resources("", read, needs.Storage.Signs...)...)
 	rights = append(rights, resources("", create, needs.Storage.ClusterObjects...)...)
 	rights = append(rights, resources(needs.Storage.Namespace, []string{"list", "delete"}, needs.Storage.Tidied...)...)

@@ -11,6 +11,7 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 	t.Parallel()
 	withMonitor := func(n *survey.Needs) { n.Database.ServiceMonitor = true }
 	withAlerts := func(n *survey.Needs) { n.Database.PrometheusRule = true }
+	withSnapshots := func(n *survey.Needs) { n.Storage.SnapshotClasses = true }
 	withBackups := func(n *survey.Needs) {
 		n.Storage.Applied, n.Storage.Changed = []string{"secrets", "recurringjobs.longhorn.io"}, []string{"backuptargets.longhorn.io"}
 	}
@@ -35,19 +36,24 @@ func TestRights_IncludeThoseToLookAndToTidyUp(t *testing.T) {
 		},
 		"patch secrets longhorn-system":                   {needs: withBackups, blocks: "may not patch secrets in longhorn-system, want"},
 		"patch backuptargets.longhorn.io longhorn-system": {needs: withBackups, blocks: "may not patch backuptargets.longhorn.io in longhorn-system, want"},
+		"patch volumesnapshotclasses.snapshot.storage.k8s.io": {
+			needs: withSnapshots, blocks: "may not patch volumesnapshotclasses.snapshot.storage.k8s.io, want",
+		},
 		// What is not asked for.
-		"create backuptargets.longhorn.io longhorn-system": {needs: withBackups},
-		"get recurringjobs.longhorn.io longhorn-system":    {},
-		"get servicemonitors.monitoring.coreos.com iris":   {},
-		"get prometheusrules.monitoring.coreos.com iris":   {},
-		"delete secrets iris":                              {},
+		"get volumesnapshotclasses.snapshot.storage.k8s.io": {},
+		"create backuptargets.longhorn.io longhorn-system":  {needs: withBackups},
+		"get recurringjobs.longhorn.io longhorn-system":     {},
+		"get servicemonitors.monitoring.coreos.com iris":    {},
+		"get prometheusrules.monitoring.coreos.com iris":    {},
+		"delete secrets iris":                               {},
 	} {
 		a, n := healthy(), needs()
 		a.denied = []string{denied}
 		if test.needs != nil {
 			test.needs(&n)
 		}
-		a.answers["GET /apis/monitoring.coreos.com/v1"] = operator("servicemonitors", "prometheusrules")
+		a.answers[operatorKinds] = served("servicemonitors", "prometheusrules")
+		a.answers[snapshotKinds] = served("volumesnapshotclasses", "volumesnapshotcontents", "volumesnapshots")
 		found, err := look(t, a, n)
 		if err != nil {
 			t.Fatal(err)

@@ -43,6 +43,8 @@ type Storage struct {
 	// Signs are objects outside of any namespace by which another installation is known, and Tidied what the program lists and
 	// deletes in Namespace after an installation that was interrupted.
 	Signs, Tidied []string
+	// SnapshotClasses says that VolumeSnapshotClasses are made.
+	SnapshotClasses bool
 }
 
 // Database is what the database asks for.
@@ -115,7 +117,7 @@ func judge(facts *facts, needs Needs, found *findings) {
 	checkQuotas(facts, needs, found)
 	checkLimits(facts, needs.Database, found)
 	checkPod(facts, needs.Database, found)
-	checkOperator(facts, needs.Database, found)
+	checkKinds(facts, needs, found)
 	checkRights(facts, needs, found)
 	found.warnings.Merge(facts.unread())
 }
