@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/guard"
 	"ha-iris/internal/pods"
 	"ha-iris/internal/rules"
@@ -49,7 +50,7 @@ func guardIdentity(ctx *pulumi.Context, name string, args *Args) (pulumi.Resourc
 	return guard.BeforeUpdate(ctx, name+"-guard-volume", refuseOtherVolume(args.Config.ProtectData, made, mounted))
 }
 
-func refuseOtherVolume(protect bool, made claims, mounted func() int) guard.Check {
+func refuseOtherVolume(protect bool, made claimIsThere, mounted func() int) guard.Check {
 	return func(before, after guard.Inputs) error {
 		was, will := identityOf(before), identityOf(after)
 		return errors.Join(
@@ -62,37 +63,22 @@ func refuseOtherVolume(protect bool, made claims, mounted func() int) guard.Chec
 
 // mountedGeneration is the generation that the Deployment in the cluster mounts; 0 when there is none or that cannot be found out.
 func mountedGeneration(ctx context.Context, api pods.Cluster, namespace string) int {
-	var deployment struct {
-		Spec struct {
-			Template struct {
-				Spec struct {
-					Volumes []struct {
-						Claim struct {
-							Name string `json:"claimName"`
-						} `json:"persistentVolumeClaim"`
-					} `json:"volumes"`
-				} `json:"spec"`
-			} `json:"template"`
-		} `json:"spec"`
-	}
 	if api == nil {
 		return 0
 	}
-	if _, err := api.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+deploymentName, &deployment); err != nil {
-		return 0
-	}
-	for _, volume := range deployment.Spec.Template.Spec.Volumes {
-		if generation, valid := generationOf(volume.Claim.Name); valid {
+	names, _, _ := claims.Mounted(ctx, api, namespace, deploymentName)
+	for _, name := range names {
+		if generation, valid := claims.Generation(name); valid {
 			return generation
 		}
 	}
 	return 0
 }
 
-// claims reports whether the cluster has a claim of a name; what cannot be found out counts as there.
-type claims func(name string) bool
+// claimIsThere reports whether the cluster has a claim of a name; what cannot be found out counts as there.
+type claimIsThere func(name string) bool
 
-func claimsOf(ctx context.Context, api pods.Cluster, namespace string) claims {
+func claimsOf(ctx context.Context, api pods.Cluster, namespace string) claimIsThere {
 	return func(name string) bool {
 		if api == nil {
 			return true
@@ -110,9 +96,9 @@ func claimPath(namespace, name string) string {
 // checkGeneration refuses every other generation but the next. An update that failed may have recorded one whose claim it never made; then
 // there is nothing that could be lost by going back, and going on would leave a gap. A claim that is not there although the Deployment mounts
 // it was made, and somebody has deleted it.
-func checkGeneration(before, after claimIdentity, protect bool, made claims, mounted func() int) error {
-	was, known := generationOf(before.Name)
-	will, valid := generationOf(after.Name)
+func checkGeneration(before, after claimIdentity, protect bool, made claimIsThere, mounted func() int) error {
+	was, known := claims.Generation(before.Name)
+	will, valid := claims.Generation(after.Name)
 	switch {
 	case !known || !valid || before.Namespace != after.Namespace:
 		return nil
@@ -142,13 +128,13 @@ func neverMade(generation, missing, runsOn int) error {
 
 // checkSource refuses another source for a volume that has been filled. Without a source again, nothing changes. A stack of an earlier
 // version may not have recorded its claim.
-func checkSource(before, after guard.Inputs, made claims) error {
+func checkSource(before, after guard.Inputs, made claimIsThere) error {
 	name, recorded := after.Text("claim", "name"), before.Text("claim", "name")
 	was, will := rules.WithoutOptions(before.Text("claim", "restoredFrom")), rules.WithoutOptions(after.Text("claim", "restoredFrom"))
 	if will == "" || will == was || recorded != "" && name != recorded || !made(name) {
 		return nil
 	}
-	generation, _ := generationOf(name)
+	generation, _ := claims.Generation(name)
 	want := "nothing"
 	if was != "" {
 		want = was + " or nothing"
@@ -206,8 +192,8 @@ func checkClaimChange(before, after claimIdentity, protect bool) error {
 
 // isGenerations reports whether both are names of claims of this program.
 func isGenerations(before, after string) bool {
-	_, was := generationOf(before)
-	_, will := generationOf(after)
+	_, was := claims.Generation(before)
+	_, will := claims.Generation(after)
 	return was && will
 }
 

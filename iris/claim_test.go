@@ -8,13 +8,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/guard"
 	"ha-iris/internal/testkit"
 )
 
 func TestCheckClaimChange_RefusesAnotherVolumeWhileProtected(t *testing.T) {
 	t.Parallel()
-	volume := claimIdentity{Namespace: "iris", Name: claimName, StorageClass: "longhorn-iris", AccessMode: "ReadWriteOncePod"}
+	volume := claimIdentity{Namespace: "iris", Name: claims.First, StorageClass: "longhorn-iris", AccessMode: "ReadWriteOncePod"}
 	with := func(change func(*claimIdentity)) claimIdentity {
 		changed := volume
 		change(&changed)
@@ -132,8 +133,8 @@ func TestHooks_ReadWhatTheProgramRecords(t *testing.T) {
 		old, new resource.PropertyMap
 		want     []string
 	}{
-		"grow":   {refuseSmaller, inputs(small, class, claim, claimName, false), inputs(large, class, claim, claimName, true), nil},
-		"shrink": {refuseSmaller, inputs(large, class, claim, claimName, false), inputs(small, class, claim, claimName, true), []string{"iris.size"}},
+		"grow":   {refuseSmaller, inputs(small, class, claim, claims.First, false), inputs(large, class, claim, claims.First, true), nil},
+		"shrink": {refuseSmaller, inputs(large, class, claim, claims.First, false), inputs(small, class, claim, claims.First, true), []string{"iris.size"}},
 		"size on the component": {
 			refuseOtherVolume(true, there, nowhere), inputs(large, class, component, "iris", false),
 			inputs(small, class, component, "iris", false), nil,
@@ -185,7 +186,7 @@ func TestClaim_GetsTheStoragesLabelsAndNothingElse(t *testing.T) {
 		if result.err != nil {
 			t.Fatal(result.err)
 		}
-		return result.One(t, "kubernetes:core/v1:PersistentVolumeClaim", claimName)
+		return result.One(t, "kubernetes:core/v1:PersistentVolumeClaim", claims.First)
 	}
 	plain, labelled := of(nil), of(map[string]string{"storage.example.com/backup": "enabled"})
 	before, after := testkit.Leaves(plain.Inputs), testkit.Leaves(labelled.Inputs)

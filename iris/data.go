@@ -4,6 +4,8 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ha-iris/internal/claims"
 )
 
 // data is what outlives the pod: docs/database.md, "What survives what".
@@ -81,7 +83,7 @@ func (s *scope) claim(in *namespace, args *Args, name string, guards ...pulumi.R
 		labels[key] = pulumi.String(value)
 	}
 	metadata.Labels = labels
-	generation, _ := generationOf(name)
+	generation, _ := claims.Generation(name)
 	class := args.StorageClass
 	if later, found := args.LaterClasses[generation]; found {
 		class = pulumi.String(later)

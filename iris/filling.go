@@ -1,6 +1,7 @@
 package iris
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"ha-iris/internal/clock"
 	"ha-iris/internal/guard"
+	"ha-iris/internal/live"
 	"ha-iris/internal/pods"
 )
 
@@ -146,7 +148,7 @@ func (f *filling) look(ctx context.Context) clock.Found {
 	there, err := f.api.Get(ctx, claimPath(f.namespace, f.claim), &claim)
 	switch {
 	case err != nil:
-		return clock.Found{Hopeless: isForbidden(err), State: err.Error()}
+		return clock.Found{Hopeless: live.IsForbidden(err), State: err.Error()}
 	case !there:
 		return clock.Found{State: "the claim is not there"}
 	case claim.Status.Phase != "Bound":
@@ -156,7 +158,7 @@ func (f *filling) look(ctx context.Context) clock.Found {
 	}
 	found, err := f.filled(ctx, claim.Spec.VolumeName)
 	if err != nil {
-		return clock.Found{Hopeless: isForbidden(err), State: err.Error()}
+		return clock.Found{Hopeless: live.IsForbidden(err), State: err.Error()}
 	}
 	return found
 }
@@ -196,14 +198,14 @@ func (f *filling) unbound(ctx context.Context, claim boundClaim) clock.Found {
 		VolumeBindingMode string `json:"volumeBindingMode"`
 	}
 	if _, err := f.api.Get(ctx, "/apis/storage.k8s.io/v1/storageclasses/"+claim.Spec.StorageClassName, &class); err != nil {
-		return clock.Found{Hopeless: isForbidden(err), State: err.Error()}
+		return clock.Found{Hopeless: live.IsForbidden(err), State: err.Error()}
 	}
 	if class.VolumeBindingMode == "WaitForFirstConsumer" {
 		f.log("the StorageClass " + claim.Spec.StorageClassName + " makes a volume only with its pod (WaitForFirstConsumer), so the database is " +
 			"away while its data are copied")
 		return clock.Found{Done: true}
 	}
-	return clock.Found{State: "the claim is " + orElse(claim.Status.Phase, "new")}
+	return clock.Found{State: "the claim is " + cmp.Or(claim.Status.Phase, "new")}
 }
 
 // events are warnings about the claim.

@@ -2,9 +2,8 @@ package iris
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/rules"
 )
@@ -16,32 +15,14 @@ import (
 // maxGenerations bounds the volumes that a stack keeps: each takes its size on several nodes.
 const maxGenerations = 10
 
-// claimOf is the name of a generation's claim.
-func claimOf(generation int) string {
-	if generation <= 1 {
-		return claimName
-	}
-	return fmt.Sprintf("%s-%d", claimName, generation)
-}
-
-// generationOf is the generation that a claim's name stands for; false if it is no such name.
-func generationOf(claim string) (generation int, valid bool) {
-	if claim == claimName {
-		return 1, true
-	}
-	number, found := strings.CutPrefix(claim, claimName+"-")
-	generation, err := strconv.Atoi(number)
-	return generation, found && err == nil && claimOf(generation) == claim
-}
-
 // claimName is the name of the claim that the database runs on.
-func (c Config) claimName() string { return claimOf(c.Generation) }
+func (c Config) claimName() string { return claims.Name(c.Generation) }
 
 // claimNames are those of all generations that are kept, oldest first.
 func (c Config) claimNames() []string {
 	var names []string
 	for generation := max(c.OldestGeneration, 1); generation < c.Generation; generation++ {
-		names = append(names, claimOf(generation))
+		names = append(names, claims.Name(generation))
 	}
 	return append(names, c.claimName())
 }

@@ -11,6 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+
+	"ha-iris/internal/claims"
 )
 
 // argumentsOf are those of a container of a Deployment.
@@ -123,7 +125,7 @@ func TestGuard_RightsAreThoseThatTheAgentUses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := strings.NewReplacer("NAMESPACE", cfg.Namespace, "CLAIM", claimName, "LONGHORN", cfg.LonghornNamespace, "LEASE", guardName)
+	names := strings.NewReplacer("NAMESPACE", cfg.Namespace, "CLAIM", claims.First, "LONGHORN", cfg.LonghornNamespace, "LEASE", guardName)
 	want := strings.Split(strings.TrimSpace(names.Replace(string(written))), "\n")
 	slices.Sort(want)
 	if !slices.Equal(granted, want) {

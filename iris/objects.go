@@ -12,7 +12,6 @@ import (
 // Names of the objects. Those of the claim, the merge file, the Deployment and the Service are the article's. All are fixed
 // instead of generated because people and runbooks use them: kubectl logs deployment/iris, a client's iris-svc.iris.svc, the claim that a backup restores into.
 const (
-	claimName       = "iris-pvc" // Of the first generation.
 	mergeName       = "iris-cpf-merge"
 	deploymentName  = "iris"
 	serviceName     = "iris-svc"

@@ -1,15 +1,16 @@
 package iris
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/clock"
 	"ha-iris/internal/guard"
 	"ha-iris/internal/live"
@@ -51,7 +52,7 @@ func (s *scope) guardSource(args *Args) (pulumi.ResourceOption, error) {
 
 func (f *source) beforeCreate(ctx context.Context, after guard.Inputs) error {
 	name, from := after.Text("metadata", "name"), f.cfg.RestoreFrom
-	generation, _ := generationOf(name)
+	generation, _ := claims.Generation(name)
 	waits, err := f.reserved(ctx, after)
 	switch {
 	case err != nil || waits:
@@ -148,7 +149,7 @@ func (f *source) misfit(volume waitingVolume, claim guard.Inputs) error {
 	asked, given := requestOf(claim), spec.Capacity.Storage
 	wanted, err := rules.ParseSize(asked)
 	has, known := rules.ParseQuantity(given)
-	generation, _ := generationOf(name)
+	generation, _ := claims.Generation(name)
 	switch {
 	case volume.Metadata.Deleted != "":
 		return refuse("the PersistentVolume "+volume.Metadata.Name, "one that is being deleted", "one that stays, or none")
@@ -189,7 +190,7 @@ func (f *source) checkSnapshot(ctx context.Context) error {
 	switch {
 	case errors.Is(err, live.ErrUnknown):
 		return nil
-	case err != nil && (f.preview || isForbidden(err)):
+	case err != nil && (f.preview || live.IsForbidden(err)):
 		f.warn(fmt.Sprintf("The snapshot to restore, %s, could not be looked at: %v", name, err))
 		return nil
 	case err != nil:
@@ -199,7 +200,7 @@ func (f *source) checkSnapshot(ctx context.Context) error {
 			"and namespaces are out of reach; a backup is not", key, name, f.cfg.Namespace)
 	case !seen.Status.ReadyToUse:
 		return fmt.Errorf("%s: got %q, want one that is ready to use (kubectl -n %s get volumesnapshots): %s", key, name, f.cfg.Namespace,
-			orElse(seen.Status.Error.Message, "it may still be on its way"))
+			cmp.Or(seen.Status.Error.Message, "it may still be on its way"))
 	}
 	return checkRestoredSize(f.cfg.Size, seen.Status.RestoreSize)
 }
@@ -213,16 +214,4 @@ func checkRestoredSize(asked, recorded string) error {
 	}
 	return fmt.Errorf("iris.size: got %q, want %s, the size of the snapshot's volume: a restored one has exactly that. It can grow afterwards",
 		asked, rules.FormatSize(int64(size)))
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
-func isForbidden(err error) bool {
-	var answer *live.StatusError
-	return errors.As(err, &answer) && (answer.Code == http.StatusForbidden || answer.Code == http.StatusUnauthorized)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/clock"
 	"ha-iris/internal/guard"
 	"ha-iris/internal/live"
@@ -79,7 +80,7 @@ func TestGenerations_HaveClaimsOfTheirOwn(t *testing.T) {
 		"iris-pvc": 1, "iris-pvc-2": 2, "iris-pvc-12": 12,
 		"iris-pvc-1": 0, "iris-pvc-02": 0, "iris-pvc-": 0, "iris-pvc-x": 0, "iris-pvc-+2": 0, "other": 0, "": 0,
 	} {
-		if got, valid := generationOf(name); valid != (want > 0) || valid && (got != want || claimOf(got) != name) {
+		if got, valid := claims.Generation(name); valid != (want > 0) || valid && (got != want || claims.Name(got) != name) {
 			t.Errorf("%q is generation %d, %t", name, got, valid)
 		}
 	}
@@ -213,8 +214,8 @@ func TestRestore_MakesTheClaimFromItsSourceAndProtectsAll(t *testing.T) {
 		if got := strings.Trim(source, "/"); got != test.dataSource || made.Text("spec", "storageClassName") != test.class {
 			t.Errorf("%s: class %s, source %q", name, made.Text("spec", "storageClassName"), got)
 		}
-		claims := result.Find(claim)
-		for _, one := range claims {
+		all := result.Find(claim)
+		for _, one := range all {
 			if !one.RegisterRPC.GetProtect() {
 				t.Errorf("%s: %s is not protected", name, one.Name)
 			}
@@ -222,11 +223,11 @@ func TestRestore_MakesTheClaimFromItsSourceAndProtectsAll(t *testing.T) {
 				t.Errorf("%s: %s has the source of another", name, one.Name)
 			}
 		}
-		if len(claims) != test.cfg.Generation {
-			t.Errorf("%s: %d claims", name, len(claims))
+		if len(all) != test.cfg.Generation {
+			t.Errorf("%s: %d claims", name, len(all))
 		}
 		deployment := guard.InputsOf(result.One(t, "kubernetes:apps/v1:Deployment", deploymentName).Inputs)
-		if !deployment.Has(test.cfg.claimName()) || test.cfg.Generation > 1 && deployment.Has(claimName) {
+		if !deployment.Has(test.cfg.claimName()) || test.cfg.Generation > 1 && deployment.Has(claims.First) {
 			t.Errorf("%s: the Deployment mounts another claim", name)
 		}
 	}
@@ -249,7 +250,7 @@ func TestGeneration_IsRefused(t *testing.T) {
 	unnamed := guard.InputsOf(resource.PropertyMap{})
 	for name, test := range map[string]struct {
 		before, after guard.Inputs
-		made          claims
+		made          claimIsThere
 		unprotected   bool
 		mounted       int
 		want          string
@@ -307,15 +308,47 @@ func claimInput(name string) guard.Inputs {
 	return guard.InputsOf(resource.NewPropertyMapFromMap(map[string]any{"metadata": map[string]any{"name": name}}))
 }
 
+// sourceCase is a claim that is to be made.
+type sourceCase struct {
+	cfg      Config
+	api      *objects
+	restorer *restorer
+	claim    string
+	preview  bool
+	want     string
+	warned   bool
+}
+
+func (c sourceCase) check(t *testing.T, name string) {
+	t.Helper()
+	warnings := ""
+	f := &source{cfg: c.cfg, preview: c.preview, warn: func(text string) { warnings += text }}
+	if c.api != nil {
+		f.api = c.api
+	}
+	if c.restorer != nil {
+		f.restorer = c.restorer
+	}
+	err := f.beforeCreate(t.Context(), claimInput(c.claim))
+	if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
+		t.Errorf("%s: got %v", name, err)
+	}
+	if (warnings != "") != c.warned {
+		t.Errorf("%s: warned %q", name, warnings)
+	}
+}
+
+// snapshots is a cluster with the VolumeSnapshot before.
+func snapshots(status string) *objects {
+	return &objects{there: map[string]string{
+		"/apis/snapshot.storage.k8s.io/v1/namespaces/iris/volumesnapshots/before": `{"status":{` + status + `}}`,
+	}}
+}
+
 // No claim begins as an empty volume that is to have data.
 func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 	t.Parallel()
-	const path = "/apis/snapshot.storage.k8s.io/v1/namespaces/iris/volumesnapshots/before"
-	from := RestoreFrom{Snapshot: "before"}
-	snapshots := func(status string) *objects {
-		return &objects{there: map[string]string{path: `{"status":{` + status + `}}`}}
-	}
-	ready := snapshots(`"readyToUse":true,"restoreSize":"20Gi"`)
+	from, ready := RestoreFrom{Snapshot: "before"}, snapshots(`"readyToUse":true,"restoreSize":"20Gi"`)
 	waiting := func(claim, uid string) *objects {
 		return &objects{there: map[string]string{"/api/v1/persistentvolumes": fmt.Sprintf(
 			`{"items":[{"spec":{}},{"spec":{"claimRef":{"namespace":"iris","name":%q,"uid":%q}}}]}`, claim, uid)}}
@@ -324,17 +357,8 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		return &objects{there: map[string]string{"/apis/apps/v1/namespaces/iris/deployments/iris": fmt.Sprintf(
 			`{"spec":{"template":{"spec":{"volumes":[{"name":"tmp"},{"persistentVolumeClaim":{"claimName":%q}}]}}}}`, claim)}}
 	}
-	refused := &live.StatusError{Code: http.StatusForbidden, Message: "forbidden"}
-	for name, test := range map[string]struct {
-		cfg      Config
-		api      *objects
-		restorer *restorer
-		claim    string
-		preview  bool
-		want     string
-		warned   bool
-	}{
-		"an empty first one":      {cfg: community(), claim: claimName},
+	for name, test := range map[string]sourceCase{
+		"an empty first one":      {cfg: community(), claim: claims.First},
 		"an empty second one":     {cfg: restored(2, RestoreFrom{}), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing, want a backup or a snapshot: generation 2 is new"},
 		"an older one":            {cfg: restored(3, from), claim: "iris-pvc-2", api: ready, want: "iris.oldestGeneration: got 1, want at least 3: this stack does not have the volume of generation 2"},
 		"one never made":          {cfg: restored(3, from), claim: "iris-pvc-2", api: mounting("iris-pvc"), want: "iris.generation: got 3, want 2: the volume of generation 2 was never made, and the database runs on that of generation 1"},
@@ -344,33 +368,29 @@ func TestSource_IsCheckedBeforeTheClaimIsMade(t *testing.T) {
 		"of a claim that was":     {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc-2", "u-1"), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},
 		"another's volume waits":  {cfg: restored(2, RestoreFrom{}), api: waiting("iris-pvc", ""), claim: "iris-pvc-2", want: "iris.restoreFrom: got nothing"},
 		"a backup":                {cfg: restored(2, RestoreFrom{Backup: testBackup}), restorer: &restorer{}, claim: "iris-pvc-2"},
-		"a bad backup":            {cfg: restored(1, RestoreFrom{Backup: testBackup}), restorer: &restorer{check: errors.New("bad")}, claim: claimName, want: "bad"},
+		"a bad backup":            {cfg: restored(1, RestoreFrom{Backup: testBackup}), restorer: &restorer{check: errors.New("bad")}, claim: claims.First, want: "bad"},
 		"a snapshot of no use":    {cfg: restored(2, from), api: ready, restorer: &restorer{check: errors.New("its class")}, claim: "iris-pvc-2", want: "its class"},
+	} {
+		test.check(t, name)
+	}
+}
+
+func TestSource_ASnapshotIsLookedAtBeforeTheClaimIsMade(t *testing.T) {
+	t.Parallel()
+	from, refused := RestoreFrom{Snapshot: "before"}, &live.StatusError{Code: http.StatusForbidden, Message: "forbidden"}
+	ready := snapshots(`"readyToUse":true,"restoreSize":"20Gi"`)
+	for name, test := range map[string]sourceCase{
 		"a snapshot":              {cfg: restored(2, from), api: ready, claim: "iris-pvc-2"},
 		"of no known size":        {cfg: restored(2, from), api: snapshots(`"readyToUse":true`), claim: "iris-pvc-2"},
 		"that is not there":       {cfg: restored(2, from), api: &objects{}, claim: "iris-pvc-2", want: `iris.restoreFrom.snapshot: got "before", want a VolumeSnapshot in the namespace iris`},
 		"that is not ready":       {cfg: restored(2, from), api: snapshots(`"error":{"message":"no space"}`), claim: "iris-pvc-2", want: `iris.restoreFrom.snapshot: got "before", want one that is ready to use (kubectl -n iris get volumesnapshots): no space`},
 		"of another size":         {cfg: restored(2, from), api: snapshots(`"readyToUse":true,"restoreSize":"32212254720"`), claim: "iris-pvc-2", want: `iris.size: got "20Gi", want 30Gi, the size of the snapshot's volume`},
-		"on no known cluster":     {cfg: restored(1, from), api: &objects{err: live.ErrUnknown}, claim: claimName, preview: true},
+		"on no known cluster":     {cfg: restored(1, from), api: &objects{err: live.ErrUnknown}, claim: claims.First, preview: true},
 		"that may not be read":    {cfg: restored(2, from), api: &objects{err: refused}, claim: "iris-pvc-2", warned: true},
 		"while the server is out": {cfg: restored(2, from), api: &objects{err: errors.New("refused")}, claim: "iris-pvc-2", want: "look at VolumeSnapshot iris/before: refused"},
 		"the same, in a preview":  {cfg: restored(2, from), api: &objects{err: errors.New("refused")}, claim: "iris-pvc-2", preview: true, warned: true},
 	} {
-		warnings := ""
-		f := &source{cfg: test.cfg, preview: test.preview, warn: func(text string) { warnings += text }}
-		if test.api != nil {
-			f.api = test.api
-		}
-		if test.restorer != nil {
-			f.restorer = test.restorer
-		}
-		err := f.beforeCreate(t.Context(), claimInput(test.claim))
-		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
-			t.Errorf("%s: got %v", name, err)
-		}
-		if (warnings != "") != test.warned {
-			t.Errorf("%s: warned %q", name, warnings)
-		}
+		test.check(t, name)
 	}
 }
 
@@ -388,16 +408,16 @@ func TestSource_RefusesAClaimWhoseVolumeWaitsAndDoesNotFit(t *testing.T) {
 		volumes []string
 		want    []string
 	}{
-		"it fits":                {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteOncePod", "")}, nil},
-		"it is larger":           {community(), claimName, []string{volume("pv-1", claimName, "40Gi", "ReadWriteOncePod", "")}, nil},
-		"it is too small":        {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", "")}, []string{`iris.size: got 20Gi, want 10Gi, the volume's size; it can grow afterwards: the PersistentVolume pv-1 waits for the PVC iris-pvc`}},
+		"it fits":                {community(), claims.First, []string{volume("pv-1", claims.First, fits, "ReadWriteOncePod", "")}, nil},
+		"it is larger":           {community(), claims.First, []string{volume("pv-1", claims.First, "40Gi", "ReadWriteOncePod", "")}, nil},
+		"it is too small":        {community(), claims.First, []string{volume("pv-1", claims.First, small, "ReadWriteOncePod", "")}, []string{`iris.size: got 20Gi, want 10Gi, the volume's size; it can grow afterwards: the PersistentVolume pv-1 waits for the PVC iris-pvc`}},
 		"of a later one":         {restored(2, RestoreFrom{Snapshot: "s"}), "iris-pvc-2", []string{volume("pv-1", "iris-pvc-2", small, "ReadWriteOncePod", "")}, []string{"iris.size: got 20Gi, want 10Gi"}},
-		"of an older one":        {restored(2, RestoreFrom{Snapshot: "s"}), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", "")}, []string{"iris.oldestGeneration: got 1, want 2, which leaves that volume as it is, because it has 10Gi"}},
-		"another mode":           {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteMany", "")}, []string{"iris.accessMode: got ReadWriteOncePod, want ReadWriteMany, as the volume has it"}},
-		"it is being deleted":    {community(), claimName, []string{volume("pv-1", claimName, fits, "ReadWriteOncePod", `,"deletionTimestamp":"2026-01-01T00:00:00Z"`)}, []string{"the PersistentVolume pv-1: got one that is being deleted"}},
-		"two, one of which fits": {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", ""), volume("pv-2", claimName, fits, "ReadWriteOncePod", "")}, nil},
-		"two, none of which":     {community(), claimName, []string{volume("pv-1", claimName, small, "ReadWriteOncePod", ""), volume("pv-2", claimName, fits, "ReadWriteMany", "")}, []string{"pv-1", "pv-2"}},
-		"another's":              {community(), claimName, []string{volume("pv-1", "other", small, "ReadWriteOncePod", "")}, nil},
+		"of an older one":        {restored(2, RestoreFrom{Snapshot: "s"}), claims.First, []string{volume("pv-1", claims.First, small, "ReadWriteOncePod", "")}, []string{"iris.oldestGeneration: got 1, want 2, which leaves that volume as it is, because it has 10Gi"}},
+		"another mode":           {community(), claims.First, []string{volume("pv-1", claims.First, fits, "ReadWriteMany", "")}, []string{"iris.accessMode: got ReadWriteOncePod, want ReadWriteMany, as the volume has it"}},
+		"it is being deleted":    {community(), claims.First, []string{volume("pv-1", claims.First, fits, "ReadWriteOncePod", `,"deletionTimestamp":"2026-01-01T00:00:00Z"`)}, []string{"the PersistentVolume pv-1: got one that is being deleted"}},
+		"two, one of which fits": {community(), claims.First, []string{volume("pv-1", claims.First, small, "ReadWriteOncePod", ""), volume("pv-2", claims.First, fits, "ReadWriteOncePod", "")}, nil},
+		"two, none of which":     {community(), claims.First, []string{volume("pv-1", claims.First, small, "ReadWriteOncePod", ""), volume("pv-2", claims.First, fits, "ReadWriteMany", "")}, []string{"pv-1", "pv-2"}},
+		"another's":              {community(), claims.First, []string{volume("pv-1", "other", small, "ReadWriteOncePod", "")}, nil},
 	} {
 		f := &source{cfg: test.cfg, api: &objects{there: map[string]string{
 			"/api/v1/persistentvolumes": `{"items":[` + strings.Join(test.volumes, ",") + `]}`,

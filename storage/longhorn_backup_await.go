@@ -89,7 +89,7 @@ func (w *targetWait) await(ctx context.Context) error {
 		if failed = err; err != nil {
 			state = err.Error() // The API server may be away for a moment.
 		}
-		return clock.Found{Done: done, Hopeless: isForbidden(err), State: w.cfg.redact(state)}
+		return clock.Found{Done: done, Hopeless: live.IsForbidden(err), State: w.cfg.redact(state)}
 	})
 	switch {
 	case err != nil:
@@ -197,9 +197,8 @@ func (k *keeper) refuseOtherTarget(ctx context.Context, before, after guard.Inpu
 	if there == "" || there == before.Text(targetValue()...) || there == after.Text(targetValue()...) {
 		return nil
 	}
-	shown, _, _ := strings.Cut(there, "?")
 	return fmt.Errorf("storage.backup: Longhorn already has the backup target %s, which this stack did not set. Nothing was changed. Either set "+
-		"storage.backup.target to it, or make Longhorn forget it, which leaves what is in it as it is: %s", shown, forgetTarget)
+		"storage.backup.target to it, or make Longhorn forget it, which leaves what is in it as it is: %s", Backup{Target: there}.publicTarget(), forgetTarget)
 }
 
 // warnOfTarget warns what becomes of the backups that are there when the target goes away or changes. Nothing deletes them.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"ha-iris/internal/pattern"
@@ -141,13 +140,11 @@ func (c Config) refuseBeforeGoogle(endpoint string, found *problems.List) {
 	if !strings.Contains(endpoint, "storage.googleapis.com") || c.chartKind() == chartLocal {
 		return
 	}
-	var major, minor, patch int
-	if _, err := fmt.Sscanf(c.Version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+	v, valid := parseVersion(c.Version)
+	if !valid {
 		return // Refused as a version.
 	}
-	version := [3]int{major, minor, patch}
-	const before = -1
-	if slices.Compare(version[:], []int{1, 11, 4}) == before || slices.Compare(version[:], []int{1, 12, 0}) == 0 {
+	if v.compare(version{1, 11, 4}) < 0 || v == (version{1, 12, 0}) {
 		found.Add("storage.version", c.Version, "1.12.1 or later, or 1.11.4 or later of 1.11, with backups in Google's storage: with earlier ones it "+
 			"refuses large backups or all (longhorn#13573)")
 	}

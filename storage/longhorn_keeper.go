@@ -2,9 +2,7 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -59,16 +57,11 @@ func (k *keeper) asks() bool { return k.live != nil && k.live.Known() }
 // unknown turns the error into a warning in a preview, and when the API server refuses the request: Helm and the provider have
 // their own credentials and messages.
 func (k *keeper) unknown(what string, err error) error {
-	if k.preview || isForbidden(err) {
+	if k.preview || live.IsForbidden(err) {
 		k.log.warn(fmt.Sprintf("%s could not be looked at: %v", what, err))
 		return nil
 	}
 	return err
-}
-
-func isForbidden(err error) bool {
-	var status *live.StatusError
-	return errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden)
 }
 
 // guardRelease returns the release's option that checks the cluster before Helm writes.

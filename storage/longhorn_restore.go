@@ -64,8 +64,7 @@ func parseBackupAddress(text string) (address backupAddress, wrong string) {
 
 // targetBase is what is compared of a target's address: without options, which do not say where it is, nor a last slash.
 func targetBase(text string) string {
-	base, _, _ := strings.Cut(text, "?")
-	return strings.TrimRight(base, "/")
+	return strings.TrimRight(Backup{Target: text}.publicTarget(), "/")
 }
 
 func checkLonghornRestore(path, backup string, found *problems.List) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ha-iris/internal/clock"
+	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
 	"ha-iris/internal/rules"
 )
@@ -236,7 +237,7 @@ func (r *longhornRestore) awaitBackup(ctx context.Context, address backupAddress
 			failed = asking.ask(ctx, last.synced)
 		}
 		if failed != nil {
-			return clock.Found{Hopeless: isForbidden(failed), State: failed.Error()} // The API server may be away for a moment.
+			return clock.Found{Hopeless: live.IsForbidden(failed), State: failed.Error()} // The API server may be away for a moment.
 		}
 		wrong := last.wrong.Err() != nil
 		return clock.Found{Done: !wrong && last.missing == "", Hopeless: wrong, State: last.missing}

@@ -101,6 +101,12 @@ type StatusError struct {
 // Error implements error.
 func (e *StatusError) Error() string { return e.Message }
 
+// IsForbidden reports whether an error is the API server's that the user may not do this, or is not known to it: asking again changes nothing.
+func IsForbidden(err error) bool {
+	var status *StatusError
+	return errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden)
+}
+
 // Text is an answer that is no JSON, such as a container's log.
 type Text string
 

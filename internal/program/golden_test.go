@@ -85,8 +85,7 @@ type variant struct {
 
 func variants() map[string]variant {
 	ranges := []string{"203.0.113.0/24", "2001:db8::/32"}
-	backup := map[string]any{"backup": "s3://acme-backups@eu-west-1/iris/?backup=backup-1&volume=pvc-1"}
-	return map[string]variant{
+	all := map[string]variant{
 		"aks-own": {
 			target: "aks",
 			sections: map[string]map[string]any{"cluster": {
@@ -112,6 +111,26 @@ func variants() map[string]variant {
 			"zones":              []string{"europe-west1-b", "europe-west1-c", "europe-west1-d"},
 			"nodeServiceAccount": "nodes@acme-databases.iam.gserviceaccount.com",
 		}}},
+		"existing-licensed": {
+			target: "existing",
+			sections: map[string]map[string]any{"iris": {
+				"edition": "licensed", "image": "containers.intersystems.com/intersystems/iris:2026.1.0.234.1",
+				"webGateway": map[string]any{"image": "containers.intersystems.com/intersystems/webgateway-lockeddown:2026.1.0.234.1"},
+				"registry":   map[string]any{"username": "someone@example.com"}, "tlsSecret": "portal-tls",
+				"service": map[string]any{"type": "LoadBalancer", "sourceRanges": ranges, "superserver": true},
+				"metrics": "serviceMonitor", "monitoringNamespace": "monitoring", "protectData": false,
+			}},
+			secrets: map[string]string{"irisLicenseKey": "[ConfigFile]\nLicenseCapacity=TEST-KEY-CONTENT\n", "irisRegistryPassword": "registry-token-1234"},
+		},
+	}
+	maps.Copy(all, storageVariants())
+	return all
+}
+
+// storageVariants are those of the storage, of backups and of what comes of them.
+func storageVariants() map[string]variant {
+	backup := map[string]any{"backup": "s3://acme-backups@eu-west-1/iris/?backup=backup-1&volume=pvc-1"}
+	return map[string]variant{
 		"existing-class": {target: "existing", sections: map[string]map[string]any{
 			"storage": {"install": false, "className": "rook-ceph-block"},
 		}},
@@ -147,17 +166,6 @@ func variants() map[string]variant {
 				}},
 				"failover": {"mode": "longhorn", "image": "registry.example/ha-iris/agent@sha256:" + strings.Repeat("1", 64)},
 			},
-		},
-		"existing-licensed": {
-			target: "existing",
-			sections: map[string]map[string]any{"iris": {
-				"edition": "licensed", "image": "containers.intersystems.com/intersystems/iris:2026.1.0.234.1",
-				"webGateway": map[string]any{"image": "containers.intersystems.com/intersystems/webgateway-lockeddown:2026.1.0.234.1"},
-				"registry":   map[string]any{"username": "someone@example.com"}, "tlsSecret": "portal-tls",
-				"service": map[string]any{"type": "LoadBalancer", "sourceRanges": ranges, "superserver": true},
-				"metrics": "serviceMonitor", "monitoringNamespace": "monitoring", "protectData": false,
-			}},
-			secrets: map[string]string{"irisLicenseKey": "[ConfigFile]\nLicenseCapacity=TEST-KEY-CONTENT\n", "irisRegistryPassword": "registry-token-1234"},
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/live"
 )
 
@@ -46,32 +47,16 @@ type metadata struct {
 
 // volume finds the volume by the Deployment.
 func (d *database) volume(ctx context.Context) (volume, error) {
-	var workload struct {
-		Spec struct {
-			Template struct {
-				Spec struct {
-					Volumes []struct {
-						Claim struct {
-							Name string `json:"claimName"`
-						} `json:"persistentVolumeClaim"`
-					} `json:"volumes"`
-				} `json:"spec"`
-			} `json:"template"`
-		} `json:"spec"`
-	}
-	found, err := d.cluster.Get(ctx, "/apis/apps/v1/namespaces/"+d.namespace+"/deployments/"+deployment, &workload)
+	mounted, found, err := claims.Mounted(ctx, d.cluster, d.namespace, deployment)
 	switch {
 	case err != nil:
-		return volume{}, fmt.Errorf("look up the database: %w", err)
+		return volume{}, err
 	case !found:
 		return volume{}, fmt.Errorf("namespace %s has no Deployment %s: --namespace is the database's", d.namespace, deployment)
+	case len(mounted) == 0:
+		return volume{}, fmt.Errorf("the Deployment %s in namespace %s mounts no PVC", deployment, d.namespace)
 	}
-	for _, one := range workload.Spec.Template.Spec.Volumes {
-		if one.Claim.Name != "" {
-			return d.claimed(ctx, one.Claim.Name)
-		}
-	}
-	return volume{}, fmt.Errorf("the Deployment %s in namespace %s mounts no PVC", deployment, d.namespace)
+	return d.claimed(ctx, mounted[0])
 }
 
 func (d *database) claimed(ctx context.Context, name string) (volume, error) {

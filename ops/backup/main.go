@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ha-iris/internal/clock"
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/live"
 )
 
@@ -91,7 +92,7 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	if err != nil {
 		return err
 	}
-	text, err := read(o.kubeconfig, stdin)
+	text, err := kubeconfig.ReadFrom(o.kubeconfig, stdin)
 	if err != nil {
 		return err
 	}
@@ -139,21 +140,4 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("--timeout: got %v, want more than 0", o.timeout)
 	}
 	return o, nil
-}
-
-func read(file string, stdin io.Reader) (string, error) {
-	var content []byte
-	var err error
-	if file == "-" {
-		content, err = io.ReadAll(stdin)
-	} else {
-		content, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the kubeconfig: %w", err)
-	}
-	if len(content) == 0 {
-		return "", errors.New("the kubeconfig is empty")
-	}
-	return string(content), nil
 }

@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/rules"
 )
-
-// claimPrefix is the first generation's claim; further ones have their number behind it (docs/operations.md, "Restore").
-const claimPrefix = "iris-pvc"
 
 // restore is what a restore takes.
 type restore struct {
@@ -34,16 +31,16 @@ func plan(ctx context.Context, d *database, o options, out, _ io.Writer) error {
 	if url := chosen.Status.URL; url == "" || strings.ContainsAny(url, "'\\ \t\r\n") { // It is to be pasted into a shell.
 		return fmt.Errorf("backup %s has the URL %q, which is none of Longhorn's", chosen.Metadata.Name, url)
 	}
-	generation, err := generationOf(mounted.claim)
-	if err != nil {
-		return err
+	generation, ours := claims.Generation(mounted.claim)
+	if !ours {
+		return fmt.Errorf("the database mounts PVC %s, which is none of ha-iris", mounted.claim)
 	}
 	planned := restore{Backup: entryOf(chosen), Commands: []string{
 		fmt.Sprintf("pulumi config set --path iris.generation %d", generation+1),
 		fmt.Sprintf("pulumi config set --path iris.restoreFrom.backup '%s'", chosen.Status.URL),
 	}}
 	if bytes, err := rules.ParseSize(mounted.size); err != nil || bytes != planned.Backup.VolumeBytes {
-		planned.Commands = append(planned.Commands, "pulumi config set --path iris.size "+quantity(planned.Backup.VolumeBytes))
+		planned.Commands = append(planned.Commands, "pulumi config set --path iris.size "+rules.FormatSize(planned.Backup.VolumeBytes))
 	}
 	if o.json {
 		return json.NewEncoder(out).Encode(planned)
@@ -54,29 +51,4 @@ pulumi preview --diff   # one PVC more, the Deployment changed, nothing deleted
 pulumi up
 `, planned.Backup.Name, planned.Backup.When.Format("2006-01-02 15:04:05"), strings.Join(planned.Commands, "\n"))
 	return err
-}
-
-func generationOf(claim string) (int, error) {
-	suffix, ours := strings.CutPrefix(claim, claimPrefix)
-	if ours && suffix == "" {
-		return 1, nil
-	}
-	number, err := strconv.Atoi(strings.TrimPrefix(suffix, "-"))
-	if !ours || err != nil || !strings.HasPrefix(suffix, "-") || number < 2 {
-		return 0, fmt.Errorf("the database mounts PVC %s, which is none of ha-iris", claim)
-	}
-	return number, nil
-}
-
-// quantity is a number of bytes as iris.size wants it.
-func quantity(bytes int64) string {
-	for _, unit := range []struct {
-		name  string
-		bytes int64
-	}{{"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10}} {
-		if bytes%unit.bytes == 0 {
-			return fmt.Sprintf("%d%s", bytes/unit.bytes, unit.name)
-		}
-	}
-	return strconv.FormatInt(bytes, 10)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 
+	"ha-iris/internal/kubeconfig"
 	"ha-iris/internal/live"
 	"ha-iris/storage"
 )
@@ -68,7 +69,7 @@ func check(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	if flags.NArg() != 1 {
 		return exitUnknown, fmt.Errorf("got %d files, want one, or - for standard input; see: go run ./ops/volumes --help", flags.NArg())
 	}
-	text, err := read(flags.Arg(0), stdin)
+	text, err := kubeconfig.ReadFrom(flags.Arg(0), stdin)
 	if err != nil {
 		return exitUnknown, err
 	}
@@ -85,23 +86,6 @@ func check(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 		return exitUnhealthy, nil
 	}
 	return exitHealthy, nil
-}
-
-func read(file string, stdin io.Reader) (string, error) {
-	var content []byte
-	var err error
-	if file == "-" {
-		content, err = io.ReadAll(stdin)
-	} else {
-		content, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the kubeconfig: %w", err)
-	}
-	if len(content) == 0 {
-		return "", errors.New("the kubeconfig is empty")
-	}
-	return string(content), nil
 }
 
 func show(stdout io.Writer, unhealthy []string, asJSON bool) error {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// kubeconfig is that of an API server with one volume of which so many replicas are healthy; fewer than none: it refuses.
-func kubeconfig(t *testing.T, healthy int) string {
+// kubeconfigOf is that of an API server with one volume of which so many replicas are healthy; fewer than none: it refuses.
+func kubeconfigOf(t *testing.T, healthy int) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if healthy < 0 {
@@ -50,11 +50,11 @@ func TestRun_ExitsByWhatItFound(t *testing.T) {
 		code  int
 		want  string
 	}{
-		"healthy":           {[]string{"-"}, kubeconfig(t, 3), exitHealthy, "every volume has all its replicas"},
-		"healthy as JSON":   {[]string{"--json", "-"}, kubeconfig(t, 3), exitHealthy, `{"unhealthy":[]}`},
-		"unhealthy":         {[]string{"-"}, kubeconfig(t, 2), exitUnhealthy, "volume pvc-1 has 2 of 3 healthy replicas"},
-		"unhealthy as JSON": {[]string{"--json", "-"}, kubeconfig(t, 2), exitUnhealthy, `{"unhealthy":["volume pvc-1 has 2 of 3`},
-		"refused":           {[]string{"-"}, kubeconfig(t, -1), exitUnknown, "list Longhorn's"},
+		"healthy":           {[]string{"-"}, kubeconfigOf(t, 3), exitHealthy, "every volume has all its replicas"},
+		"healthy as JSON":   {[]string{"--json", "-"}, kubeconfigOf(t, 3), exitHealthy, `{"unhealthy":[]}`},
+		"unhealthy":         {[]string{"-"}, kubeconfigOf(t, 2), exitUnhealthy, "volume pvc-1 has 2 of 3 healthy replicas"},
+		"unhealthy as JSON": {[]string{"--json", "-"}, kubeconfigOf(t, 2), exitUnhealthy, `{"unhealthy":["volume pvc-1 has 2 of 3`},
+		"refused":           {[]string{"-"}, kubeconfigOf(t, -1), exitUnknown, "list Longhorn's"},
 		"no kubeconfig":     {[]string{"-"}, "", exitUnknown, "the kubeconfig is empty"},
 		"no file":           {nil, "", exitUnknown, "got 0 files"},
 		"a missing file":    {[]string{"missing"}, "", exitUnknown, "no such file"},

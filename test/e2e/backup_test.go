@@ -172,3 +172,16 @@ func (b *backedUp) files(bucket string) []string {
 	}
 	return found
 }
+
+// backupObjects have Longhorn cut a snapshot of VOLUME and back it up as backup-1.
+const backupObjects = `
+apiVersion: longhorn.io/v1beta2
+kind: Snapshot
+metadata: {name: snapshot-1, namespace: longhorn-system}
+spec: {volume: VOLUME, createSnapshot: true}
+---
+apiVersion: longhorn.io/v1beta2
+kind: Backup
+metadata: {name: backup-1, namespace: longhorn-system, labels: {backup-volume: VOLUME, backup-target: default}}
+spec: {snapshotName: snapshot-1}
+`

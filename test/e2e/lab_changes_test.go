@@ -230,18 +230,6 @@ func (l *lab) backsUp() {
 	l.on.kubectl(l.t, "delete", "pod/reader", "pvc/restored", "--wait=false")
 }
 
-const backupObjects = `
-apiVersion: longhorn.io/v1beta2
-kind: Snapshot
-metadata: {name: snapshot-1, namespace: longhorn-system}
-spec: {volume: VOLUME, createSnapshot: true}
----
-apiVersion: longhorn.io/v1beta2
-kind: Backup
-metadata: {name: backup-1, namespace: longhorn-system, labels: {backup-volume: VOLUME, backup-target: default}}
-spec: {snapshotName: snapshot-1}
-`
-
 const restoreObjects = `
 apiVersion: storage.k8s.io/v1
 kind: StorageClass

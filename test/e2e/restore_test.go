@@ -76,25 +76,13 @@ func (r *restoring) backUp() {
 	r.t.Helper()
 	podName(r.t, r.on)
 	r.volume = r.ask("pvc", "iris-pvc", "{.spec.volumeName}")
-	r.on.kubectl(r.t, "apply", "-f", writeFile(r.t, "backup.yaml", strings.ReplaceAll(restorableObjects, "VOLUME", r.volume)))
+	r.on.kubectl(r.t, "apply", "-f", writeFile(r.t, "backup.yaml", strings.ReplaceAll(backupObjects, "VOLUME", r.volume)))
 	r.waitForBackup("the backup", 1)
 	r.url = r.on.kubectl(r.t, "-n", "longhorn-system", "get", "backups.longhorn.io", "backup-1", "-o", "jsonpath={.status.url}")
 	if !strings.HasPrefix(r.url, backupBucket) {
 		r.t.Fatalf("the backup's URL is %q", r.url)
 	}
 }
-
-const restorableObjects = `
-apiVersion: longhorn.io/v1beta2
-kind: Snapshot
-metadata: {name: snapshot-1, namespace: longhorn-system}
-spec: {volume: VOLUME, createSnapshot: true}
----
-apiVersion: longhorn.io/v1beta2
-kind: Backup
-metadata: {name: backup-1, namespace: longhorn-system, labels: {backup-volume: VOLUME, backup-target: default}}
-spec: {snapshotName: snapshot-1}
-`
 
 // from is the configuration of a restore.
 func (r *restoring) from(generation int, url string) config {

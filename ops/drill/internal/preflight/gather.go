@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"ha-iris/internal/claims"
 	"ha-iris/ops/drill/internal/kube"
 )
 
@@ -17,7 +18,6 @@ import (
 const (
 	longhornNamespace = "longhorn-system"
 	longhornDriver    = "driver.longhorn.io"
-	claimName         = "iris-pvc" // Of the first generation.
 	containerName     = "iris"
 	dataVolume        = "iris-external-sys"
 	// fakeNode marks the nodes of kwok, behind which nothing runs.
@@ -33,7 +33,7 @@ const (
 
 // Gather reads the world.
 func Gather(ctx context.Context, cluster *kube.Client, namespace string) (*World, error) {
-	world := &World{Namespace: namespace, Claim: claimName, Container: containerName}
+	world := &World{Namespace: namespace, Claim: claims.First, Container: containerName}
 	var err error
 	if world.Nodes, err = typed[corev1.Node](ctx, cluster, kube.Nodes, "", ""); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func claimOf(pod *corev1.Pod) string {
 			return claim.ClaimName
 		}
 	}
-	return claimName
+	return claims.First
 }
 
 func typed[T any](ctx context.Context, cluster *kube.Client, kind kube.Kind, namespace, selector string) ([]T, error) {
