@@ -1,0 +1,142 @@
+// Command failed passes on what `go test -json` prints, as go test -v prints it, and says at the end which tests failed
+// and what they said last. Logs of continuous integration are often shown from their end only, where a test that failed
+// among many in parallel is long gone.
+//
+//	go test -json ./... 2>&1 | go run ./test/failed
+//
+// It exits with 1 if anything failed, or if nothing was tested.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// A message longer than this is in the log above.
+const (
+	messagesShown = 2
+	linesShown    = 3
+	columnsShown  = 200
+)
+
+// event is one line of `go test -json` (go doc test2json).
+type event struct {
+	Action, Package, Test, Output string
+}
+
+// test is what one test, or a package outside its tests, has printed.
+type test struct {
+	name     string
+	messages []string
+	result   string
+}
+
+// located begins what a test reports: "    some_test.go:12: text".
+var located = regexp.MustCompile(`^\s+\w+\.go:\d+: `)
+
+func main() {
+	ok, err := watch(os.Stdin, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failed:", err)
+	}
+	if !ok || err != nil {
+		os.Exit(1)
+	}
+}
+
+// watch passes everything on and says whether all that ran has passed.
+func watch(events io.Reader, out io.Writer) (ok bool, err error) {
+	var order []*test
+	seen := map[string]*test{}
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			var e event
+			if json.Unmarshal([]byte(line), &e) != nil {
+				// What the go command itself has to say: a build that failed.
+				e = event{Output: line}
+			}
+			key := e.Package + " " + e.Test
+			if seen[key] == nil {
+				seen[key] = &test{name: strings.TrimSpace(key)}
+				order = append(order, seen[key])
+			}
+			seen[key].take(e)
+			if _, err := io.WriteString(out, e.Output); err != nil {
+				return false, fmt.Errorf("write: %w", err)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return false, fmt.Errorf("read what go test prints: %w", err)
+		}
+	}
+	return summary(order, out)
+}
+
+// take notes an event of the test.
+func (t *test) take(e event) {
+	switch e.Action {
+	case "pass", "fail", "skip":
+		t.result = e.Action
+	}
+	text := strings.TrimRight(e.Output, "\n")
+	switch last := len(t.messages) - 1; {
+	case text == "" || strings.HasPrefix(strings.TrimSpace(text), "--- ") || strings.HasPrefix(text, "=== "):
+	case located.MatchString(text) || last < 0 || e.Test == "":
+		t.messages = append(t.messages, strings.TrimSpace(text))
+	default:
+		t.messages[last] += "\n" + strings.TrimSpace(text)
+	}
+}
+
+// summary names what failed, or was never ended: a test that another's panic or the time limit took along.
+func summary(order []*test, out io.Writer) (ok bool, err error) {
+	ran := false
+	var text strings.Builder
+	for i, t := range order {
+		ran = ran || t.result != "" && strings.Contains(t.name, " ")
+		if t.result == "pass" || t.result == "skip" || t.result == "" && !strings.Contains(t.name, " ") || hasFailedInside(order, i) {
+			continue
+		}
+		what := "failed"
+		if t.result == "" {
+			what = "did not end"
+		}
+		fmt.Fprintf(&text, "%s: %s\n", what, t.name)
+		for _, message := range t.messages[max(0, len(t.messages)-messagesShown):] {
+			for j, line := range strings.Split(message, "\n") {
+				if j < linesShown {
+					fmt.Fprintf(&text, "    %.*s\n", columnsShown, line)
+				}
+			}
+		}
+	}
+	if !ran && text.Len() == 0 {
+		text.WriteString("failed: no test has run\n")
+	}
+	if _, err := io.WriteString(out, text.String()); err != nil {
+		return false, fmt.Errorf("write: %w", err)
+	}
+	return text.Len() == 0, nil
+}
+
+// hasFailedInside says whether a subtest, or a test of the package, is named instead: it says why.
+func hasFailedInside(order []*test, i int) bool {
+	for _, other := range order {
+		inside := strings.HasPrefix(other.name, order[i].name+"/") || strings.HasPrefix(other.name, order[i].name+" ")
+		if inside && other.result != "pass" && other.result != "skip" {
+			return true
+		}
+	}
+	return false
+}
