@@ -108,8 +108,8 @@ type Config struct {
 	// TimeZone is the instance's time zone, such as Europe/Madrid; empty is UTC. Default: empty.
 	TimeZone string `json:"timeZone"`
 
-	// TerminationGracePeriodSeconds is how long a stop may take before it is cut short; on the loss of a node it adds to
-	// the time to recover, second by second. Default: 45.
+	// TerminationGracePeriodSeconds is how long a stop may take before it is cut short; 0 is 180 with the guard, which frees the
+	// database of a lost node without waiting it out, and 45 without, where it adds to the time to recover. Default: 0.
 	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
 	// TolerationSeconds is how long the pod stays on a node that is not ready or unreachable. Default: 5.
 	TolerationSeconds int `json:"tolerationSeconds"`
@@ -231,9 +231,6 @@ func DefaultConfig() Config {
 		CPULimit:         "4",
 		CPF:              map[string]map[string]string{},
 		Actions:          []string{},
-		// A clean stop takes 3 to 15 s, and IRIS waits up to 30 s more for processes to leave shared memory (GSA). Longhorn
-		// waits this time out before it frees the volume of a dead node, so every second more is a second of downtime.
-		TerminationGracePeriodSeconds: 45,
 		// Kubernetes' own default is 300 s. Not 0: the pod would be deleted before Longhorn has seen the node fail, and the
 		// volume then waits for Longhorn's next resync, up to 30 s (longhorn-manager kubernetes_pod_controller.go).
 		TolerationSeconds: 5,

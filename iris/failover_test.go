@@ -91,3 +91,20 @@ func TestFailover_LonghornAddsNothing(t *testing.T) {
 		}
 	}
 }
+
+// Only a guard that acts frees the database of a lost node without waiting the grace period out.
+func TestFailover_StopsTakeTheTimeTheyNeedWhereAGuardActs(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[FailoverMode]int{
+		FailoverAuto: guardedGrace, FailoverGuard: guardedGrace, FailoverObserve: unguardedGrace, FailoverLonghorn: unguardedGrace,
+	} {
+		cfg := community(func(c *Config) { c.Failover = Failover{Mode: mode, Image: agentImage} })
+		if got := cfg.stopGrace(); got != want {
+			t.Errorf("%s: got %d s, want %d", mode, got, want)
+		}
+		cfg.TerminationGracePeriodSeconds = minGrace
+		if got := cfg.stopGrace(); got != minGrace {
+			t.Errorf("%s: got %d s, want what was asked for", mode, got)
+		}
+	}
+}

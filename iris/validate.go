@@ -147,7 +147,9 @@ func (c Config) validatePlan(found *problems.List, plan memoryPlan) {
 }
 
 func (c Config) validateTimes(found *problems.List) {
-	between(found, "iris.terminationGracePeriodSeconds", c.TerminationGracePeriodSeconds, minGrace, maxGrace)
+	if c.TerminationGracePeriodSeconds != 0 {
+		between(found, "iris.terminationGracePeriodSeconds", c.TerminationGracePeriodSeconds, minGrace, maxGrace)
+	}
 	between(found, "iris.tolerationSeconds", c.TolerationSeconds, 0, maxToleration)
 	between(found, "iris.recoveryBudgetSeconds", c.RecoveryBudgetSeconds, minBudget, maxBudget)
 	if c.TimeZone != "" && !timeZonePattern().MatchString(c.TimeZone) {

@@ -206,8 +206,9 @@ func TestValidate_LicensedSaysAllThatItNeeds(t *testing.T) {
 func TestValidate_ReportsEverythingInTheSameOrder(t *testing.T) {
 	t.Parallel()
 	cfg := Config{
-		CPF:     map[string]map[string]string{"a]": {}, "b": {"=": "", "#": ""}, "c]": {}},
-		Service: Service{Annotations: map[string]string{"a b": "", "c d": "", "e f": ""}},
+		CPF:                           map[string]map[string]string{"a]": {}, "b": {"=": "", "#": ""}, "c]": {}},
+		TerminationGracePeriodSeconds: -1,
+		Service:                       Service{Annotations: map[string]string{"a b": "", "c d": "", "e f": ""}},
 	}
 	first := cfg.Validate()
 	if first == nil {

@@ -115,8 +115,29 @@ func (c Config) pod() *corev1.PodSpecArgs {
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		// The variables that Kubernetes would add for each Service begin with IRIS_, which IRIS' own tools read too.
 		EnableServiceLinks:            pulumi.Bool(false),
-		TerminationGracePeriodSeconds: pulumi.Int(c.TerminationGracePeriodSeconds),
+		TerminationGracePeriodSeconds: pulumi.Int(c.stopGrace()),
 	})
+}
+
+const (
+	// guardedGrace lets a stop end in order: IRIS ends processes that stay after 120 s (ShutdownTimeout), and waits up to 30 s more
+	// for them to leave shared memory (GSA). A stop that is cut short is a crash, and an upgrade after a crash is refused.
+	guardedGrace = 180
+	// unguardedGrace is enough for most stops, 3 to 15 s and those 30 s more: Longhorn waits this time out before it frees the
+	// volume of a dead node, so every second more is a second of downtime.
+	unguardedGrace = 45
+)
+
+// stopGrace is the pod's grace period in seconds.
+func (c Config) stopGrace() int {
+	switch {
+	case c.TerminationGracePeriodSeconds != 0:
+		return c.TerminationGracePeriodSeconds
+	case c.Failover.mode() == FailoverGuard:
+		return guardedGrace
+	default:
+		return unguardedGrace
+	}
 }
 
 // podSecurity satisfies Pod Security "restricted".
