@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -38,8 +39,9 @@ Options:
   --lab NAME          the lab's name (failover). It is created for each set-up and deleted afterwards; an existing one that is not
                       this command's is left alone, and nothing begins
   --json FILE         writes the results as JSON, too
-  --report DIR        measures nothing: prints the table of the results that are in DIR
-  --write             writes the table into docs/performance.md, between its markers, and the pictures beside it
+  --report DIRS       measures nothing: prints the table of the results that are in these directories, with commas between them
+  --write             adds the runs to docs/failover-runs.csv, and writes the table of all that are there into docs/performance.md, between
+                      its markers, and the pictures beside it
 
 Nothing but that lab is touched. Ctrl-C ends the drill that runs, which gives back what it took; the results so far stay.
 Exits with 0 when every run was made, whatever was measured, and 1 otherwise.
@@ -65,25 +67,31 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("%w\nsee: go run ./ops/drill/bench --help", err)
 	}
 	if o.report != "" {
-		return o.publish(o.report, out)
+		return o.publish(strings.Split(o.report, ","), page, out)
 	}
 	b := &bench{options: o, progress: progress}
 	failed := b.measure(ctx)
-	return errors.Join(failed, o.publish(o.dir, out))
+	return errors.Join(failed, o.publish([]string{o.dir}, page, out))
 }
 
-// publish prints the table of the results in a directory, and writes what was asked for.
-func (o *options) publish(dir string, out io.Writer) error {
-	found, err := load(dir)
-	if err != nil {
-		return err
+// publish prints the table of the results in directories, and writes what was asked for.
+func (o *options) publish(dirs []string, page string, out io.Writer) error {
+	var found []*results
+	for _, dir := range dirs {
+		one, err := load(dir)
+		if err != nil {
+			return err
+		}
+		found = append(found, one)
 	}
-	table := found.table()
-	if _, err := io.WriteString(out, table); err != nil {
-		return fmt.Errorf("print the table: %w", err)
+	merged := sorted(found)
+	for _, one := range merged {
+		if _, err := io.WriteString(out, one.table()); err != nil {
+			return fmt.Errorf("print the table: %w", err)
+		}
 	}
 	if o.json != "" {
-		content, err := json.MarshalIndent(found.summaries(), "", "  ")
+		content, err := json.MarshalIndent(summariesOf(merged), "", "  ")
 		if err == nil {
 			err = os.WriteFile(o.json, append(content, '\n'), 0o600)
 		}
@@ -91,8 +99,12 @@ func (o *options) publish(dir string, out io.Writer) error {
 			return fmt.Errorf("write the results: %w", err)
 		}
 	}
-	if o.write {
-		return found.writePage(page, table)
+	if !o.write {
+		return nil
 	}
-	return nil
+	all, err := enter(page, found)
+	if err != nil {
+		return err
+	}
+	return writePage(page, all)
 }

@@ -179,6 +179,20 @@ func (c cell) summary() summary {
 // never is after how many seconds a run has not recovered: the drill's default.
 const never = 720
 
+// published is what --json has of runs with one kind of commit.
+type published struct {
+	about
+	Cells []summary `json:"cells"`
+}
+
+func summariesOf(all []*results) []published {
+	found := make([]published, 0, len(all))
+	for _, one := range all {
+		found = append(found, published{about: one.about, Cells: one.summaries()})
+	}
+	return found
+}
+
 // summaries are those of all cells, with the ratios.
 func (r *results) summaries() []summary {
 	all := make([]summary, 0, len(r.cells))

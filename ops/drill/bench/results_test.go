@@ -20,7 +20,7 @@ import (
 func lasting(seconds ...float64) []report.Run {
 	var runs []report.Run
 	for i, length := range seconds {
-		one := report.Run{Number: i + 1, Gap: length, Recovered: length > 0, Books: &ledger.Books{Acknowledged: 100}}
+		one := report.Run{Number: i + 1, Fault: time.Unix(int64(i), int64(length)), Gap: length, Recovered: length > 0, Books: &ledger.Books{Acknowledged: 100}}
 		if length <= 0 {
 			one.Gap = never + 5
 		}
@@ -149,13 +149,13 @@ func TestWritePage_ChangesOnlyWhatIsBetweenTheMarks(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "page.md")
 	for content, want := range map[string]string{
-		"before\n" + beginMark + "\nold\n" + endMark + "\nafter\n": "before\n" + beginMark + "\nnew\n\n![",
+		"before\n" + beginMark + "\nold\n" + endMark + "\nafter\n": "before\n" + beginMark + "\na machine; source abc; ",
 		"without marks\n": "",
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		failed := found.writePage(path, "new\n")
+		failed := writePage(path, []*results{found})
 		now, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -170,8 +170,77 @@ func TestWritePage_ChangesOnlyWhatIsBetweenTheMarks(t *testing.T) {
 			t.Errorf("the page became %q, %v", now, failed)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(path), pictureFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), found.pictureFile())); err != nil {
 		t.Errorf("the picture: %v", err)
+	}
+}
+
+// A measurement of days is made in pieces: what is published stays, once, and its runs count together.
+func TestPublish_AddsToWhatIsThere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(path, []byte(beginMark+"\n"+endMark+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(dirs ...string) string {
+		o := &options{write: true}
+		if err := o.publish(dirs, path, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	first := madeByHand(t)
+	before := publish(first)
+	if again := publish(first, first); again != before {
+		t.Errorf("published again:\n%s\nbefore:\n%s", again, before)
+	}
+	second := t.TempDir()
+	content, err := json.Marshal(about{Machine: "another", Source: "source def", Commit: commitSynchronous, Begun: time.Unix(9, 0)})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(second, aboutFile), content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, second, guarded, "lose-node", 1, lasting(70), "")
+	after := publish(second)
+	if !strings.HasSuffix(after, strings.TrimPrefix(before, beginMark)) || !strings.Contains(after, "another; source def") {
+		t.Errorf("a second measurement gave\n%s\nafter\n%s", after, before)
+	}
+	third := t.TempDir()
+	if err := os.WriteFile(filepath.Join(third, aboutFile), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	more := lasting(80, 90)
+	more[0].Fault, more[1].Fault = time.Unix(100, 0), time.Unix(200, 0)
+	put(t, third, guarded, "lose-node", 1, more, "")
+	if got := publish(third); !strings.Contains(got, "| `lose-node` | guard | 3 | 70.0 | 80.0 | max of 3 | 90.0 | 0 | 0 of 300 | - |") {
+		t.Errorf("a third one gave\n%s", got)
+	}
+}
+
+func TestReadRecord_RefusesWhatItDidNotWrite(t *testing.T) {
+	t.Parallel()
+	good := "1970-01-01T00:00:01Z,source abc,a machine,default,guard,lose-node,true,70.000,48.000,100,0,0,0,,"
+	for line, wanted := range map[string]string{
+		good:                                  "",
+		strings.Replace(good, "1970", "x", 1): "line 2",
+		strings.Replace(good, "guard", "ours", 1):     `no set-up "ours"`,
+		strings.Replace(good, "lose-node", "boom", 1): `no experiment "boom"`,
+		strings.Replace(good, "100", "many", 1):       `got "many"`,
+		strings.Replace(good, "true", "perhaps", 1):   "perhaps",
+	} {
+		path := filepath.Join(t.TempDir(), recordFile)
+		if err := os.WriteFile(path, []byte(strings.Join(columns(), ",")+"\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := readRecord(path); (err == nil) != (wanted == "") || err != nil && !strings.Contains(err.Error(), wanted) {
+			t.Errorf("%s: got %v, want %q", line, err, wanted)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +16,12 @@ const (
 )
 
 // pictureFile is a picture's name, beside the page.
-const pictureFile = "failover-runs.svg"
+func (r *results) pictureFile() string {
+	if r.Commit == commitDefault {
+		return "failover-runs-default.svg"
+	}
+	return "failover-runs.svg"
+}
 
 // table is Markdown: a line for each experiment and set-up, and below it what cannot be said in one.
 func (r *results) table() string {
@@ -126,8 +130,8 @@ func (s summary) ratio() string {
 	}
 }
 
-// writePage puts the table into a page, between the marks, and the picture beside it.
-func (r *results) writePage(path, table string) error {
+// writePage puts the tables into a page, between the marks, and their pictures beside it.
+func writePage(path string, all []*results) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("write the table: %w", err)
@@ -137,16 +141,21 @@ func (r *results) writePage(path, table string) error {
 	if !begins || !ends {
 		return fmt.Errorf("write the table: %s has no lines %q and %q", path, beginMark, endMark)
 	}
-	picture := filepath.Join(filepath.Dir(path), pictureFile)
-	image := fmt.Sprintf("\n![Seconds without an acknowledged write, a dot for each run](%s)\n", pictureFile)
-	if len(r.cells) == 0 {
-		image = ""
+	var text strings.Builder
+	for _, one := range all {
+		if text.Len() > 0 {
+			text.WriteString("\n")
+		}
+		text.WriteString(one.table())
+		if len(one.cells) == 0 {
+			continue
+		}
+		fmt.Fprintf(&text, "\n![Seconds without an acknowledged write, a mark for each run](%s)\n", one.pictureFile())
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), one.pictureFile()), []byte(one.picture()), 0o644); err != nil {
+			return fmt.Errorf("draw the table: %w", err)
+		}
 	}
-	errs := []error{os.WriteFile(path, []byte(before+beginMark+"\n"+table+image+endMark+after), 0o644)}
-	if image != "" {
-		errs = append(errs, os.WriteFile(picture, []byte(r.picture()), 0o644))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := os.WriteFile(path, []byte(before+beginMark+"\n"+text.String()+endMark+after), 0o644); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	return nil

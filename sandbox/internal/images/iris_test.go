@@ -3,6 +3,7 @@ package images
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,8 +122,13 @@ func TestIRISImage_RefusesARootOwnedVolume(t *testing.T) {
 
 func TestIRISImage_VersionsAndEditions(t *testing.T) {
 	t.Parallel()
-	for reference, want := range map[string]string{IRIS: "2026.1.0.234.1^", IRISNewer: "2026.2.0.221.0^", IRISLicensed: "2026.1.0.234.1^"} {
+	for reference, want := range map[string]string{
+		IRIS: "2026.1.0.234.1^", IRISTenSeconds: "2026.1.0.234.1^", IRISNewer: "2026.2.0.221.0^", IRISLicensed: "2026.1.0.234.1^",
+	} {
 		c := newContainer(t, reference)
+		if isQuick := slices.Contains(c.config.Env, "IRIS_STANDIN_RECOVERY=5s"); isQuick != (reference == IRISTenSeconds) {
+			t.Errorf("%s: %q", reference, c.config.Env)
+		}
 		if code := c.once("iris", "qlist", "IRIS"); code != 0 || !strings.Contains(c.out.String(), "IRIS^/usr/irissys^"+want) {
 			t.Errorf("%s: exit code %d\n%s", reference, code, &c.out)
 		}

@@ -27,6 +27,8 @@ const (
 	// Client plays busybox' own image, for pods beside the database, such as the consumer's of examples/.
 	Client = "ha-iris.local/busybox:1.37.0"
 
+	// IRISTenSeconds is IRIS, with a start of 10 s after a crash: what measurements of failover count for it (ops/drill/bench).
+	IRISTenSeconds = irisRepository + "-10s:" + irisstandin.DefaultVersion
 	// Agent is ha-iris' own agent, as it is in this checkout.
 	Agent = AgentRepository + ":0.1.0"
 	// AgentRepository is its name without the tag.
@@ -70,6 +72,7 @@ func table(o options) ([]recipe, error) {
 		},
 		iris("IRIS, Community Edition", irisstandin.DefaultVersion, irisstandin.Community, IRIS, irisRepository+":2026.1"),
 		iris("IRIS, Community Edition, a newer release", newerVersion, irisstandin.Community, IRISNewer, irisRepository+":2026.2"),
+		tenSeconds(iris("IRIS, Community Edition, 10 s from a crash to running", irisstandin.DefaultVersion, irisstandin.Community, IRISTenSeconds)),
 		iris("IRIS, licensed", irisstandin.DefaultVersion, irisstandin.Licensed, IRISLicensed),
 		{
 			names:  []string{Client},
@@ -108,6 +111,12 @@ func iris(plays, version string, edition irisstandin.Edition, names ...string) r
 		},
 		config: irisConfig(),
 	}
+}
+
+// tenSeconds halves the recovery: 5 s of it, after the 5 s of a start.
+func tenSeconds(r recipe) recipe {
+	r.config.Env = append(r.config.Env, "IRIS_STANDIN_RECOVERY=5s")
+	return r
 }
 
 const agentName = "agent"
