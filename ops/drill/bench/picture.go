@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
+	"ha-iris/ops/drill/internal/fault"
 	"ha-iris/ops/drill/internal/report"
 	"ha-iris/ops/drill/internal/svg"
 )
@@ -119,4 +121,47 @@ func (d drawing) mark(class string, x, y float64, said string) {
 	default:
 		d.Add(`<circle class="%s" cx="%.1f" cy="%.1f" r="%g">%s</circle>`, class, x, y, size, title)
 	}
+}
+
+// phasesFile shows where the seconds of a lost node go, beside the page.
+const phasesFile = "failover.svg"
+
+// phasesPicture is an SVG of a lost node and of one that is cut off, by whose the seconds were: for each set-up the run whose outage
+// is the median. Empty: there are no such runs.
+func (r *results) phasesPicture() (string, error) {
+	drawn := report.Report{}
+	for _, name := range []fault.Kind{fault.LoseNode, fault.CutNode} {
+		for _, setup := range []string{guarded, longhorn, article} { // The shortest first.
+			for _, one := range r.cells {
+				if one.setup == setup && one.name == string(name) && len(one.runs) > 0 {
+					middle := one.median()
+					middle.Number = len(one.runs)
+					drawn.Experiments = append(drawn.Experiments, report.Experiment{
+						Name: fmt.Sprintf("%s, %s, median of", one.name, setup), Runs: []report.Run{middle},
+					})
+				}
+			}
+		}
+	}
+	if len(drawn.Experiments) == 0 {
+		return "", nil
+	}
+	var text strings.Builder
+	err := drawn.SVG(&text)
+	return text.String(), err
+}
+
+// median is the run in the middle; what did not recover is longer than all others.
+func (c cell) median() report.Run {
+	runs := slices.Clone(c.runs)
+	slices.SortFunc(runs, func(a, b report.Run) int {
+		if a.Recovered != b.Recovered {
+			if a.Recovered {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Gap, b.Gap)
+	})
+	return runs[(len(runs)-1)/2]
 }

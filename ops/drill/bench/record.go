@@ -15,6 +15,7 @@ import (
 
 	"ha-iris/ops/drill/internal/ledger"
 	"ha-iris/ops/drill/internal/report"
+	"ha-iris/ops/drill/internal/timeline"
 )
 
 // recordFile has a line for each run that was ever published, beside the page: a measurement of days is made in pieces, and by
@@ -25,7 +26,7 @@ const recordFile = "failover-runs.csv"
 // why, stands for an experiment that could not be measured; the first run of it takes the reason away.
 func columns() []string {
 	return []string{
-		"fault", "source", "machine", "commit", "setup", "experiment", "recovered", "gap_seconds", "node_not_ready_seconds",
+		"fault", "source", "machine", "commit", "setup", "experiment", "recovered", "gap_seconds", "phases",
 		"acknowledged", "lost", "lost_young", "differing_blocks", "broken", "no_run",
 	}
 }
@@ -114,7 +115,7 @@ func (r *results) lines() [][]string {
 		}
 		for _, run := range one.runs {
 			line := slices.Concat([]string{run.Fault.UTC().Format(time.RFC3339Nano)}, of, []string{
-				strconv.FormatBool(run.Recovered), strconv.FormatFloat(run.Gap, 'f', 3, 64), detected(run), "", "", "", "",
+				strconv.FormatBool(run.Recovered), strconv.FormatFloat(run.Gap, 'f', 3, 64), phases(run), "", "", "", "",
 				strings.Join(run.Broken, "; "), "",
 			})
 			if books := run.Books; books != nil {
@@ -129,14 +130,32 @@ func (r *results) lines() [][]string {
 	return lines
 }
 
-// detected is how long after the fault Kubernetes called the node not ready.
-func detected(run report.Run) string {
+// phases are a run's for the record: when each began after the fault, how long it took, whose it was, and what ended it.
+func phases(run report.Run) string {
+	said := make([]string, 0, len(run.Phases))
 	for _, phase := range run.Phases {
-		if phase.To == "node not ready" {
-			return strconv.FormatFloat(phase.Begins+phase.Seconds, 'f', 3, 64)
-		}
+		said = append(said, fmt.Sprintf("%.3f+%.3f %s: %s", phase.Begins, phase.Seconds, phase.Owner, phase.To))
 	}
-	return ""
+	return strings.Join(said, "; ")
+}
+
+// phasesOf reads what phases has written.
+func phasesOf(text string) ([]timeline.Phase, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var found []timeline.Phase
+	from := timeline.Fault
+	for _, one := range strings.Split(text, "; ") {
+		phase := timeline.Phase{From: from}
+		head, mark, named := strings.Cut(one, ": ")
+		if _, err := fmt.Sscanf(head, "%f+%f %s", &phase.Begins, &phase.Seconds, &phase.Owner); err != nil || !named {
+			return nil, fmt.Errorf("got the phase %q, want one such as %q", one, "1.000+48.000 Kubernetes: node not ready")
+		}
+		phase.To = timeline.Mark(mark)
+		found, from = append(found, phase), phase.To
+	}
+	return found, nil
 }
 
 // readRecord reads the record. Where there is none, there were no runs.
@@ -196,10 +215,11 @@ func fromLine(line []string) (*results, error) {
 func runOf(line []string) (report.Run, error) {
 	recovered, failedWord := strconv.ParseBool(line[6])
 	length, failedGap := strconv.ParseFloat(line[7], 64)
-	if err := errors.Join(failedWord, failedGap); err != nil {
+	steps, failedPhase := phasesOf(line[8])
+	if err := errors.Join(failedWord, failedGap, failedPhase); err != nil {
 		return report.Run{}, err
 	}
-	run := report.Run{Recovered: recovered, Gap: length}
+	run := report.Run{Recovered: recovered, Gap: length, Phases: steps}
 	if line[13] != "" {
 		run.Broken = []string{line[13]}
 	}

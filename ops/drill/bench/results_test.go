@@ -14,6 +14,7 @@ import (
 
 	"ha-iris/ops/drill/internal/ledger"
 	"ha-iris/ops/drill/internal/report"
+	"ha-iris/ops/drill/internal/timeline"
 )
 
 // lasting are runs of so many seconds; zero or less: not recovered.
@@ -217,21 +218,37 @@ func TestPublish_AddsToWhatIsThere(t *testing.T) {
 	}
 	more := lasting(80, 90)
 	more[0].Fault, more[1].Fault = time.Unix(100, 0), time.Unix(200, 0)
+	more[0].Phases = []timeline.Phase{
+		{From: timeline.Fault, To: timeline.NotReady, Seconds: 48, Owner: timeline.Kubernetes},
+		{From: timeline.NotReady, To: timeline.TakeOver, Begins: 48, Seconds: 1.5, Owner: timeline.Guard},
+	}
 	put(t, third, guarded, "lose-node", 1, more, "")
-	if got := publish(third); !strings.Contains(got, "| `lose-node` | guard | 3 | 70.0 | 80.0 | max of 3 | 90.0 | 0 | 0 of 300 | - |") {
+	publish(third)
+	// From the record alone.
+	if err := os.Remove(filepath.Join(filepath.Dir(path), phasesFile)); err != nil {
+		t.Fatal(err)
+	}
+	got := publish(second)
+	picture, err := os.ReadFile(filepath.Join(filepath.Dir(path), phasesFile))
+	if err != nil || !strings.Contains(string(picture), "lose-node, guard, median of 3") ||
+		!strings.Contains(string(picture), "<title>take-over recorded: 1.5 s, guard</title>") {
+		t.Errorf("the picture of the phases is %s, %v", picture, err)
+	}
+	if !strings.Contains(got, "| `lose-node` | guard | 3 | 70.0 | 80.0 | max of 3 | 90.0 | 0 | 0 of 300 | - |") {
 		t.Errorf("a third one gave\n%s", got)
 	}
 }
 
 func TestReadRecord_RefusesWhatItDidNotWrite(t *testing.T) {
 	t.Parallel()
-	good := "1970-01-01T00:00:01Z,source abc,a machine,default,guard,lose-node,true,70.000,48.000,100,0,0,0,,"
+	good := "1970-01-01T00:00:01Z,source abc,a machine,default,guard,lose-node,true,70.000,0.000+48.000 Kubernetes: node not ready,100,0,0,0,,"
 	for line, wanted := range map[string]string{
 		good:                                  "",
 		strings.Replace(good, "1970", "x", 1): "line 2",
 		strings.Replace(good, "guard", "ours", 1):     `no set-up "ours"`,
 		strings.Replace(good, "lose-node", "boom", 1): `no experiment "boom"`,
 		strings.Replace(good, "100", "many", 1):       `got "many"`,
+		strings.Replace(good, "+48", " 48", 1):        `got the phase "0.000 48.000`,
 		strings.Replace(good, "true", "perhaps", 1):   "perhaps",
 	} {
 		path := filepath.Join(t.TempDir(), recordFile)

@@ -155,6 +155,15 @@ func writePage(path string, all []*results) error {
 			return fmt.Errorf("draw the table: %w", err)
 		}
 	}
+	if len(all) > 0 {
+		steps, err := all[0].phasesPicture() // With synchronous commits, where there are such runs.
+		if err == nil && steps != "" {
+			err = os.WriteFile(filepath.Join(filepath.Dir(path), phasesFile), []byte(steps), 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("draw the phases: %w", err)
+		}
+	}
 	if err := os.WriteFile(path, []byte(before+beginMark+"\n"+text.String()+endMark+after), 0o644); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
