@@ -57,6 +57,28 @@ func TestLoop_LooksEachSecondAndAtOnceAfterAStep(t *testing.T) {
 	})
 }
 
+// Kubernetes may attach the volume to the lost node again within a second of its detachment.
+func TestLoop_LooksOftenWhileTheVolumeIsDetached(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		r.detachLooks = 3
+		r.node("n1").Shutdown, r.node("n1").ShutdownFor = true, time.Minute
+		r.loop.Run(ctx)
+		var looked []int64
+		for _, one := range r.looked {
+			looked = append(looked, one.Sub(begun).Milliseconds())
+		}
+		// After record and deletion three looks that find the attachment, then taint, replica and forced deletion.
+		if want := []int64{0, 0, 0, 200, 400, 600, 600, 600, 600, 1600}; !slices.Equal(looked, want) {
+			t.Errorf("looked after %v ms, want %v", looked, want)
+		}
+	})
+}
+
 // A step that succeeds and is decided on again, such as the deletion of an object with a finalizer, is not repeated without a pause.
 func TestLoop_TheSameStepAgainWaits(t *testing.T) {
 	t.Parallel()
@@ -66,9 +88,9 @@ func TestLoop_TheSameStepAgainWaits(t *testing.T) {
 	r.world.Attachments, r.world.Replicas[0].Failed = nil, true
 	r.node("n1").Record = &guard.Record{BootID: "boot-n1"}
 	r.world.Orphans = []guard.Orphan{{Name: "o-1", Node: "n1"}}
-	got := []bool{r.loop.round(t.Context()), r.loop.round(t.Context()), r.loop.round(t.Context())}
-	if !slices.Equal(got, []bool{true, false, false}) {
-		t.Errorf("again at once: got %v", got)
+	got := []time.Duration{r.loop.round(t.Context()), r.loop.round(t.Context()), r.loop.round(t.Context())}
+	if !slices.Equal(got, []time.Duration{0, interval, interval}) {
+		t.Errorf("again after: got %v", got)
 	}
 	r.wantSteps(guard.ClearEngine, guard.ClearEngine, guard.ClearEngine)
 	if r.lines("step taken") != 1 || r.value("steps_total", "clear-engine,ok") != 3 {

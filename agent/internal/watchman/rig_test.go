@@ -21,21 +21,23 @@ var start = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
 // rig is a cluster of which only what a loop sees exists. The API server's time goes on by a second with each look.
 type rig struct {
-	t        *testing.T
-	config   guard.Config
-	world    guard.World
-	now      time.Time
-	unread   error
-	refused  map[guard.Kind]error
-	steps    []guard.Kind
-	looked   []time.Time
-	loop     *Loop
-	voucher  *Voucher
-	slept    time.Duration
-	reporter *Reporter
-	metrics  *Metrics
-	events   *record.FakeRecorder
-	log      bytes.Buffer
+	t       *testing.T
+	config  guard.Config
+	world   guard.World
+	now     time.Time
+	unread  error
+	refused map[guard.Kind]error
+	steps   []guard.Kind
+	looked  []time.Time
+	loop    *Loop
+	voucher *Voucher
+	slept   time.Duration
+	// detachLooks is after how many looks more the attachment goes once the pod is being deleted.
+	detachLooks int
+	reporter    *Reporter
+	metrics     *Metrics
+	events      *record.FakeRecorder
+	log         bytes.Buffer
 }
 
 func newRig(t *testing.T) *rig {
@@ -79,6 +81,12 @@ func (r *rig) ready(name string, ready guard.Ready) {
 func (r *rig) World(context.Context) (guard.World, time.Time, error) {
 	r.now = r.now.Add(time.Second)
 	r.looked = append(r.looked, time.Now())
+	if r.world.Pods[0].DeletedAt.IsZero() {
+		return r.world, r.now, r.unread
+	}
+	if r.detachLooks--; r.detachLooks < 0 {
+		r.world.Attachments = nil
+	}
 	return r.world, r.now, r.unread
 }
 
@@ -95,7 +103,6 @@ func (r *rig) Do(_ context.Context, step guard.Step) error {
 		node.Record, node.OutOfService = &record, step.Kind == guard.SetTaint
 	case guard.DeletePod:
 		r.world.Pods[0].DeletedAt = r.now
-		r.world.Attachments = nil
 	case guard.ForceDeletePod:
 		r.world.Pods = []guard.Pod{{Name: "iris-b", UID: "uid-b", Node: "n2"}}
 	case guard.FailReplica:
