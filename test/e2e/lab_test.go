@@ -36,7 +36,12 @@ type lab struct {
 // startLab starts three real nodes and brings the stack up on them.
 func startLab(t *testing.T, name string, change ...func(config) config) *lab {
 	t.Helper()
-	on := ownSandbox(t, "e2e-"+name, "--nodes", "real")
+	return bringUp(t, name, ownSandbox(t, "e2e-"+name, "--nodes", "real"), change...)
+}
+
+// bringUp brings a stack up on three real nodes.
+func bringUp(t *testing.T, name string, on sandbox, change ...func(config) config) *lab {
+	t.Helper()
 	cfg := baseConfig(on).set("iris.image", labImage).set("iris.service.sourceRanges", []any{"10.64.0.0/10"})
 	for _, one := range change {
 		cfg = one(cfg)
