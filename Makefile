@@ -182,9 +182,9 @@ lab-test: tools ## The lab's own tests, where real nodes can run
 
 # Apart from make test but for TestLab_Stack: it loses machines, which takes minutes each time.
 .PHONY: lab-e2e
-lab-e2e: tools ## The program on real nodes that lose pods, processes, machines and networks; an hour (Linux, root)
+lab-e2e: tools ## The program on real nodes that lose pods, processes, machines and networks; two to three hours (Linux, root)
 	@$(SANDBOX) tools lab
-	go test -tags e2e,lab -count=1 -timeout 120m -v -run '^TestLab' ./test/e2e
+	go test -tags e2e,lab -count=1 -timeout 5h -v -run '^TestLab' ./test/e2e
 
 .PHONY: pulumi
 pulumi: tools ## Runs the Pulumi CLI in the dev environment: make pulumi ARGS="stack output"
