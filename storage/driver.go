@@ -32,6 +32,8 @@ type driver struct {
 	checkNodes func(Config, int, *problems.List)
 	// needs is what it asks of a cluster that exists already, besides the driver's name and the class.
 	needs func(Config, traits.Storage) survey.Storage
+	// restoreAsks are the rights that filling volumes from backups and looking after old ones takes; nil for a driver that does not.
+	restoreAsks func(Generations) []survey.Right
 	// nodeLabels are on every node of the clusters that this program makes.
 	nodeLabels map[string]string
 	// usablePercent is how much of a node's disk the replicas of volumes may take.

@@ -41,6 +41,7 @@ var longhorn = driver{
 	validateOn:     Config.validateLonghornOn,
 	checkNodes:     Config.checkLonghornNodes,
 	needs:          longhornNeeds,
+	restoreAsks:    longhornRestoreAsks,
 	nodeLabels:     map[string]string{diskLabel: "true"},
 	usablePercent:  longhornShare,
 	// A replica is one sparse file, and a file on ext4 is smaller than 16 TiB.

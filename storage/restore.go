@@ -28,6 +28,9 @@ func (g Generations) later() []int {
 	return numbers
 }
 
+// restores reports whether the newest generation is filled from something.
+func (g Generations) restores() bool { return g.Backup != "" || g.Snapshot != "" }
+
 // first reports whether the newest generation is the first one.
 func (g Generations) first() bool { return g.Newest <= 1 }
 
