@@ -62,6 +62,7 @@ var longhorn = driver{
 	},
 	recorded:    func(c Config) pulumi.Map { return pulumi.Map{"replicas": pulumi.Int(c.Replicas)} },
 	checkChange: checkReplicas,
+	checkSource: checkFirstSource,
 	unhealthy:   longhornUnhealthy,
 	leave:       longhornLeave,
 	provision:   (*Storage).installLonghorn,

@@ -15,6 +15,8 @@ type Generations struct {
 	Backup string
 	// Snapshot is the name of the VolumeSnapshot that it is filled from instead; empty: none.
 	Snapshot string
+	// Namespace is where the claims are.
+	Namespace string
 	// Size is the size of the newest, with a unit.
 	Size string
 }

@@ -193,7 +193,7 @@ func (c Config) needs() *survey.Needs {
 // generations are the database's volumes, as the storage knows them.
 func (c Config) generations() storage.Generations {
 	return storage.Generations{
-		Oldest: c.IRIS.OldestGeneration, Newest: c.IRIS.Generation, Size: c.IRIS.Size,
+		Oldest: c.IRIS.OldestGeneration, Newest: c.IRIS.Generation, Namespace: c.IRIS.Namespace, Size: c.IRIS.Size,
 		Backup: c.IRIS.RestoreFrom.Backup, Snapshot: c.IRIS.RestoreFrom.Snapshot,
 	}
 }
