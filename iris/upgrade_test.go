@@ -307,7 +307,8 @@ func TestRollout_SaysWhatToDoAfterAnUpgradeThatFailed(t *testing.T) {
 	}{
 		{`{"items":[` + set("9", oldImage) + `,` + set("10", newImage) + `,` + set("8", newImage) + `]}`, true},
 		{`{"items":[` + set("1", oldImage) + `,` + set("2", newImage) + `,` + set("3", newImage) + `]}`, false},
-		{`{"items":[` + set("1", newImage) + `]}`, false}, {"", false},
+		{`{"items":[` + set("1", newImage) + `]}`, false},
+		{"", false},
 	} {
 		r := &rollout{api: &answers{t: t, looks: []look{{}}, templates: test.templates}, namespace: "iris", selector: "app=iris"}
 		got := strings.Join(r.afterUpgrade(t.Context()), "\n")
