@@ -107,7 +107,7 @@ func (u *upgrade) startJob(ctx context.Context, will string) (observedJob, error
 		"metadata": map[string]any{
 			"name": name, "namespace": u.namespace, "labels": labels,
 			"annotations": map[string]string{"cronjob.kubernetes.io/instantiate": "manual"}, // As kubectl create job --from.
-			// The job goes with the schedule, which does not start another one beside it.
+			// The job goes with the schedule. One that is due meanwhile waits for it (agent/internal/backup, lookAtOthers).
 			"ownerReferences": []any{map[string]any{
 				"apiVersion": "batch/v1", "kind": "CronJob", "name": backupName, "uid": schedule.Metadata.UID, "controller": true,
 			}},
