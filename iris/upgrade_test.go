@@ -239,6 +239,7 @@ func TestUpgrade_FailsWithoutABackup(t *testing.T) {
 	}{
 		"no target":           {there: map[string]string{targetPath: unavailable}, want: "cannot use the backup target: AccessDenied"},
 		"it fails":            {there: map[string]string{startedPods: failed, jobsPath + "/" + startedName: `{"status":{"conditions":[{"type":"Failed","status":"True"}]}}`}, want: "IRIS does not freeze", jobs: 1},
+		"its deadline":        {there: map[string]string{jobsPath + "/" + startedName: `{"status":{"conditions":[{"type":"Failed","status":"True","reason":"DeadlineExceeded","message":"too long"}]}}`}, want: "DeadlineExceeded: too long", jobs: 1},
 		"it makes none":       {there: map[string]string{jobsPath + "/" + startedName: `{"status":{"conditions":[{"type":"Complete","status":"True"}]}}`}, want: "made no backup", jobs: 1},
 		"it does not start":   {there: map[string]string{startedPods: waiting, jobsPath + "/" + startedName: `{}`}, want: "ImagePullBackOff", waited: upgradeMargin, jobs: 1},
 		"it takes too long":   {there: map[string]string{startedPods: `{"items":[{"status":{"phase":"Running"}}]}`, jobsPath + "/" + startedName: `{}`}, want: "is at work", waited: time.Hour, jobs: 1},

@@ -44,6 +44,16 @@ func (j observedJob) is(end string) bool {
 	return slices.ContainsFunc(j.Status.Conditions, func(one live.Condition) bool { return one.Type == end && one.Status == "True" })
 }
 
+// message is what Kubernetes says of such an end.
+func (j observedJob) message(end string) string {
+	for _, one := range j.Status.Conditions {
+		if one.Type == end {
+			return one.Reason + ": " + one.Message
+		}
+	}
+	return ""
+}
+
 func (u *upgrade) jobsPath() string { return "/apis/batch/v1/namespaces/" + u.namespace + "/" }
 
 // backUp makes a backup by the CronJob's own job, and returns its name once it is complete in the target.
@@ -158,6 +168,9 @@ func (u *upgrade) lookAtJob(ctx context.Context, started observedJob, waited tim
 		return clock.Found{Hopeless: true, State: "somebody has deleted it"}, ""
 	case job.is("Failed"):
 		facts, _ := u.podsOf(ctx, name)
+		if len(facts) == 0 { // Its pods went with its deadline.
+			facts = append(facts, job.message("Failed"))
+		}
 		return clock.Found{Hopeless: true, State: strings.Join(append(facts, "kubectl -n "+u.namespace+" logs job/"+name+" has more"), lineBreak)}, ""
 	case !job.is("Complete"):
 		facts, runs := u.podsOf(ctx, name)
