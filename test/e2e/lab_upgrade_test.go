@@ -121,8 +121,11 @@ func (l *lab) wantsRows(wanted ...bool) {
 		var failed []error
 		for i, want := range wanted {
 			there, err := l.has(i + 1)
-			if err != nil || there != want {
-				failed = append(failed, fmt.Errorf("row %d is there: %t, %v", i+1, there, err))
+			if err == nil && there != want {
+				err = fmt.Errorf("it is there: %t", there)
+			}
+			if err != nil {
+				failed = append(failed, fmt.Errorf("row %d: %w", i+1, err))
 			}
 		}
 		return errors.Join(failed...)
