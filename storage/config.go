@@ -141,7 +141,7 @@ func (c Config) validateSecret(found *problems.List) {
 
 // RestoreAsks are the rights that the generations of the database's volume take beside Needs.
 func (c Config) RestoreAsks(generations Generations) []survey.Right {
-	if !c.Install || c.driver().restoreAsks == nil {
+	if !c.Install {
 		return nil
 	}
 	return c.driver().restoreAsks(generations)

@@ -37,8 +37,8 @@ func guardFixed(ctx *pulumi.Context, name string, args *Args) (pulumi.ResourceOp
 
 func refuseOtherStorage(ctx context.Context, args *Args) guard.Check {
 	return func(before, after guard.Inputs) error {
-		if check := args.Config.driver().checkSource; args.Config.Install && check != nil && after.Text("restoredFrom") != "" {
-			if err := check(ctx, args); err != nil {
+		if args.Config.Install && after.Text("restoredFrom") != "" {
+			if err := args.Config.driver().checkSource(ctx, args); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"ha-iris/internal/clock"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/survey"
 )
 
 // Generations are the claims of the database, one for each volume that it has had. The zero value is a single one that begins empty.
@@ -68,3 +69,9 @@ func refuseRestore(driver string) func(path, backup string, found *problems.List
 		found.AddSecret(path, "a value", "nothing: this program makes no backups with "+driver)
 	}
 }
+
+// fillsNothing is the checkSource of a driver that fills no volumes.
+func fillsNothing(context.Context, *Args) error { return nil }
+
+// asksNothing is its restoreAsks.
+func asksNothing(Generations) []survey.Right { return nil }
