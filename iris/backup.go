@@ -47,6 +47,20 @@ func (c Config) backsUp() bool {
 	return c.Backups.Wanted && c.Failover.image() != "" && c.LonghornNamespace != ""
 }
 
+// whyNoBackup is why no backups are made while IRIS is frozen; empty: they are.
+func (c Config) whyNoBackup() string {
+	switch {
+	case c.backsUp():
+		return ""
+	case c.LonghornNamespace == "":
+		return "the storage is not this stack's"
+	case !c.Backups.Wanted:
+		return "storage.backup has no target, or storage.backup.consistent.enabled is false"
+	default:
+		return "no image of the agent is known (failover.image)"
+	}
+}
+
 // backupRemark is what a preview says of the backups, or nothing.
 func (c Config) backupRemark() string {
 	if !c.Backups.Wanted || c.backsUp() {
@@ -69,13 +83,13 @@ func (c Config) backupComponent() component {
 // backups creates the schedule, with what its pods may do.
 func (s *scope) backups(
 	data *data, configuration *configuration, policies *policies, args *Args, filled pulumi.ResourceOption,
-) error {
+) ([]pulumi.Resource, error) {
 	if !s.cfg.backsUp() {
-		return nil
+		return nil, nil
 	}
 	rights, err := s.backupRights(data.namespace, args.After)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	own := s.cfg.backupComponent()
 	pod := own.pod
@@ -90,18 +104,21 @@ func (s *scope) backups(
 	pod.Containers = corev1.ContainerArray{container}
 	template, err := policies.template(own, nil, pod)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Nothing in the pod refers to the policies or the roles.
-	return s.backupJob(data.namespace, own, template,
+	schedule, err := s.backupJob(data.namespace, own, template,
 		// The claim, because the hook waits for it.
 		pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{data.claim})),
 		filled, // It backs one claim up. While a new one is filled, or if that fails, that is the one that the database runs on.
 	)
+	return append(rights, schedule), err
 }
 
-func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemplateSpecArgs, options ...pulumi.ResourceOption) error {
-	_, err := batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
+func (s *scope) backupJob(
+	in *namespace, own component, template *corev1.PodTemplateSpecArgs, options ...pulumi.ResourceOption,
+) (*batchv1.CronJob, error) {
+	schedule, err := batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
 		Metadata: in.metadata(own, backupName, exceptionAnnotations(backupExceptions())),
 		Spec: &batchv1.CronJobSpecArgs{
 			Schedule: s.cfg.Backups.schedule(),
@@ -122,7 +139,7 @@ func (s *scope) backupJob(in *namespace, own component, template *corev1.PodTemp
 			},
 		},
 	}, s.options(options...)...)
-	return creating("CronJob "+backupName, err)
+	return schedule, creating("CronJob "+backupName, err)
 }
 
 func (b Backups) schedule() pulumi.StringInput {

@@ -7,7 +7,9 @@
 package iris
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -19,12 +21,20 @@ import (
 
 const componentType = "ha-iris:iris:IRIS"
 
+// Cluster is the API server of the cluster that the database runs on.
+type Cluster interface {
+	pods.Cluster
+	// Create posts an object to a list's path and reads the answer into a pointer.
+	Create(ctx context.Context, path string, object, into any) error
+}
+
 // Args is what New needs.
 type Args struct {
 	Config   Config
 	Provider pulumi.ProviderResource
-	// API is the API server of the cluster, which is asked whether the database is ready. Nil: an update does not wait for it.
-	API pods.Cluster
+	// API is the API server of the cluster, which is asked whether the database is ready, and for a backup before another image. Nil: an
+	// update does neither.
+	API Cluster
 	// Owner marks the objects as the stack's and refuses to take over others. Nil: neither.
 	Owner *owner.Stack
 	// StorageClass is the class of the data volume. It should be a plain value: an output that becomes unknown, because
@@ -166,11 +176,16 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	if err := s.backups(data, configuration, policies, args, filled); err != nil {
+	backups, err := s.backups(data, configuration, policies, args, filled)
+	if err != nil {
+		return err
+	}
+	upgrade, err := s.guardUpgrade(args.API)
+	if err != nil {
 		return err
 	}
 	rollout := s.newRollout(args.API)
-	deployment, err := s.workload(data, configuration, policies, class, guard, rollout, filled)
+	deployment, err := s.workload(data, configuration, policies, class, slices.Concat(guard, backups), rollout, upgrade, filled)
 	if err != nil {
 		return err
 	}

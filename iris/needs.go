@@ -33,6 +33,7 @@ func (c Config) Needs() survey.Database {
 		MaxCores:       c.MaxCores(),
 		GuardRoles:     c.guardNamespaces(),
 		BackupRoles:    c.backupNamespaces(),
+		Asks:           c.asks(),
 	}
 	if c.Failover.mode() != FailoverGuard {
 		needs.GuardMark = c.guardMark()
@@ -62,6 +63,25 @@ func (c Config) Needs() survey.Database {
 		needs.NodePorts = ports
 	}
 	return needs
+}
+
+// asks are the requests of this package's own: to wait for the database, to have it backed up before another image, and to restore.
+func (c Config) asks() []survey.Right {
+	get, list := []string{"get"}, []string{"list"}
+	asks := survey.Rights(c.Namespace, list, "pods")
+	if c.backsUp() {
+		asks = append(asks, survey.Rights(c.Namespace, []string{"get", "list", "create"}, "jobs.batch")...)
+		asks = append(asks, survey.Rights(c.LonghornNamespace, get, "backuptargets.longhorn.io")...)
+		asks = append(asks, survey.Rights(c.LonghornNamespace, list, "backups.longhorn.io")...)
+	}
+	if restores := c.RestoreFrom.String() != ""; restores || c.OldestGeneration < c.Generation {
+		asks = append(asks, survey.Rights("", []string{"get", "list"}, "persistentvolumes")...)
+		asks = append(asks, survey.Rights("", get, "storageclasses.storage.k8s.io")...)
+	}
+	if c.RestoreFrom.Snapshot != "" {
+		asks = append(asks, survey.Rights(c.Namespace, get, "volumesnapshots.snapshot.storage.k8s.io")...)
+	}
+	return asks
 }
 
 // withoutObjects is a pod as the API server gets it, with empty directories in place of all volumes and the namespace's own account.

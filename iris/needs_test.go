@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -168,6 +169,30 @@ func TestNeeds_FollowTheConfiguration(t *testing.T) {
 	} {
 		if needs := community(test.change).Needs(); !test.check(needs) {
 			t.Errorf("%s: got %+v", name, needs)
+		}
+	}
+}
+
+// The program waits for pods, starts a job before another image, and looks at what it restores from.
+func TestNeeds_NameWhatThePackageAsksFor(t *testing.T) {
+	t.Parallel()
+	const volumes = "get persistentvolumes, list persistentvolumes, get storageclasses.storage.k8s.io"
+	const always = "list pods in iris"
+	for want, change := range map[string]func(*Config){
+		always:                  func(*Config) {},
+		always + ", " + volumes: func(c *Config) { c.RestoreFrom.Backup = "s3://b@r/?backup=x&volume=y" },
+		always + ", " + volumes + ", get volumesnapshots.snapshot.storage.k8s.io in iris": func(c *Config) {
+			c.Generation, c.RestoreFrom.Snapshot = 2, "s"
+		},
+		always + ", get jobs.batch in iris, list jobs.batch in iris, create jobs.batch in iris, get backuptargets.longhorn.io in longhorn-system, " +
+			"list backups.longhorn.io in longhorn-system": backedUp(agentImage),
+	} {
+		var got []string
+		for _, one := range community(change).Needs().Asks {
+			got = append(got, one.String())
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("got %q, want %s", got, want)
 		}
 	}
 }

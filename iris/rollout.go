@@ -102,6 +102,9 @@ type observedDeployment struct {
 	} `json:"metadata"`
 	Spec struct {
 		Replicas int `json:"replicas"`
+		Template struct {
+			Spec podImages `json:"spec"`
+		} `json:"template"`
 	} `json:"spec"`
 	Status struct {
 		ObservedGeneration int64           `json:"observedGeneration"`
@@ -110,6 +113,24 @@ type observedDeployment struct {
 		AvailableReplicas  int             `json:"availableReplicas"`
 		Conditions         live.Conditions `json:"conditions"`
 	} `json:"status"`
+}
+
+// podImages is the part of a pod that says which image the database has.
+type podImages struct {
+	Containers []struct {
+		Name  string `json:"name"`
+		Image string `json:"image"`
+	} `json:"containers"`
+}
+
+// database is the image of the database's container; empty where there is none.
+func (p podImages) database() string {
+	for _, one := range p.Containers {
+		if one.Name == irisContainerName {
+			return one.Image
+		}
+	}
+	return ""
 }
 
 // complete is "kubectl rollout status" for one replica.
@@ -126,7 +147,11 @@ func (d observedDeployment) wasComplete() bool {
 }
 
 func (r *rollout) deployment(ctx context.Context) (deployment observedDeployment, found bool, err error) {
-	found, err = r.api.Get(ctx, "/apis/apps/v1/namespaces/"+r.namespace+"/deployments/"+deploymentName, &deployment)
+	return observed(ctx, r.api, r.namespace)
+}
+
+func observed(ctx context.Context, api pods.Cluster, namespace string) (deployment observedDeployment, found bool, err error) {
+	found, err = api.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+deploymentName, &deployment)
 	return deployment, found, err
 }
 
@@ -153,7 +178,7 @@ func (r *rollout) await(ctx context.Context) error {
 	case !found.Done:
 		return fmt.Errorf("the database has not become ready within %s:%s%s\nNo volume was replaced or deleted. When the cause is mended, run "+
 			"pulumi up again (docs/operations.md, \"What a change of the database does\")",
-			waited.Round(time.Second), lineBreak, strings.Join(append([]string{found.State}, r.events(ctx)...), lineBreak))
+			waited.Round(time.Second), lineBreak, strings.Join(slices.Concat([]string{found.State}, r.events(ctx), r.afterUpgrade(ctx)), lineBreak))
 	}
 	return nil
 }

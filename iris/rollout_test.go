@@ -22,6 +22,8 @@ type answers struct {
 	// looks are the Deployment's status and the pods, as JSON, from the first look to the last, which stays.
 	looks []look
 	at    int
+	// templates are the Deployment's ReplicaSets.
+	templates string
 }
 
 type look struct {
@@ -47,6 +49,8 @@ func (a *answers) Get(_ context.Context, path string, into any) (bool, error) {
 		return ok, nil
 	case strings.HasPrefix(path, "/api/v1/namespaces/iris/pods?labelSelector=app%3Diris"):
 		text = a.looks[max(0, min(a.at, len(a.looks))-1)].pods
+	case strings.HasPrefix(path, "/apis/apps/v1/namespaces/iris/replicasets?labelSelector=app%3Diris"):
+		text = a.templates
 	case strings.HasPrefix(path, "/api/v1/namespaces/iris/events"):
 		text = `{"items":[{"involvedObject":{"name":"iris-2"},"reason":"BackOff","message":"again"},
 			{"involvedObject":{"name":"other"},"reason":"BackOff","message":"another's"}]}`
@@ -236,3 +240,6 @@ func TestRollout_StopsTheDatabaseAndKeepsTheRest(t *testing.T) {
 		}
 	}
 }
+
+// Create posts nothing: a wait only looks.
+func (*answers) Create(context.Context, string, any, any) error { return errors.ErrUnsupported }

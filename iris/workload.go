@@ -32,10 +32,10 @@ const (
 	awaitMargin = 600
 )
 
-// workload runs the database.
+// workload runs the database. after are the guard and what makes its backups, which its guards may use.
 func (s *scope) workload(
-	data *data, configuration *configuration, policies *policies, class *schedulingv1.PriorityClass, guard []pulumi.Resource,
-	rollout *rollout, filled pulumi.ResourceOption,
+	data *data, configuration *configuration, policies *policies, class *schedulingv1.PriorityClass, after []pulumi.Resource,
+	rollout *rollout, guards ...pulumi.ResourceOption,
 ) (*appsv1.Deployment, error) {
 	own := s.cfg.database()
 	pod := own.pod
@@ -54,7 +54,7 @@ func (s *scope) workload(
 	if err != nil {
 		return nil, err
 	}
-	return s.deployment(data.namespace, template, slices.Concat(policies.of(own), guard), written, filled)
+	return s.deployment(data.namespace, template, slices.Concat(policies.of(own), after), append(guards, written)...)
 }
 
 func (s *scope) priorityClass(namespace *namespace) (*schedulingv1.PriorityClass, error) {

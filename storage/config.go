@@ -139,6 +139,14 @@ func (c Config) validateSecret(found *problems.List) {
 	}
 }
 
+// RestoreAsks are the rights that the generations of the database's volume take beside Needs.
+func (c Config) RestoreAsks(generations Generations) []survey.Right {
+	if !c.Install {
+		return nil
+	}
+	return c.driver().restoreAsks(generations)
+}
+
 // Needs is what this storage asks of a cluster that exists already.
 func (c Config) Needs(nodes traits.Storage) survey.Storage {
 	if !c.Install {

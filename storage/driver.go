@@ -32,6 +32,11 @@ type driver struct {
 	checkNodes func(Config, int, *problems.List)
 	// needs is what it asks of a cluster that exists already, besides the driver's name and the class.
 	needs func(Config, traits.Storage) survey.Storage
+	// checkSource refuses to make the class again for a backup that fills the first generation's claim when that claim is there; it runs
+	// before anything is changed, in previews too. fillsNothing for a driver that fills none.
+	checkSource func(ctx context.Context, args *Args) error
+	// restoreAsks are the rights that filling volumes from backups and looking after old ones takes; asksNothing for a driver that fills none.
+	restoreAsks func(Generations) []survey.Right
 	// nodeLabels are on every node of the clusters that this program makes.
 	nodeLabels map[string]string
 	// usablePercent is how much of a node's disk the replicas of volumes may take.

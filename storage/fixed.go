@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ha-iris/internal/guard"
+	"ha-iris/internal/rules"
 )
 
 // Some keys are read only when a volume is created. A change of them would not change the volume, but replace or remove its driver
@@ -17,11 +18,14 @@ import (
 // not compared.
 
 // recorded returns the inputs of the component.
-func recorded(cfg Config) pulumi.Map {
+func recorded(cfg Config, generations Generations) pulumi.Map {
 	inputs := pulumi.Map{"install": pulumi.Bool(cfg.Install), "className": pulumi.String(cfg.ClassName)}
 	if cfg.Install {
 		inputs["driver"] = pulumi.String(cfg.driver().name)
 		maps.Copy(inputs, cfg.driver().recorded(cfg))
+	}
+	if cfg.Install && generations.first() && generations.Backup != "" {
+		inputs["restoredFrom"] = pulumi.String(rules.WithoutOptions(generations.Backup)) // So that the hook runs when it changes.
 	}
 	return inputs
 }
@@ -33,6 +37,11 @@ func guardFixed(ctx *pulumi.Context, name string, args *Args) (pulumi.ResourceOp
 
 func refuseOtherStorage(ctx context.Context, args *Args) guard.Check {
 	return func(before, after guard.Inputs) error {
+		if args.Config.Install && after.Text("restoredFrom") != "" {
+			if err := args.Config.driver().checkSource(ctx, args); err != nil {
+				return err
+			}
+		}
 		if !args.Protect {
 			return nil // iris.protectData false says that the data may go.
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // componentInputs are what a run of the real program records.
-func componentInputs(t *testing.T, cfg Config) resource.PropertyMap {
+func componentInputs(t *testing.T, cfg Config, generations ...Generations) resource.PropertyMap {
 	t.Helper()
 	recorder := &testkit.Recorder{}
 	err := recorder.Run(func(ctx *pulumi.Context) error {
@@ -22,7 +22,11 @@ func componentInputs(t *testing.T, cfg Config) resource.PropertyMap {
 		if err != nil {
 			return fmt.Errorf("create provider: %w", err)
 		}
-		_, err = New(ctx, "storage", &Args{Config: cfg, Provider: provider})
+		args := &Args{Config: cfg, Provider: provider}
+		if len(generations) > 0 {
+			args.Generations = generations[0]
+		}
+		_, err = New(ctx, "storage", args)
 		return err
 	}, testkit.Options{})
 	if err != nil {
@@ -80,6 +84,43 @@ func TestFixed_RefusesWhatWouldBeAnotherStorage(t *testing.T) {
 	check := refuseOtherStorage(t.Context(), &Args{Config: usual, Protect: true})
 	another := inputs(map[string]any{"driver": "Scratch", "install": true, "className": usual.ClassName})
 	checkRefusal(t, check(another, guard.InputsOf(componentInputs(t, usual))), []string{`the storage driver: got "Longhorn", want "Scratch"`})
+}
+
+// The class would be deleted and made again for the source before the claim's own hook refuses it.
+func TestFixed_RefusesASourceForAVolumeThatIsThere(t *testing.T) {
+	t.Parallel()
+	const from, other = "s3://b@r/?backup=backup-1&volume=pvc-1", "s3://b@r/?backup=backup-2&volume=pvc-1"
+	const claimPath, classPath = "/api/v1/namespaces/iris/persistentvolumeclaims/iris-pvc", "/apis/storage.k8s.io/v1/storageclasses/longhorn-iris"
+	class := func(backup string) map[string]any {
+		return map[string]any{"parameters": map[string]any{fromBackup: backup}}
+	}
+	for name, test := range map[string]struct {
+		objects map[string]any
+		status  int
+		want    []string
+	}{
+		"a volume that began empty":  {objects: map[string]any{claimPath: map[string]any{}, classPath: map[string]any{}}, want: []string{"iris.restoreFrom: got backup " + from + ", want nothing", "set iris.generation to 2"}},
+		"one of another backup":      {objects: map[string]any{claimPath: map[string]any{}, classPath: class(other)}, want: []string{"want backup " + other + " or nothing"}},
+		"one of this backup":         {objects: map[string]any{claimPath: map[string]any{}, classPath: class(from)}},
+		"a class without its volume": {objects: map[string]any{classPath: class(other)}},
+		"a volume without its class": {objects: map[string]any{claimPath: map[string]any{}}},
+		"nobody may look":            {status: 403},
+		"an API server in trouble":   {status: 500, want: []string{"look at what the volume was made from"}},
+	} {
+		generations := Generations{Oldest: 1, Newest: 1, Backup: from, Namespace: "iris"}
+		k, api, _ := newKeeper(t, test.objects)
+		api.status = test.status
+		check := refuseOtherStorage(t.Context(), &Args{Config: DefaultConfig(), Live: k.live, Generations: generations})
+		before, after := guard.InputsOf(componentInputs(t, DefaultConfig())), guard.InputsOf(componentInputs(t, DefaultConfig(), generations))
+		if !guard.Changed(before, after, "restoredFrom") {
+			t.Errorf("%s: the hook would not run", name)
+		}
+		t.Run(name, func(t *testing.T) { checkRefusal(t, check(before, after), test.want) })
+	}
+	later := componentInputs(t, DefaultConfig(), Generations{Oldest: 1, Newest: 2, Backup: from})
+	if !later.DeepEquals(componentInputs(t, DefaultConfig())) {
+		t.Errorf("a later generation has a class of its own, and changes the inputs: %v", later)
+	}
 }
 
 func TestCopies_FollowTheVolumes(t *testing.T) {

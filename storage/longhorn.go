@@ -41,6 +41,7 @@ var longhorn = driver{
 	validateOn:     Config.validateLonghornOn,
 	checkNodes:     Config.checkLonghornNodes,
 	needs:          longhornNeeds,
+	restoreAsks:    longhornRestoreAsks,
 	nodeLabels:     map[string]string{diskLabel: "true"},
 	usablePercent:  longhornShare,
 	// A replica is one sparse file, and a file on ext4 is smaller than 16 TiB.
@@ -61,6 +62,7 @@ var longhorn = driver{
 	},
 	recorded:    func(c Config) pulumi.Map { return pulumi.Map{"replicas": pulumi.Int(c.Replicas)} },
 	checkChange: checkReplicas,
+	checkSource: checkFirstSource,
 	unhealthy:   longhornUnhealthy,
 	leave:       longhornLeave,
 	provision:   (*Storage).installLonghorn,

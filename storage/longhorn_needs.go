@@ -39,6 +39,25 @@ func longhornNeeds(c Config, nodes traits.Storage) survey.Storage {
 	return needs
 }
 
+// longhornRestoreAsks are what longhornRestore asks for.
+func longhornRestoreAsks(g Generations) []survey.Right {
+	var asks []survey.Right
+	add := func(verb string, resources ...string) {
+		asks = append(asks, survey.Rights(namespaceName, []string{verb}, resources...)...)
+	}
+	if g.restores() {
+		add("get", "volumes.longhorn.io")
+		add("list", "engines.longhorn.io") // How far it is.
+	}
+	if g.Backup != "" {
+		add("get", "backups.longhorn.io", "backuptargets.longhorn.io")
+	}
+	if max(g.Oldest, 1) < g.Newest {
+		add("patch", "volumes.longhorn.io") // Old volumes are rebuilt though nothing uses them.
+	}
+	return asks
+}
+
 // value returns the chart's value at a path of keys; nil when there is none.
 func value(values map[string]any, keys ...string) any {
 	var current any = values

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"ha-iris/internal/survey"
@@ -70,5 +71,32 @@ func TestNeeds_FollowTheValues(t *testing.T) {
 	own.Install, own.ClassName = false, "fast"
 	if got := own.Needs(traits.Storage{}); !reflect.DeepEqual(got, survey.Storage{ClassName: "fast"}) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// They are what the requests in longhorn_restore_check.go and longhorn_restore_fill.go take; other storage fills nothing.
+func TestRestoreAsks_FollowTheGenerations(t *testing.T) {
+	t.Parallel()
+	const fill, source, old = "get volumes.longhorn.io, list engines.longhorn.io", "get backups.longhorn.io, get backuptargets.longhorn.io", "patch volumes.longhorn.io"
+	for want, of := range map[string]storage.Generations{
+		"":                                {Oldest: 1, Newest: 1},
+		fill + ", " + source:              {Oldest: 1, Newest: 1, Backup: "s3://b@r/?backup=x&volume=y"},
+		fill + ", " + source + ", " + old: {Oldest: 1, Newest: 2, Backup: "s3://b@r/?backup=x&volume=y"},
+		fill + ", " + old:                 {Newest: 2, Snapshot: "s"},
+		old:                               {Oldest: 2, Newest: 3},
+		fill:                              {Oldest: 3, Newest: 3, Snapshot: "s"},
+	} {
+		var got []string
+		for _, one := range storage.DefaultConfig().RestoreAsks(of) {
+			got = append(got, strings.TrimSuffix(one.String(), " in longhorn-system"))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%+v: got %q, want %s", of, got, want)
+		}
+	}
+	own := storage.DefaultConfig()
+	own.Install = false
+	if got := own.RestoreAsks(storage.Generations{Newest: 2, Snapshot: "s"}); len(got) > 0 {
+		t.Errorf("other storage asks for %v", got)
 	}
 }

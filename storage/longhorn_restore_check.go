@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"ha-iris/internal/claims"
 	"ha-iris/internal/clock"
 	"ha-iris/internal/live"
 	"ha-iris/internal/problems"
@@ -42,9 +43,7 @@ func (r *longhornRestore) checkClass(ctx context.Context) error {
 	if !r.generations.first() {
 		name = laterClass(r.cfg, r.generations.Newest)
 	}
-	var class struct {
-		Parameters map[string]string `json:"parameters"`
-	}
+	var class longhornClass
 	found, err := r.keeper.live.Get(ctx, "/apis/storage.k8s.io/v1/storageclasses/"+name, &class)
 	if err != nil {
 		return r.keeper.unknown("The StorageClass "+name, fmt.Errorf("look at StorageClass %s: %w", name, err))
@@ -60,6 +59,39 @@ func (r *longhornRestore) checkClass(ctx context.Context) error {
 	}
 	return fmt.Errorf("iris.restoreFrom: got %s, want %s, from which the StorageClass %s fills its volume: an earlier update has made it%s",
 		r.generations.source(), fromBackupOrNot(made), name, wayOut)
+}
+
+// checkFirstSource refuses another source of the first generation when its claim is there. The claim's own hook says the same, but the class
+// would have been deleted and made again for that source by then. What nobody may look at is left to that hook.
+func checkFirstSource(ctx context.Context, args *Args) error {
+	if args.Live == nil || !args.Live.Known() {
+		return nil
+	}
+	var class longhornClass
+	made, err := args.Live.Get(ctx, "/api/v1/namespaces/"+args.Generations.Namespace+"/persistentvolumeclaims/"+claims.First, nil)
+	if made && err == nil {
+		made, err = args.Live.Get(ctx, "/apis/storage.k8s.io/v1/storageclasses/"+args.Config.ClassName, &class)
+	}
+	switch {
+	case live.IsForbidden(err), err == nil && !made:
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at what the volume was made from: %w", err)
+	}
+	from, want := class.Parameters[fromBackup], "nothing"
+	if rules.WithoutOptions(from) == rules.WithoutOptions(args.Generations.Backup) {
+		return nil
+	}
+	if from != "" {
+		want = fromBackupOrNot(from) + " or nothing"
+	}
+	return fmt.Errorf("iris.restoreFrom: got %s, want %s: the volume of generation 1 is there and has its data. To restore, set iris.generation to 2 with it",
+		fromBackupOrNot(args.Generations.Backup), want)
+}
+
+// longhornClass is a StorageClass, as far as it is read.
+type longhornClass struct {
+	Parameters map[string]string `json:"parameters"`
 }
 
 // source is what the newest generation is filled from, in words.

@@ -5,6 +5,7 @@ import (
 
 	"ha-iris/internal/clock"
 	"ha-iris/internal/problems"
+	"ha-iris/internal/survey"
 )
 
 // Generations are the claims of the database, one for each volume that it has had. The zero value is a single one that begins empty.
@@ -15,6 +16,8 @@ type Generations struct {
 	Backup string
 	// Snapshot is the name of the VolumeSnapshot that it is filled from instead; empty: none.
 	Snapshot string
+	// Namespace is where the claims are.
+	Namespace string
 	// Size is the size of the newest, with a unit.
 	Size string
 }
@@ -27,6 +30,9 @@ func (g Generations) later() []int {
 	}
 	return numbers
 }
+
+// restores reports whether the newest generation is filled from something.
+func (g Generations) restores() bool { return g.Backup != "" || g.Snapshot != "" }
 
 // first reports whether the newest generation is the first one.
 func (g Generations) first() bool { return g.Newest <= 1 }
@@ -63,3 +69,9 @@ func refuseRestore(driver string) func(path, backup string, found *problems.List
 		found.AddSecret(path, "a value", "nothing: this program makes no backups with "+driver)
 	}
 }
+
+// fillsNothing is the checkSource of a driver that fills no volumes.
+func fillsNothing(context.Context, *Args) error { return nil }
+
+// asksNothing is its restoreAsks.
+func asksNothing(Generations) []survey.Right { return nil }

@@ -78,7 +78,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, fmt.Errorf("storage: %w", err)
 	}
 	componentOpts := append([]pulumi.ResourceOption{pulumi.Provider(args.Provider), args.Owner.Of(args.Config.driver().part), guarded}, opts...)
-	if err := ctx.RegisterComponentResourceV2(componentType, name, recorded(args.Config), s, componentOpts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(componentType, name, recorded(args.Config, args.Generations), s, componentOpts...); err != nil {
 		return nil, fmt.Errorf("storage: register %q: %w", name, err)
 	}
 	if err := s.provision(ctx, name, args); err != nil {

@@ -186,7 +186,16 @@ func (c Config) needs() *survey.Needs {
 	if c.IRIS.Watched() && needs.Storage.Install {
 		needs.Storage.Applied = append(needs.Storage.Applied, "servicemonitors.monitoring.coreos.com")
 	}
+	needs.Storage.Asks = c.Storage.RestoreAsks(c.generations())
 	return needs
+}
+
+// generations are the database's volumes, as the storage knows them.
+func (c Config) generations() storage.Generations {
+	return storage.Generations{
+		Oldest: c.IRIS.OldestGeneration, Newest: c.IRIS.Generation, Namespace: c.IRIS.Namespace, Size: c.IRIS.Size,
+		Backup: c.IRIS.RestoreFrom.Backup, Snapshot: c.IRIS.RestoreFrom.Snapshot,
+	}
 }
 
 func decodeSecret(ctx *pulumi.Context, values *pulumiconfig.Config, name string, target *secret.Value) error {

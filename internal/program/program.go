@@ -57,10 +57,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		MonitorLabels: cfg.IRIS.MonitoringLabels,
 
 		BackupStore: kubernetes.BackupStore,
-		Generations: storage.Generations{
-			Oldest: cfg.IRIS.OldestGeneration, Newest: cfg.IRIS.Generation, Size: cfg.IRIS.Size,
-			Backup: cfg.IRIS.RestoreFrom.Backup, Snapshot: cfg.IRIS.RestoreFrom.Snapshot,
-		},
+		Generations: cfg.generations(),
 	})
 	if err != nil {
 		return nil, err

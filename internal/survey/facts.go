@@ -31,7 +31,7 @@ type facts struct {
 	// pod is how a trial of the database's pod ended.
 	pod answer[object]
 	// missing are the rights that the user lacks.
-	missing answer[[]right]
+	missing answer[[]Right]
 	// operator and snapshots are the kinds of the Prometheus Operator and of VolumeSnapshots, asked for when one is made.
 	operator, snapshots answer[kinds]
 }

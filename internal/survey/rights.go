@@ -9,15 +9,29 @@ import (
 	"ha-iris/internal/live"
 )
 
-// right is one that the user may have or not, as a SelfSubjectAccessReview has it.
-type right struct {
+// Right is one that the user may have or not, as a SelfSubjectAccessReview has it. Without a namespace it is one in all of them, or to objects
+// that are in none.
+type Right struct {
 	Verb      string `json:"verb"`
 	Group     string `json:"group"`
 	Resource  string `json:"resource"`
 	Namespace string `json:"namespace,omitempty"`
 }
 
-func (r right) String() string {
+// Rights are those to several verbs of resources, written RESOURCE or RESOURCE.GROUP.
+func Rights(namespace string, verbs []string, names ...string) []Right {
+	var rights []Right
+	for _, name := range names {
+		resource, group, _ := strings.Cut(name, ".")
+		for _, verb := range verbs {
+			rights = append(rights, Right{verb, group, resource, namespace})
+		}
+	}
+	return rights
+}
+
+// String is how messages have it.
+func (r Right) String() string {
 	name := r.Resource
 	if r.Group != "" {
 		name += "." + r.Group
@@ -28,77 +42,66 @@ func (r right) String() string {
 	return r.Verb + " " + name
 }
 
-// resources returns the rights to make and change resources, written RESOURCE or RESOURCE.GROUP.
-func resources(namespace string, verbs []string, names ...string) []right {
-	var rights []right
-	for _, name := range names {
-		resource, group, _ := strings.Cut(name, ".")
-		for _, verb := range verbs {
-			rights = append(rights, right{verb, group, resource, namespace})
-		}
-	}
-	return rights
-}
-
 // rightsFor are the rights that an installation takes. Each object is looked for before it is made (internal/owner). The provider applies
 // on the server's side, which is a patch that also needs the right to create; Helm looks and creates.
-func rightsFor(needs Needs) []right {
+func rightsFor(needs Needs) []Right {
 	read, create, apply := []string{"get"}, []string{"get", "create"}, []string{"get", "create", "patch"}
-	rights := resources("", apply, "namespaces", "priorityclasses.scheduling.k8s.io")
-	rights = append(rights, resources(needs.Database.Namespace, apply, "persistentvolumeclaims", "configmaps", "secrets", "services",
+	rights := Rights("", apply, "namespaces", "priorityclasses.scheduling.k8s.io")
+	rights = append(rights, Rights(needs.Database.Namespace, apply, "persistentvolumeclaims", "configmaps", "secrets", "services",
 		"deployments.apps", "networkpolicies.networking.k8s.io")...)
 	if len(needs.Database.PerNode) > 0 {
-		rights = append(rights, resources(needs.Database.Namespace, apply, "daemonsets.apps")...)
+		rights = append(rights, Rights(needs.Database.Namespace, apply, "daemonsets.apps")...)
 	}
 	if needs.Database.ServiceMonitor {
-		rights = append(rights, resources(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
+		rights = append(rights, Rights(needs.Database.Namespace, apply, "servicemonitors.monitoring.coreos.com")...)
 	}
 	if needs.Database.PrometheusRule {
-		rights = append(rights, resources(needs.Database.Namespace, apply, "prometheusrules.monitoring.coreos.com")...)
+		rights = append(rights, Rights(needs.Database.Namespace, apply, "prometheusrules.monitoring.coreos.com")...)
 	}
 	if len(needs.Database.GuardRoles) > 0 {
-		rights = append(rights, resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io")...)
+		rights = append(rights, Rights("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io")...)
 		rights = append(rights, accountRights(needs, needs.Database.GuardRoles, apply)...)
 	}
 	if len(needs.Database.BackupRoles) > 0 {
-		rights = append(rights, resources(needs.Database.Namespace, apply, "cronjobs.batch")...)
+		rights = append(rights, Rights(needs.Database.Namespace, apply, "cronjobs.batch")...)
 		rights = append(rights, accountRights(needs, needs.Database.BackupRoles, apply)...)
 	}
+	rights = append(rights, slices.Concat(needs.Database.Asks, needs.Storage.Asks)...)
 	if !needs.Storage.Install {
 		return rights
 	}
-	rights = append(rights, resources("", apply, "storageclasses.storage.k8s.io")...)
+	rights = append(rights, Rights("", apply, "storageclasses.storage.k8s.io")...)
 	if needs.Storage.SnapshotClasses {
-		rights = append(rights, resources("", apply, "volumesnapshotclasses.snapshot.storage.k8s.io")...)
+		rights = append(rights, Rights("", apply, "volumesnapshotclasses.snapshot.storage.k8s.io")...)
 	}
-	rights = append(rights, resources("", read, needs.Storage.Signs...)...)
-	rights = append(rights, resources("", create, needs.Storage.ClusterObjects...)...)
-	rights = append(rights, resources(needs.Storage.Namespace, []string{"list", "delete"}, needs.Storage.Tidied...)...)
-	rights = append(rights, resources(needs.Storage.Namespace, apply, needs.Storage.Applied...)...)
-	rights = append(rights, resources(needs.Storage.Namespace, []string{"get", "patch"}, needs.Storage.Changed...)...)
-	return append(rights, resources(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
+	rights = append(rights, Rights("", read, needs.Storage.Signs...)...)
+	rights = append(rights, Rights("", create, needs.Storage.ClusterObjects...)...)
+	rights = append(rights, Rights(needs.Storage.Namespace, []string{"list", "delete"}, needs.Storage.Tidied...)...)
+	rights = append(rights, Rights(needs.Storage.Namespace, apply, needs.Storage.Applied...)...)
+	rights = append(rights, Rights(needs.Storage.Namespace, []string{"get", "patch"}, needs.Storage.Changed...)...)
+	return append(rights, Rights(needs.Storage.Namespace, create, needs.Storage.Objects...)...)
 }
 
 // accountRights are those for accounts of the agent's with roles in namespaces. To give a right away one must have it, which is not asked for here: the API
 // server says it well.
-func accountRights(needs Needs, namespaces, apply []string) []right {
-	rights := resources("", apply,
+func accountRights(needs Needs, namespaces, apply []string) []Right {
+	rights := Rights("", apply,
 		"validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io")
-	rights = append(rights, resources(needs.Database.Namespace, apply, "serviceaccounts")...)
+	rights = append(rights, Rights(needs.Database.Namespace, apply, "serviceaccounts")...)
 	for _, namespace := range namespaces {
-		rights = append(rights, resources(namespace, apply, "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
+		rights = append(rights, Rights(namespace, apply, "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io")...)
 	}
 	return rights
 }
 
 // missingRights asks for the right to everything, which an administrator has, and one by one only when that is missing.
-func missingRights(ctx context.Context, cluster *live.Cluster, needs Needs) ([]right, error) {
-	everything := right{Verb: "*", Group: "*", Resource: "*"}
+func missingRights(ctx context.Context, cluster *live.Cluster, needs Needs) ([]Right, error) {
+	everything := Right{Verb: "*", Group: "*", Resource: "*"}
 	if allowed, err := isAllowed(ctx, cluster, everything); allowed || err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex
-	var missing []right
+	var missing []Right
 	var failed error
 	var asked sync.WaitGroup
 	for _, one := range rightsFor(needs) {
@@ -115,11 +118,11 @@ func missingRights(ctx context.Context, cluster *live.Cluster, needs Needs) ([]r
 		})
 	}
 	asked.Wait()
-	slices.SortFunc(missing, func(a, b right) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(missing, func(a, b Right) int { return strings.Compare(a.String(), b.String()) })
 	return missing, failed
 }
 
-func isAllowed(ctx context.Context, cluster *live.Cluster, one right) (bool, error) {
+func isAllowed(ctx context.Context, cluster *live.Cluster, one Right) (bool, error) {
 	review := map[string]any{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
 		"spec": map[string]any{"resourceAttributes": one},
@@ -141,7 +144,7 @@ func checkRights(facts *facts, needs Needs, found *findings) {
 	}
 	var missing []string
 	for _, one := range facts.missing.value {
-		if one == (right{Verb: "create", Resource: "namespaces"}) && facts.namespace.found && !needs.Storage.Install {
+		if one == (Right{Verb: "create", Resource: "namespaces"}) && facts.namespace.found && !needs.Storage.Install {
 			continue
 		}
 		missing = append(missing, one.String())

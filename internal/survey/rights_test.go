@@ -107,6 +107,29 @@ func TestRights_IncludeThoseForTheAgentsAccounts(t *testing.T) {
 	}
 }
 
+// What the program itself asks for is asked of the user too, on storage that is there as well.
+func TestRights_IncludeWhatTheProgramItselfAsksFor(t *testing.T) {
+	t.Parallel()
+	for _, installs := range []bool{true, false} {
+		for _, of := range []string{"storage", "database"} {
+			a, n := healthy(), needs()
+			if !installs {
+				withClass(&n)
+			}
+			a.denied = []string{"patch volumes.longhorn.io longhorn-system"}
+			asks := survey.Rights("longhorn-system", []string{"get", "patch"}, "volumes.longhorn.io")
+			if n.Storage.Asks = asks; of == "database" {
+				n.Storage.Asks, n.Database.Asks = nil, asks
+			}
+			found, err := look(t, a, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, of, found.Blocking, "may not patch volumes.longhorn.io in longhorn-system, want")
+		}
+	}
+}
+
 func TestVersion_ThatCannotNarrowTheAgentsAccounts(t *testing.T) {
 	t.Parallel()
 	for minor, refused := range map[string]bool{"29": true, "30": false} {

@@ -45,6 +45,8 @@ type Storage struct {
 	Signs, Tidied []string
 	// SnapshotClasses says that VolumeSnapshotClasses are made.
 	SnapshotClasses bool
+	// Asks are what the program itself asks the API server for beside all that, such as to restore.
+	Asks []Right
 }
 
 // Database is what the database asks for.
@@ -77,6 +79,8 @@ type Database struct {
 	MaxCores int
 	// LoadBalancers and NodePorts are how many its Service takes.
 	LoadBalancers, NodePorts int
+	// Asks are what the program itself asks the API server for beside making the objects, such as to wait for a pod.
+	Asks []Right
 }
 
 // Findings is what a survey found.

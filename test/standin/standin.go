@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"sort"
@@ -71,6 +72,7 @@ type Clouds struct {
 	canceled   chan struct{}
 	connection connection
 	ticket     wire.Ticket
+	webhooks   []*http.Server
 }
 
 // Object is a resource that exists in a cloud.
@@ -191,6 +193,11 @@ func (c *Clouds) Close() error {
 func (c *Clouds) stop() {
 	for _, server := range c.servers {
 		server.Stop()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, webhook := range c.webhooks {
+		_ = webhook.Close() // Its listener is gone either way.
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -51,6 +52,7 @@ func agentArguments(pod *corev1.Pod) []string {
 func expand(container corev1.Container, pod *corev1.Pod) []string {
 	fields := map[string]string{
 		"metadata.name": pod.Name, "metadata.namespace": pod.Namespace, "metadata.uid": string(pod.UID), "spec.nodeName": pod.Spec.NodeName,
+		"metadata.labels['" + batchv1.JobNameLabel + "']": pod.Labels[batchv1.JobNameLabel],
 	}
 	var pairs []string
 	for _, variable := range container.Env {

@@ -76,7 +76,12 @@ func (c *standIn) syncPod(ctx context.Context, key string) (time.Duration, error
 		return next.takes - elapsed, nil
 	}
 	c.ticks.forget(tick)
-	return 0, ignoreGone(next.do(ctx, pod))
+	if err := next.do(ctx, pod); errors.Is(err, errWorking) {
+		return next.takes, nil
+	} else if err != nil {
+		return 0, ignoreGone(err)
+	}
+	return 0, nil
 }
 
 // nextStep returns nil if the pod stays as it is until something else changes.
@@ -98,6 +103,8 @@ func (c *standIn) nextStep(pod *corev1.Pod) *step {
 			return &step{"restart", crashTime, c.restartPod}
 		}
 		return nil
+	case running && ofJob(pod) && backupFlags(pod) != nil:
+		return &step{"back up", workTime, c.makeBackup}
 	case running && ofJob(pod) && pod.Labels[batchv1.JobNameLabel] != uninstallJobName:
 		return &step{"work", workTime, c.endWith(0)}
 	case running && !podCondition(pod, corev1.PodReady):

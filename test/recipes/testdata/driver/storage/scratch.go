@@ -25,6 +25,8 @@ var scratch = driver{
 	validate:       Config.validateScratch,
 	validateBackup: refuseBackup("Scratch"),
 	checkRestore:   refuseRestore("Scratch"),
+	checkSource:    fillsNothing,
+	restoreAsks:    asksNothing,
 	// Everything is right on all nodes.
 	validateOn: func(Config, traits.Storage, *problems.List) {},
 	checkNodes: func(Config, int, *problems.List) {},
