@@ -33,6 +33,7 @@ func (c Config) Needs() survey.Database {
 		MaxCores:       c.MaxCores(),
 		GuardRoles:     c.guardNamespaces(),
 		BackupRoles:    c.backupNamespaces(),
+		VerifyRoles:    c.verifyNamespaces(),
 	}
 	if c.Failover.mode() != FailoverGuard {
 		needs.GuardMark = c.guardMark()

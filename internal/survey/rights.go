@@ -64,6 +64,11 @@ func rightsFor(needs Needs) []right {
 		rights = append(rights, resources(needs.Database.Namespace, apply, "cronjobs.batch")...)
 		rights = append(rights, accountRights(needs, needs.Database.BackupRoles, apply)...)
 	}
+	if len(needs.Database.VerifyRoles) > 0 {
+		rights = append(rights, resources("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io")...)
+		rights = append(rights, resources(needs.Database.Namespace, apply, "cronjobs.batch", "podtemplates")...)
+		rights = append(rights, accountRights(needs, needs.Database.VerifyRoles, apply)...)
+	}
 	if !needs.Storage.Install {
 		return rights
 	}
