@@ -124,7 +124,7 @@ func (r *Run) sweep(ctx context.Context) error {
 func (r *Run) sweepOnce(ctx context.Context) (string, error) {
 	objects, err := r.cluster.Objects(ctx)
 	if err != nil {
-		return err.Error(), nil
+		return transient(err)
 	}
 	var left []string
 	for _, one := range objects {
@@ -140,7 +140,7 @@ func (r *Run) sweepOnce(ctx context.Context) (string, error) {
 	}
 	volumes, err := r.cluster.Volumes(ctx)
 	if err != nil {
-		return err.Error(), nil
+		return transient(err)
 	}
 	for _, one := range volumes {
 		left = append(left, fmt.Sprintf("volume %s of Longhorn is there still", one))
@@ -180,11 +180,11 @@ func (r *Run) choose(ctx context.Context) error {
 	return r.await(ctx, "no backup was chosen", r.config.Patience, lookEvery, func(ctx context.Context) (string, error) {
 		volume, err := r.cluster.Volume(ctx)
 		if err != nil {
-			return err.Error(), nil
+			return transient(err)
 		}
 		all, err := r.cluster.Backups(ctx, volume.Name)
 		if err != nil {
-			return err.Error(), nil
+			return transient(err)
 		}
 		r.volume = volume.Name
 		complete := slices.DeleteFunc(slices.Clone(all), func(one Backup) bool { return !one.Complete || one.URL == "" || one.Bytes <= 0 })
@@ -254,7 +254,7 @@ func (r *Run) restore(ctx context.Context) error {
 		found, err := r.cluster.Restored(ctx)
 		switch {
 		case err != nil:
-			return err.Error(), nil
+			return transient(err)
 		case found.Failed != "":
 			return "", fmt.Errorf("%s, %w: %s", failed, errBad, found.Failed)
 		}
@@ -305,7 +305,7 @@ func (r *Run) start(ctx context.Context) error {
 		func(ctx context.Context) (string, error) {
 			pod, err := r.cluster.Pod(ctx)
 			if err != nil {
-				return err.Error(), nil
+				return transient(err)
 			}
 			last, r.pod = pod, pod.Name
 			if pod.Ended != "" {
@@ -327,7 +327,7 @@ func (r *Run) check(ctx context.Context) error {
 	// Ready is a moment before logins are admitted.
 	err := r.await(ctx, "the integrity check was not started", r.config.StartTimeout, lookEvery, func(ctx context.Context) (string, error) {
 		if _, err := readMarkers(ctx, r.shell, r.pod); err != nil {
-			return err.Error(), nil
+			return transient(err)
 		}
 		output, code, err := ask(ctx, r.shell, r.pod, "start")
 		if err != nil || code != codeDone {
@@ -359,7 +359,7 @@ func (r *Run) result(ctx context.Context, absent *int) (string, error) {
 	output, code, err := ask(ctx, r.shell, r.pod, "result")
 	switch {
 	case err != nil:
-		return "the check's result: " + err.Error(), nil
+		return transient(fmt.Errorf("the check's result: %w", err))
 	case code == codeRunning:
 		return "the integrity check runs", nil
 	case code == codeGone:
@@ -385,7 +385,7 @@ func (r *Run) compare(ctx context.Context) error {
 	return r.await(ctx, "the copy's marker rows", r.config.Patience, lookEvery, func(ctx context.Context) (string, error) {
 		rows, err := readMarkers(ctx, r.shell, r.pod)
 		if err != nil {
-			return err.Error(), nil
+			return transient(err)
 		}
 		for _, one := range rows {
 			if one == *r.expected {
@@ -443,7 +443,7 @@ func (r *Run) cleanUp(ctx context.Context) error {
 		objects, err := r.cluster.Objects(ctx)
 		volumes, volumesErr := r.cluster.Volumes(ctx)
 		if err := errors.Join(deleted, err, volumesErr); err != nil {
-			return err.Error(), nil
+			return transient(err)
 		}
 		var left []string
 		for _, one := range objects {

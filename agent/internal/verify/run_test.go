@@ -97,8 +97,10 @@ func TestRun_Failures(t *testing.T) {
 		"restore takes for ever": {func(w *world) { w.restoreTakes = -1 }, "backup last was not restored: after", verify.Unclear},
 		"IRIS ends":              {func(w *world) { w.iris = "startup failed" }, "exit code 1, : startup failed", verify.Bad},
 		"IRIS never ready":       {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
-		"integrity errors": {func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
-			"has found errors: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad},
+		"integrity errors": {
+			func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
+			"has found errors: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
+		},
 		"no verdict":     {func(w *world) { w.integrity = "%SYS><NOROUTINE> *Integrity" }, "did not run to its end", verify.Unclear},
 		"check for ever": {func(w *world) { w.checkTakes = 1000 * time.Hour }, "the integrity check has not ended: after 12h", verify.Unclear},
 		"marker missing": {func(w *world) { w.rows["3"] = w.row(-7 * 24 * time.Hour) }, "lacks the marker row that the database got at", verify.Bad},
