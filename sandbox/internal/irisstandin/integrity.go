@@ -33,7 +33,8 @@ func (p *process) routine() (string, error) {
 	case entry == "CheckList":
 		return p.checkList(arguments)
 	case entry == "Display":
-		return "", p.display()
+		p.display()
+		return "", nil
 	default:
 		return "", &objectError{"NOLINE", "*" + entry + "^" + name}
 	}
@@ -57,7 +58,7 @@ func (p *process) checkList(arguments []string) (string, error) {
 	return "1", nil
 }
 
-func (p *process) display() error {
+func (p *process) display() {
 	p.newLine()
 	if p.integrity == nil {
 		p.write("No Errors were found.\n")
@@ -65,7 +66,6 @@ func (p *process) display() error {
 	for _, one := range p.integrity {
 		p.write("**********ERROR: " + one + "\n")
 	}
-	return nil
 }
 
 // intact reads a database's file as a start would.
