@@ -22,6 +22,7 @@ func subcommands() []*cobra.Command {
 		command.Admit(),
 		command.Sleep(),
 		command.Backup(),
+		command.Verify(),
 	}
 }
 

@@ -16,6 +16,8 @@ const (
 	alertWarning  = "warning"
 	// dailyBackupJobs matches the names of the jobs that the CronJob of the IRIS-consistent backups makes.
 	dailyBackupJobs = backupName + "-.+"
+	// verifyJobs matches those of the verifications.
+	verifyJobs = verifyName + "-.+"
 )
 
 // alert is a rule for Prometheus. Its expression names the namespace, the claim or the Service, so that it is not about another stack.
@@ -92,6 +94,9 @@ func (c Config) alerts() []alert {
 	}
 	if c.BackupInterval > 0 {
 		all = append(all, c.backupAlerts()...)
+	}
+	if c.verifies() {
+		all = append(all, c.verifyAlerts()...)
 	}
 	if c.Failover.guarded() {
 		all = append(all, c.guardAlerts()...)
@@ -210,6 +215,33 @@ func (c Config) backupAlerts() []alert {
 		})
 	}
 	return all
+}
+
+// verifyAlerts read kube-state-metrics: a verification is a job of a CronJob, which fails with it.
+func (c Config) verifyAlerts() []alert {
+	const runbook = `docs/operations.md, "Is a backup any good"`
+	succeeded := series("kube_cronjob_status_last_successful_time", "namespace", c.Namespace, "cronjob", verifyName)
+	created := series("kube_cronjob_created", "namespace", c.Namespace, "cronjob", verifyName)
+	by := "max by (namespace, cronjob) "
+	overdue := 2*c.Verifications.Interval + time.Duration(c.verifyDeadline())*time.Second
+	return []alert{
+		{
+			name: "HaIrisVerificationFailed", severity: alertCritical,
+			expr: fmt.Sprintf("max by (namespace, job_name) (kube_job_failed{namespace=%q,job_name=~%q,condition=\"true\"}) == 1",
+				c.Namespace, verifyJobs),
+			summary: "The job {{ $labels.job_name }} has failed: the last backup could not be verified",
+			next: "Read the event on the Deployment, or the log of the job's last pod: it says whether the backup is bad or the run did not come to its " +
+				"end. The alert ends with the job, which is kept for some days; delete it when it is understood.",
+			runbook: runbook,
+		},
+		{
+			name: "HaIrisVerificationTooOld", severity: alertWarning, lasts: 5 * time.Minute, ofSchedule: true,
+			expr:    fmt.Sprintf("time() - (%s(%s) or %s(%s)) > %d", by, succeeded, by, created, int(overdue.Seconds())),
+			summary: "No backup was found good since {{ $value | humanizeDuration }}",
+			next:    "Look at the last jobs: whether they have failed, wait for room on a node, or were not started.",
+			runbook: runbook,
+		},
+	}
 }
 
 func (c Config) guardAlerts() []alert {

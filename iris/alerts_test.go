@@ -56,6 +56,8 @@ func TestAlerts_AreThoseThatTheStackHasMetricsFor(t *testing.T) {
 		with, without []string
 	}{
 		"all":         {func(*Config) {}, []string{"HaIrisVolumeDegraded", "HaIrisBackupTooOld", "HaIrisTookOver", "HaIrisConsistentBackupFailed"}, nil},
+		"verified":    {verified(agentImage), []string{"HaIrisVerificationFailed", "HaIrisVerificationTooOld"}, nil},
+		"unverified":  {func(*Config) {}, nil, []string{"Verification", "kube_cronjob"}},
 		"no daily":    {func(c *Config) { c.Backups = Backups{} }, []string{"HaIrisBackupFailed"}, []string{"kube_job"}},
 		"no backups":  {func(c *Config) { c.BackupInterval, c.Backups = 0, Backups{} }, []string{"HaIrisVolumeDegraded"}, []string{"Backup"}},
 		"no guard":    {func(c *Config) { c.Failover.Mode = FailoverLonghorn }, []string{"HaIrisBackupTooOld"}, []string{"Guard", "ha_iris"}},
@@ -90,7 +92,7 @@ func TestAlerts_SayWhatToDoAndAreInTheTable(t *testing.T) {
 	}
 	functions := template.FuncMap{"humanizePercentage": func(any) string { return "" }, "humanizeDuration": func(any) string { return "" }}
 	seen := map[string]bool{}
-	for _, one := range community(backedUp(agentImage), watched).alerts() {
+	for _, one := range community(verified(agentImage), watched).alerts() {
 		if seen[one.name] {
 			t.Errorf("%s: twice", one.name)
 		}
@@ -116,9 +118,11 @@ func TestAlerts_SayWhatToDoAndAreInTheTable(t *testing.T) {
 
 func TestAlerts_HideHowOftenBackupsAreMadeWhereThatIsASecret(t *testing.T) {
 	t.Parallel()
-	hidden := func(c *Config) { c.BackupIntervalSecret = true }
-	for _, object := range manifests(t, mustRun(t, community(backedUp(agentImage), watched, hidden))) {
-		if text := toYAML(t, []manifest{object}); strings.Contains(text, "1800") {
+	hidden := func(c *Config) { c.BackupIntervalSecret, c.Backups.Secret, c.Verifications.Secret = true, true, true }
+	cfg := community(verified(agentImage), watched, hidden)
+	overdue := fmt.Sprint(2*7*24*60*60 + cfg.verifyDeadline())
+	for _, object := range manifests(t, mustRun(t, cfg)) {
+		if text := toYAML(t, []manifest{object}); strings.Contains(text, "1800") || strings.Contains(text, overdue) {
 			t.Errorf("%s %s shows it", object.kind, object.name)
 		}
 	}

@@ -107,21 +107,32 @@ func (s *scope) backups(
 		return nil, err
 	}
 	// Nothing in the pod refers to the policies or the roles.
-	schedule, err := s.backupJob(data.namespace, own, template,
+	nightly, err := s.schedule(data.namespace, own, template, schedule{
+		name: backupName, cron: cron(s.cfg.Backups.Cron, s.cfg.Backups.Secret), deadline: backupDeadline, retries: backupRetries,
+	},
 		// The claim, because the hook waits for it.
 		pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{data.claim})),
 		filled, // It backs one claim up. While a new one is filled, or if that fails, that is the one that the database runs on.
 	)
-	return append(rights, schedule), err
+	return append(rights, nightly), err
 }
 
-func (s *scope) backupJob(
-	in *namespace, own component, template *corev1.PodTemplateSpecArgs, options ...pulumi.ResourceOption,
+// schedule is what is done again and again.
+type schedule struct {
+	// name is the CronJob's.
+	name string
+	cron pulumi.StringInput
+	// deadline is how long a job may take, in seconds, and retries how many attempts there are beside the first.
+	deadline, retries int
+}
+
+func (s *scope) schedule(
+	in *namespace, own component, template *corev1.PodTemplateSpecArgs, what schedule, options ...pulumi.ResourceOption,
 ) (*batchv1.CronJob, error) {
-	schedule, err := batchv1.NewCronJob(s.ctx, backupName, &batchv1.CronJobArgs{
-		Metadata: in.metadata(own, backupName, exceptionAnnotations(backupExceptions())),
+	job, err := batchv1.NewCronJob(s.ctx, what.name, &batchv1.CronJobArgs{
+		Metadata: in.metadata(own, what.name, exceptionAnnotations(backupExceptions())),
 		Spec: &batchv1.CronJobSpecArgs{
-			Schedule: s.cfg.Backups.schedule(),
+			Schedule: what.cron,
 			TimeZone: pulumi.String("Etc/UTC"), // As Longhorn's; otherwise it is the control plane's.
 			// Two at once would wait for each other.
 			ConcurrencyPolicy:          pulumi.String("Forbid"),
@@ -131,22 +142,23 @@ func (s *scope) backupJob(
 			JobTemplate: &batchv1.JobTemplateSpecArgs{
 				Metadata: &metav1.ObjectMetaArgs{Labels: own.labels()}, // Jobs are looked for by them.
 				Spec: &batchv1.JobSpecArgs{
-					ActiveDeadlineSeconds:   pulumi.Int(backupDeadline),
-					BackoffLimit:            pulumi.Int(backupRetries),
+					ActiveDeadlineSeconds:   pulumi.Int(what.deadline),
+					BackoffLimit:            pulumi.Int(what.retries),
 					TtlSecondsAfterFinished: pulumi.Int(backupRemembered),
 					Template:                template,
 				},
 			},
 		},
 	}, s.options(options...)...)
-	return schedule, creating("CronJob "+backupName, err)
+	return job, creating("CronJob "+what.name, err)
 }
 
-func (b Backups) schedule() pulumi.StringInput {
-	if !b.Secret {
-		return pulumi.String(b.Cron)
+// cron is when something is due. One that was stored encrypted is kept so.
+func cron(text string, secret bool) pulumi.StringInput {
+	if !secret {
+		return pulumi.String(text)
 	}
-	if hidden, ok := pulumi.ToSecret(pulumi.String(b.Cron)).(pulumi.StringOutput); ok {
+	if hidden, ok := pulumi.ToSecret(pulumi.String(text)).(pulumi.StringOutput); ok {
 		return hidden
 	}
 	return pulumi.StringOutput{} // ToSecret keeps the element type, so this is unreachable; an unknown output leaks nothing.

@@ -48,6 +48,9 @@ func (c Config) components() []component {
 	if c.backsUp() {
 		components = append(components, c.backupComponent())
 	}
+	if c.verifies() {
+		components = append(components, c.verifyComponent(), c.copyComponent())
+	}
 	return components
 }
 

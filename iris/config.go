@@ -144,6 +144,8 @@ type Config struct {
 	LonghornNamespace string `json:"-"`
 	// Backups are what the storage is configured for. It is no key.
 	Backups Backups `json:"-"`
+	// Verifications are what the storage is configured for. It is no key.
+	Verifications Verifications `json:"-"`
 	// BackupInterval is the longest time between two backups of the volume that are due; 0 without backups. It is no key.
 	BackupInterval time.Duration `json:"-"`
 	// BackupIntervalSecret says that it comes from a secret value.

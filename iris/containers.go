@@ -1,6 +1,8 @@
 package iris
 
 import (
+	"strings"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -122,10 +124,15 @@ func (c Config) mergeContainer() *corev1.ContainerArgs {
 	}
 }
 
-// joinCommand writes the merge file under another name first, so that a half of it is never taken for the whole.
-func joinCommand(settings, credentials, merge string) string {
-	return "umask 077 && cat " + settings + "/" + mergeFile + " " + credentials + "/" + credentialsFile + " > " +
-		merge + "/" + mergeFile + ".new && mv " + merge + "/" + mergeFile + ".new " + merge + "/" + mergeFile
+// joinCommand writes the merge file under another name first, so that a half of it is never taken for the whole. Lines in between, which have
+// no quote, come into the section in which the settings end.
+func joinCommand(settings, credentials, merge string, between ...string) string {
+	parts := "cat " + settings + "/" + mergeFile + " " + credentials + "/" + credentialsFile
+	if len(between) > 0 {
+		parts = "{ cat " + settings + "/" + mergeFile + " && printf '%s\\n' '" + strings.Join(between, "' '") + "' && cat " + credentials + "/" +
+			credentialsFile + "; }"
+	}
+	return "umask 077 && " + parts + " > " + merge + "/" + mergeFile + ".new && mv " + merge + "/" + mergeFile + ".new " + merge + "/" + mergeFile
 }
 
 // gatewayContainer is the Web Gateway, in the variant that runs without root and listens on 52773 (ADOCK 5.5.1).
@@ -169,11 +176,15 @@ func dataVolumes(claim *corev1.PersistentVolumeClaim) corev1.VolumeArray {
 				ClaimName: claim.Metadata.Name().Elem(),
 			},
 		},
-		&corev1.VolumeArgs{
-			Name: pulumi.String(volumeMerge),
-			// Memory: the joined file has password hashes, which then never touch a node's disk.
-			EmptyDir: &corev1.EmptyDirVolumeSourceArgs{Medium: pulumi.String("Memory"), SizeLimit: pulumi.String("1Mi")},
-		},
+		mergeVolume(),
+	}
+}
+
+func mergeVolume() *corev1.VolumeArgs {
+	return &corev1.VolumeArgs{
+		Name: pulumi.String(volumeMerge),
+		// Memory: the joined file has password hashes, which then never touch a node's disk.
+		EmptyDir: &corev1.EmptyDirVolumeSourceArgs{Medium: pulumi.String("Memory"), SizeLimit: pulumi.String("1Mi")},
 	}
 }
 

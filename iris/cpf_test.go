@@ -103,6 +103,19 @@ func TestCPF_RendersTheSameEveryTime(t *testing.T) {
 	}
 }
 
+func readCPF(t *testing.T, path string) parsedCPF {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := parseCPF(string(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
 // TestMergeFile_JoinsTheHalves runs the init container's command on both halves and reads the result.
 func TestMergeFile_JoinsTheHalves(t *testing.T) {
 	t.Parallel()
@@ -114,6 +127,14 @@ func TestMergeFile_JoinsTheHalves(t *testing.T) {
 	settings, credentials, merge := t.TempDir(), t.TempDir(), t.TempDir()
 	testkit.WriteFile(t, filepath.Join(settings, mergeFile), rendered(cfg))
 	testkit.WriteFile(t, filepath.Join(credentials, credentialsFile), made.merge.Reveal())
+	// As in the copy of a backup, whose settings are between the halves.
+	if output, err := exec.Command("/bin/sh", "-c", joinCommand(settings, credentials, merge, copySettings()...)).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	if parsed := readCPF(t, filepath.Join(merge, mergeFile)); parsed.settings["startup"]["EnsembleAutoStart"] != "0" ||
+		len(parsed.actions) != len(accounts())+1 || parsed.settings["startup"]["PasswordHash"] == "" {
+		t.Errorf("got %v", parsed.settings)
+	}
 	if output, err := exec.Command("/bin/sh", "-c", joinCommand(settings, credentials, merge)).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
@@ -121,16 +142,9 @@ func TestMergeFile_JoinsTheHalves(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the joined file: %v, %v", info, err)
 	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := parseCPF(string(content))
-	if err != nil {
-		t.Fatal(err)
-	}
+	parsed := readCPF(t, path)
 	startup := parsed.settings["startup"]
-	if startup["ShutdownTimeout"] != "120" || strings.Count(startup["PasswordHash"], ",") != 3 {
+	if startup["ShutdownTimeout"] != "120" || startup["EnsembleAutoStart"] != "" || strings.Count(startup["PasswordHash"], ",") != 3 {
 		t.Errorf("[Startup] is %v", startup)
 	}
 	if got := len(parsed.actions); got != len(accounts())+1 {

@@ -133,7 +133,7 @@ func (s *scope) bind(in *namespace, of accountsOf, what grant, after []pulumi.Re
 		Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(what.account), Namespace: in.name(),
 	}}
 	if what.namespace == "" {
-		return s.bindEverywhere(in, rules, subjects)
+		return s.bindEverywhere(in, of, what.account, rules, subjects)
 	}
 	metadata, logical := in.metadata(of.component, what.account, nil), what.account
 	if what.namespace != s.cfg.Namespace {
@@ -151,21 +151,19 @@ func (s *scope) bind(in *namespace, of accountsOf, what grant, after []pulumi.Re
 	return binding, creating("RoleBinding "+logical, err)
 }
 
-func (s *scope) bindEverywhere(in *namespace, rules rbacv1.PolicyRuleArray, subjects rbacv1.SubjectArray) (pulumi.Resource, error) {
-	metadata := s.clusterMetadata()
-	role, err := rbacv1.NewClusterRole(s.ctx, guardName, &rbacv1.ClusterRoleArgs{Metadata: metadata, Rules: rules},
+func (s *scope) bindEverywhere(
+	in *namespace, of accountsOf, account string, rules rbacv1.PolicyRuleArray, subjects rbacv1.SubjectArray,
+) (pulumi.Resource, error) {
+	metadata := &metav1.ObjectMetaArgs{Name: pulumi.String(of.outside), Labels: of.component.labels()}
+	role, err := rbacv1.NewClusterRole(s.ctx, account, &rbacv1.ClusterRoleArgs{Metadata: metadata, Rules: rules},
 		s.options(pulumi.DependsOn([]pulumi.Resource{in.object}))...)
 	if err != nil {
-		return nil, creating("ClusterRole "+s.cfg.clusterName(), err)
+		return nil, creating("ClusterRole "+of.outside, err)
 	}
-	binding, err := rbacv1.NewClusterRoleBinding(s.ctx, guardName, &rbacv1.ClusterRoleBindingArgs{
+	binding, err := rbacv1.NewClusterRoleBinding(s.ctx, account, &rbacv1.ClusterRoleBindingArgs{
 		Metadata: metadata, Subjects: subjects, RoleRef: roleRef("ClusterRole", role.Metadata.Name().Elem()),
 	}, s.options()...)
-	return binding, creating("ClusterRoleBinding "+s.cfg.clusterName(), err)
-}
-
-func (s *scope) clusterMetadata() *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{Name: pulumi.String(s.cfg.clusterName()), Labels: s.cfg.guardComponent().labels()}
+	return binding, creating("ClusterRoleBinding "+of.outside, err)
 }
 
 func roleRef(kind string, name pulumi.StringInput) *rbacv1.RoleRefArgs {

@@ -129,7 +129,8 @@ func editions() map[string]Config {
 		}),
 		"guarded":   community(guardedBy(agentImage)),
 		"backed-up": community(backedUp(agentImage), func(c *Config) { c.Failover.Mode = FailoverLonghorn }),
-		"watched":   community(backedUp(agentImage), watched),
+		"watched":   community(verified(agentImage), watched),
+		"verified":  community(verified(agentImage), func(c *Config) { c.Failover.Mode = FailoverLonghorn }),
 	}
 }
 

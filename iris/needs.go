@@ -34,6 +34,7 @@ func (c Config) Needs() survey.Database {
 		GuardRoles:     c.guardNamespaces(),
 		BackupRoles:    c.backupNamespaces(),
 		Asks:           c.asks(),
+		VerifyRoles:    c.verifyNamespaces(),
 	}
 	if c.Failover.mode() != FailoverGuard {
 		needs.GuardMark = c.guardMark()

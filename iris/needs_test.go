@@ -87,8 +87,9 @@ func TestNeeds_HaveEveryPod(t *testing.T) {
 				t.Fatal(err)
 			}
 			var workload struct {
-				Kind string
-				Spec struct {
+				Kind     string
+				Template *corev1.PodTemplateSpec // Of a PodTemplate.
+				Spec     struct {
 					Template    *corev1.PodTemplateSpec
 					Replicas    *int
 					JobTemplate struct {
@@ -101,6 +102,9 @@ func TestNeeds_HaveEveryPod(t *testing.T) {
 			}
 			if workload.Kind == "CronJob" {
 				workload.Spec.Template = workload.Spec.JobTemplate.Spec.Template
+			}
+			if workload.Kind == "PodTemplate" {
+				workload.Spec.Template = workload.Template
 			}
 			if workload.Spec.Template == nil {
 				continue

@@ -25,6 +25,17 @@ type Backup struct {
 	Retain int `json:"retain"`
 	// Consistent are backups of another kind, for which IRIS is frozen.
 	Consistent Consistent `json:"consistent"`
+	// Verify has the last backup restored into a copy, which is checked and deleted.
+	Verify Verify `json:"verify"`
+}
+
+// Verify says when the last backup is verified.
+type Verify struct {
+	// Enabled restores the last backup into a volume of its own, starts IRIS on it where nobody can reach it, checks its databases and
+	// deletes it again; needs a target and an image of the agent (failover.image). Default: false.
+	Enabled bool `json:"enabled"`
+	// Cron is when that is done, in UTC: minute, hour, day of the month, month, day of the week. Default: 4:00 each Sunday.
+	Cron string `json:"cron"`
 }
 
 // Consistent says when the volume is backed up while IRIS is frozen, beside the other backups.
@@ -41,6 +52,20 @@ type Consistent struct {
 // Consistent returns when backups are made while IRIS is frozen and how many are kept; false when there are none. The configuration is valid.
 func (c Config) Consistent() (Consistent, bool) {
 	return c.Backup.Consistent, c.Install && c.Backup.enabled() && c.Backup.Consistent.Enabled
+}
+
+// Verify returns when backups are verified; false when they are not. The configuration is valid.
+func (c Config) Verify() (Verify, bool) {
+	return c.Backup.Verify, c.Install && c.Backup.enabled() && c.Backup.Verify.Enabled
+}
+
+// Interval is the longest time between two verifications that are due; 0 for a schedule that Validate refuses.
+func (v Verify) Interval() time.Duration {
+	schedule, err := rules.ParseCron(v.Cron)
+	if err != nil {
+		return 0
+	}
+	return schedule.LongestGap()
 }
 
 // enabled reports whether there are backups.

@@ -33,6 +33,8 @@ func defaultBackup() Backup {
 		Retain: 24,
 		// Once a day (backup.md): IRIS holds its writes for seconds meanwhile, and switches its journal.
 		Consistent: Consistent{Enabled: true, Cron: "30 2 * * *", Retain: 14},
+		// Off: it takes the volume's size and IRIS' memory once more. Once a week (backup.md), when little else is done.
+		Verify: Verify{Cron: "0 4 * * 0"},
 	}
 }
 
@@ -45,6 +47,7 @@ func (c Config) validateLonghornBackup(found *problems.List) {
 	}
 	checkCron(found, "storage.backup.cron", backup.Cron, defaultBackup().Cron)
 	checkCron(found, "storage.backup.consistent.cron", backup.Consistent.Cron, defaultBackup().Consistent.Cron)
+	checkCron(found, "storage.backup.verify.cron", backup.Verify.Cron, defaultBackup().Verify.Cron)
 	if kept := backup.Consistent.Retain; kept < 1 || kept > maxConsistent {
 		found.Add("storage.backup.consistent.retain", kept, fmt.Sprintf("1 to %d", maxConsistent))
 	}
@@ -88,6 +91,9 @@ func (c Config) refuseBesideManaged(found *problems.List) {
 
 // refuseWithoutTarget refuses what would do nothing.
 func (c Config) refuseWithoutTarget(found *problems.List) {
+	if c.Backup.Verify.Enabled {
+		found.Add("storage.backup.verify.enabled", true, "false without backups; set "+targetKey+" or storage.backup.managed")
+	}
 	if c.BackupCredentials.IsSet() {
 		found.AddSecret(credentialsKey, "a value", "nothing without "+targetKey+", whose login it is; set that, or run: pulumi config rm "+credentialsKey)
 	}

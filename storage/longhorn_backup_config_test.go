@@ -164,6 +164,13 @@ func TestBackup_ReportsEveryProblem(t *testing.T) {
 			change(backedUp("", ""), func(c *storage.Config) { c.Backup.Consistent = storage.Consistent{Cron: "60 2 * * *", Retain: 366} }),
 			[]string{`storage.backup.consistent.cron: got "60 2 * * *", want minute, hour`, "storage.backup.consistent.retain: got 366, want 1 to 365"},
 		},
+		"verified without any": {
+			change(backedUp("", ""), func(c *storage.Config) { c.Backup.Verify = storage.Verify{Enabled: true, Cron: "weekly"} }),
+			[]string{
+				"storage.backup.verify.enabled: got true, want false without backups; set storage.backup.target or storage.backup.managed",
+				`storage.backup.verify.cron: got "weekly", want minute, hour, day of the month, month and day of the week in UTC, such as 0 4 * * 0`,
+			},
+		},
 		"looked at never": {change(backedUp("", ""), func(c *storage.Config) { c.Backup.PollIntervalSeconds = 86401 }), []string{"got 86401"}},
 		"a login alone":   {backedUp("", s3Login), []string{"backupCredentials: got a value, want nothing without storage.backup.target"}},
 		"own storage": {change(backedUp("s3://backups@eu-west-1/", s3Login), func(c *storage.Config) { c.Install = false }), []string{

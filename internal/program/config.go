@@ -69,6 +69,8 @@ func loadConfig(ctx *pulumi.Context) (Config, error) {
 	cfg.IRIS.LonghornNamespace = cfg.Storage.Namespace()
 	consistent, wanted := cfg.Storage.Consistent()
 	cfg.IRIS.Backups = iris.Backups{Wanted: wanted, Cron: consistent.Cron, Retain: consistent.Retain, Secret: cfg.Storage.Secret}
+	verify, verified := cfg.Storage.Verify()
+	cfg.IRIS.Verifications = iris.Verifications{Wanted: verified, Cron: verify.Cron, Interval: verify.Interval(), Secret: cfg.Storage.Secret}
 	cfg.IRIS.BackupInterval, cfg.IRIS.BackupIntervalSecret = cfg.Storage.Backup.Interval(), cfg.Storage.Secret
 	cfg.Cluster = cfg.Cluster.Resolve(func(key string) string { return pulumiconfig.Get(ctx, key) })
 	// A key that could not be decoded keeps its default, so it is not reported a second time here.

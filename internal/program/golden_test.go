@@ -162,7 +162,7 @@ func storageVariants() map[string]variant {
 			target: "existing",
 			sections: map[string]map[string]any{
 				"storage": {"backup": map[string]any{
-					"target": "nfs://nas.example:/backups", "consistent": map[string]any{"cron": "0 3 * * 0", "retain": 8},
+					"target": "nfs://nas.example:/backups", "consistent": map[string]any{"cron": "0 3 * * 0", "retain": 8}, "verify": map[string]any{"enabled": true},
 				}},
 				"failover": {"mode": "longhorn", "image": "registry.example/ha-iris/agent@sha256:" + strings.Repeat("1", 64)},
 			},

@@ -67,6 +67,11 @@ func rightsFor(needs Needs) []Right {
 		rights = append(rights, accountRights(needs, needs.Database.BackupRoles, apply)...)
 	}
 	rights = append(rights, slices.Concat(needs.Database.Asks, needs.Storage.Asks)...)
+	if len(needs.Database.VerifyRoles) > 0 {
+		rights = append(rights, Rights("", apply, "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io")...)
+		rights = append(rights, Rights(needs.Database.Namespace, apply, "cronjobs.batch", "podtemplates")...)
+		rights = append(rights, accountRights(needs, needs.Database.VerifyRoles, apply)...)
+	}
 	if !needs.Storage.Install {
 		return rights
 	}

@@ -77,6 +77,7 @@ func TestRights_IncludeThoseForTheAgentsAccounts(t *testing.T) {
 	t.Parallel()
 	guard := func(n *survey.Needs) { n.Database.GuardRoles = []string{"iris", "longhorn-system"} }
 	backups := func(n *survey.Needs) { n.Database.BackupRoles = []string{"iris", "longhorn-system"} }
+	verifications := func(n *survey.Needs) { n.Database.VerifyRoles = []string{"iris", "longhorn-system"} }
 	for _, test := range []struct {
 		denied          string
 		guard, schedule bool
@@ -91,7 +92,7 @@ func TestRights_IncludeThoseForTheAgentsAccounts(t *testing.T) {
 		for _, one := range []struct {
 			needs func(*survey.Needs)
 			wants bool
-		}{{guard, test.guard}, {backups, test.schedule}, {func(*survey.Needs) {}, false}} {
+		}{{guard, test.guard}, {backups, test.schedule}, {verifications, test.guard || test.schedule}, {func(*survey.Needs) {}, false}} {
 			a, n := healthy(), needs()
 			withClass(&n) // Longhorn's chart needs some of the same.
 			a.denied = []string{test.denied}
@@ -135,7 +136,7 @@ func TestVersion_ThatCannotNarrowTheAgentsAccounts(t *testing.T) {
 	for minor, refused := range map[string]bool{"29": true, "30": false} {
 		a, n := healthy(), needs()
 		a.answers["GET /version"] = object{"major": "1", "minor": minor, "gitVersion": "v1." + minor + ".0"}
-		n.Database.GuardRoles, n.Database.BackupRoles = []string{"iris"}, []string{"iris"}
+		n.Database.GuardRoles, n.Database.BackupRoles, n.Database.VerifyRoles = []string{"iris"}, []string{"iris"}, []string{"iris"}
 		found, err := look(t, a, n)
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +145,8 @@ func TestVersion_ThatCannotNarrowTheAgentsAccounts(t *testing.T) {
 		if refused {
 			want = "storage.backup.consistent.enabled: got a cluster with Kubernetes v1.29.0, want false, or Kubernetes 1.30 or newer"
 			expect(t, "guard", found.Blocking[:1], "failover.mode: got a cluster with Kubernetes v1.29.0, want longhorn, or Kubernetes 1.30 or newer")
-			found.Blocking = found.Blocking[1:]
+			expect(t, "verify", found.Blocking[2:], "storage.backup.verify.enabled: got a cluster with Kubernetes v1.29.0, want false, or Kubernetes 1.30 or newer")
+			found.Blocking = found.Blocking[1:2]
 		}
 		expect(t, minor, found.Blocking, want)
 	}

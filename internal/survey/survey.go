@@ -63,6 +63,8 @@ type Database struct {
 	GuardRoles []string
 	// BackupRoles are those in which `agent backup` gets roles; none: there is no such thing, nor its admission policy.
 	BackupRoles []string
+	// VerifyRoles are those in which `agent verify` gets roles, beside one for the whole cluster.
+	VerifyRoles []string
 	// GuardMark is the annotation of nodes with which the guard says what it has set there. Empty: the guard acts, and takes it away itself.
 	GuardMark string
 	// PerNode are the pods beside it that run on every node, Beside those that run once.

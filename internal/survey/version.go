@@ -39,4 +39,8 @@ func checkVersion(facts *facts, needs Database, found *findings) {
 		found.blocking.AddSecret("storage.backup.consistent.enabled", "a cluster with Kubernetes "+v.Text, "false"+newer+
 			"agent backup may do to snapshots and backups")
 	}
+	if len(needs.VerifyRoles) > 0 {
+		found.blocking.AddSecret("storage.backup.verify.enabled", "a cluster with Kubernetes "+v.Text, "false"+newer+
+			"agent verify may do to pods, volumes and classes")
+	}
 }

@@ -20,6 +20,8 @@ const (
 	// kindLabel of a backup says that ha-iris made it apart from the recurring job, and how.
 	kindLabel = "ha-iris/backup"
 	onDemand  = "on-demand"
+	// byHandLabel of one for which IRIS was frozen says that somebody has asked for it (agent/internal/kube, backups.go).
+	byHandLabel = "ha-iris/by-hand"
 )
 
 // database is one that runs on a cluster.
@@ -97,7 +99,11 @@ type backup struct {
 	} `json:"status"`
 }
 
-const completed = "Completed"
+const (
+	completed = "Completed"
+	// scheduled is the kind of those that Longhorn's own schedule makes.
+	scheduled = "scheduled"
+)
 
 // when is what the backup is of: the moment of its snapshot, or of its object while there is none.
 func (b backup) when() time.Time {
@@ -117,10 +123,21 @@ func (b backup) kind() string {
 		case labels[kindLabel] != "":
 			return labels[kindLabel]
 		case labels[jobLabel] != "":
-			return "scheduled"
+			return scheduled
 		}
 	}
 	return "by hand"
+}
+
+// byHand says that no schedule has made the backup.
+func (b backup) byHand() bool {
+	kind := b.kind()
+	for _, labels := range []map[string]string{b.Metadata.Labels, b.Spec.Labels, b.Status.Labels} {
+		if labels[byHandLabel] == "true" {
+			return true
+		}
+	}
+	return kind != consistent && kind != scheduled
 }
 
 // backups are those of a volume, or of all for "", the newest first.

@@ -16,6 +16,8 @@ type entry struct {
 	// When is the moment that the backup is of.
 	When time.Time `json:"when"`
 	Kind string    `json:"kind"`
+	// ByHand says that somebody has asked for it beside the schedule, so that nothing prunes it.
+	ByHand bool `json:"byHand"`
 	// Bytes is what the backup takes at the target, VolumeBytes what a volume for it needs.
 	Bytes       int64  `json:"bytes"`
 	VolumeBytes int64  `json:"volumeBytes"`
@@ -23,6 +25,16 @@ type entry struct {
 	Error       string `json:"error,omitempty"`
 	Volume      string `json:"volume"`
 	URL         string `json:"url"`
+	// Verified is what `agent verify` has found of it; nothing when it was not verified.
+	Verified *verified `json:"verified,omitempty"`
+}
+
+// kind is what a table shows.
+func (e entry) kind() string {
+	if e.ByHand && e.Kind == consistent {
+		return e.Kind + " by hand" // The other kinds that somebody asks for say so themselves.
+	}
+	return e.Kind
 }
 
 func entryOf(one backup) entry {
@@ -31,12 +43,12 @@ func entryOf(one backup) entry {
 		return value
 	}
 	return entry{
-		Name: one.Metadata.Name, When: one.when().UTC(), Kind: one.kind(), Bytes: number(one.Status.Size),
+		Name: one.Metadata.Name, When: one.when().UTC(), Kind: one.kind(), ByHand: one.byHand(), Bytes: number(one.Status.Size),
 		VolumeBytes: number(one.Status.VolumeSize), State: state(one), Error: one.Status.Error, Volume: one.volume(), URL: one.Status.URL,
 	}
 }
 
-func list(ctx context.Context, d *database, o options, out, _ io.Writer) error {
+func list(ctx context.Context, d *database, o options, out, progress io.Writer) error {
 	scope := ""
 	if !o.all {
 		mounted, err := d.volume(ctx)
@@ -49,9 +61,15 @@ func list(ctx context.Context, d *database, o options, out, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
+	noted, err := d.verifications(ctx)
+	if err != nil { // The list is worth having without.
+		_, _ = fmt.Fprintf(progress, "Whether backups were verified is not known: %v\n", err)
+	}
 	entries := make([]entry, 0, len(found))
 	for _, one := range found {
-		entries = append(entries, entryOf(one))
+		shown := entryOf(one)
+		shown.Verified = noted[shown.Name]
+		entries = append(entries, shown)
 	}
 	if o.json {
 		return json.NewEncoder(out).Encode(map[string]any{"backups": entries})
@@ -66,23 +84,34 @@ func list(ctx context.Context, d *database, o options, out, _ io.Writer) error {
 func table(out io.Writer, entries []entry, volumes bool) error {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(cells ...any) {
-		format := "%v\t%v\t%v\t%v\t%v"
+		format := "%v\t%v\t%v\t%v\t%v\t%v"
 		if volumes {
 			format += "\t%v"
 		} else {
-			cells = cells[:5]
+			cells = cells[:6]
 		}
 		_, _ = fmt.Fprintf(columns, format+"\n", cells...) // Flush reports what fails.
 	}
-	row("WHEN (UTC)", "KIND", "SIZE", "STATE", "NAME", "VOLUME")
+	row("WHEN (UTC)", "KIND", "SIZE", "STATE", "VERIFIED", "NAME", "VOLUME")
 	for _, one := range entries {
 		state := one.State
 		if one.Error != "" {
 			state += ": " + one.Error
 		}
-		row(one.When.Format("2006-01-02 15:04:05"), one.Kind, size(one.Bytes), state, one.Name, one.Volume)
+		row(one.When.Format("2006-01-02 15:04:05"), one.kind(), size(one.Bytes), state, one.Verified.word(), one.Name, one.Volume)
 	}
-	return columns.Flush()
+	if err := columns.Flush(); err != nil {
+		return err
+	}
+	for _, one := range entries {
+		if one.Verified == nil || one.Verified.Verdict == verdictGood {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "%s, verified at %s: %s\n", one.Name, one.Verified.At.UTC().Format("2006-01-02 15:04:05"), one.Verified.Message); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // size is a number of bytes as people read it.

@@ -30,6 +30,8 @@ type world struct {
 	snapshots []object
 	deleted   []string
 	clock     time.Time
+	// noted is the ConfigMap with what was verified; nil: there is none.
+	noted object
 }
 
 const mib20 = 20 << 20
@@ -83,6 +85,12 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			answer = object{"items": w.snapshots}
 		}
+	case "/api/v1/namespaces/iris/configmaps/" + results:
+		if w.noted == nil {
+			out.WriteHeader(http.StatusNotFound)
+			return
+		}
+		answer = w.noted
 	case batchPath + "jobs":
 		answer = object{"metadata": object{"creationTimestamp": w.clock.UTC().Format(time.RFC3339)}}
 	case batchPath + "cronjobs/" + cronJob:
@@ -182,10 +190,10 @@ func connected(t *testing.T, w *world) *live.Cluster {
 
 func TestList_ShowsTheDatabasesBackupsTheNewestFirst(t *testing.T) {
 	t.Parallel()
-	const want = `WHEN (UTC)           KIND        SIZE   STATE                NAME
-2026-11-01 10:30:00  scheduled   3 MiB  Error: AccessDenied  broken
-2026-11-01 10:15:00  consistent  3 MiB  Completed            newer
-2026-11-01 10:00:00  scheduled   3 MiB  Completed            older
+	const want = `WHEN (UTC)           KIND        SIZE   STATE                VERIFIED  NAME
+2026-11-01 10:30:00  scheduled   3 MiB  Error: AccessDenied  -         broken
+2026-11-01 10:15:00  consistent  3 MiB  Completed            -         newer
+2026-11-01 10:00:00  scheduled   3 MiB  Completed            -         older
 `
 	code, out, said := newWorld().runs(t, "list")
 	if code != exitDone || out != want {
@@ -201,6 +209,69 @@ func TestList_ShowsTheDatabasesBackupsTheNewestFirst(t *testing.T) {
 	}
 	if _, out, _ := (&world{claim: "iris-pvc"}).runs(t, "list"); !strings.Contains(out, "There are no backups") {
 		t.Errorf("none: %s", out)
+	}
+}
+
+// What was found of a backup is a column, and why one is not good a line of its own. Somebody else's ConfigMap of the name says nothing.
+func TestList_ShowsWhatWasVerified(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.noted = object{"metadata": object{"labels": object{verifyLabel: verifyOfKind}}, "data": object{
+		"newer":  `{"verdict":"good","at":"2026-11-01T11:00:00Z","message":"restored"}`,
+		"older":  `{"verdict":"bad","at":"2026-11-01T10:05:00Z","message":"the integrity check has found errors"}`,
+		"broken": `{"verdict":"unclear","at":"2026-11-01T10:35:00Z","message":"no room"}`, "gone": `{"verdict":"good"}`,
+	}}
+	_, out, said := w.runs(t, "list")
+	for _, want := range []string{
+		"Completed            yes       newer\n", "Completed            NO        older\n", "AccessDenied  unclear   broken\n",
+		"older, verified at 2026-11-01 10:05:00: the integrity check has found errors\n", "broken, verified at 2026-11-01 10:35:00: no room\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("lacks %q:\n%s%s", want, out, said)
+		}
+	}
+	_, out, _ = w.runs(t, "list", "--json")
+	var read struct{ Backups []entry }
+	if err := json.Unmarshal([]byte(out), &read); err != nil || read.Backups[1].Verified == nil || read.Backups[1].Verified.Verdict != verdictGood {
+		t.Errorf("%v: %s", err, out)
+	}
+	w.noted["metadata"] = object{}
+	if _, out, _ := w.runs(t, "list"); strings.Contains(out, "yes") {
+		t.Errorf("somebody else's: %s", out)
+	}
+	w.noted = object{"metadata": "none"}
+	if code, out, said := w.runs(t, "list"); code != exitDone || !strings.Contains(out, "newer") || !strings.Contains(said, "is not known") {
+		t.Errorf("unreadable: exit code %d: %s%s", code, out, said)
+	}
+}
+
+// What somebody has asked for is told from what the schedules make, and what IRIS was frozen for from what it was not.
+func TestList_TellsThoseByHand(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.backups = []object{
+		made("frozen", "pvc-1", completed, 1, object{kindLabel: consistent, byHandLabel: "true"}), made("crash", "pvc-1", completed, 2, object{kindLabel: onDemand}),
+		made("nightly", "pvc-1", completed, 3, object{kindLabel: consistent}), made("ui", "pvc-1", completed, 4, nil),
+		made("quarterly", "pvc-1", completed, 5, object{jobLabel: "iris-backup"}),
+	}
+	_, out, _ := w.runs(t, "list")
+	var kinds []string
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n")[1:] {
+		kind, _, _ := strings.Cut(line[len("2026-11-01 10:05:00  "):], "  ")
+		kinds = append(kinds, kind)
+	}
+	if got, want := strings.Join(kinds, ", "), "scheduled, by hand, consistent, on-demand, consistent by hand"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	_, out, _ = w.runs(t, "list", "--json")
+	var read struct{ Backups []entry }
+	if err := json.Unmarshal([]byte(out), &read); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range read.Backups {
+		if one.ByHand != (one.Name != "nightly" && one.Name != "quarterly") {
+			t.Errorf("%s: by hand: %v", one.Name, one.ByHand)
+		}
 	}
 }
 

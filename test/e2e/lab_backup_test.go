@@ -207,6 +207,13 @@ func (l *lab) signal(pid int, signal syscall.Signal) {
 // killsTheRun kills the agent's process, which can do nothing more, and its job, so that no other attempt follows.
 func (l *lab) killsTheRun(job string) {
 	l.t.Helper()
+	l.killsTheAgent("backup")
+	l.deletesJob(job)
+}
+
+// killsTheAgent kills the one process that does something.
+func (l *lab) killsTheAgent(what string) {
+	l.t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		l.t.Fatal(err)
@@ -215,7 +222,7 @@ func (l *lab) killsTheRun(job string) {
 	for _, path := range paths {
 		content, _ := os.ReadFile(path) // It may have ended meanwhile.
 		arguments := strings.Split(string(content), "\x00")
-		if len(arguments) < 4 || filepath.Base(arguments[0]) != "agent" || arguments[1] != "backup" {
+		if len(arguments) < 4 || filepath.Base(arguments[0]) != "agent" || arguments[1] != what {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
@@ -228,7 +235,6 @@ func (l *lab) killsTheRun(job string) {
 	if killed != 1 {
 		l.t.Fatalf("killed %d processes", killed)
 	}
-	l.deletesJob(job)
 }
 
 func (l *lab) deletesJob(job string) {

@@ -32,6 +32,9 @@ const (
 	job      = `kube_job_failed{namespace="iris",job_name="iris-backup-consistent-29000000",condition="true"} `
 	jobFalse = `kube_job_failed{namespace="iris",job_name="iris-backup-consistent-29000000",condition="false"} `
 	otherJob = `kube_job_failed{namespace="iris",job_name="iris-data-fill",condition="true"} `
+	verified = `kube_cronjob_status_last_successful_time{namespace="iris",cronjob="iris-verify"} `
+	begun    = `kube_cronjob_created{namespace="iris",cronjob="iris-verify"} `
+	verify   = `kube_job_failed{namespace="iris",job_name="iris-verify-29000000",condition="true"} `
 	takenA   = `ha_iris_guard_takeovers_total{namespace="iris",service="iris-guard",pod="iris-guard-a",result="finished"} `
 	refused  = `ha_iris_guard_refusals{namespace="iris",service="iris-guard",pod="iris-guard-a",rule="proof"} `
 	leaderA  = `ha_iris_guard_leader{namespace="iris",service="iris-guard",pod="iris-guard-a"} `
@@ -48,7 +51,7 @@ func every() []string {
 		// Every quarter of an hour one, of which Longhorn hears 2 min later.
 		lastA + "999300x3 1000000x29 1000900x29 1001800x29 1002700x28", volume + minutes(100, 60), backup + minutes(3, 60),
 		jobFalse + minutes(1, 60), takenA + minutes(1, 60), leaderA + minutes(1, 60), leaderB + minutes(0, 60), decidedA + "1000000+30x120",
-		decidedB + minutes(0, 60),
+		decidedB + minutes(0, 60), verified + minutes(900_000, 60), begun + minutes(-9_000_000, 60), verify + minutes(0, 60),
 	}
 }
 
@@ -118,6 +121,19 @@ func backupSituations() map[string][]situation {
 		"HaIrisConsistentBackupFailed": {
 			{"failed", []string{job + minutes(1, 1)}, []string{`job_name="iris-backup-consistent-29000000"`}},
 			{"another job", []string{otherJob + minutes(1, 1), jobFalse + minutes(1, 1), job + minutes(0, 1)}, nil},
+			{"a verification", []string{verify + minutes(1, 1)}, nil},
+		},
+		"HaIrisVerificationFailed": {
+			{"failed", []string{verify + minutes(1, 1)}, []string{`job_name="iris-verify-29000000"`}},
+			{"a backup", []string{job + minutes(1, 1), verify + minutes(0, 1)}, nil},
+		},
+		"HaIrisVerificationTooOld": {
+			// Two weeks, and the 22 h 5 min 30 s that a run may take.
+			{"none since 15 days", []string{verified + minutes(start-15*24*3600, 7), begun + minutes(-9_000_000, 7)}, []string{`cronjob="iris-verify"`}},
+			{"one of 14 days ago", []string{verified + minutes(start-14*24*3600, 60), begun + minutes(-9_000_000, 60)}, nil},
+			{"never", []string{begun + minutes(start-15*24*3600, 7)}, []string{`cronjob="iris-verify"`}},
+			{"switched on this week", []string{begun + minutes(start-7*24*3600, 60)}, nil},
+			{"of another stack", []string{strings.ReplaceAll(verified, `"iris"`, `"other"`) + minutes(0, 60)}, nil},
 		},
 	}
 }

@@ -52,7 +52,7 @@ func runBackup(ctx context.Context, options *backupOptions, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	name, err := drawName(options.target.Namespace, time.Now())
+	name, err := drawName(options.target.Namespace+"-consistent", time.Now())
 	if err != nil {
 		return err
 	}
@@ -60,10 +60,10 @@ func runBackup(ctx context.Context, options *backupOptions, stderr io.Writer) er
 }
 
 // drawName is for people to recognize, and never comes twice.
-func drawName(namespace string, now time.Time) (string, error) {
+func drawName(prefix string, now time.Time) (string, error) {
 	drawn := make([]byte, 4)
 	if _, err := rand.Read(drawn); err != nil {
 		return "", fmt.Errorf("draw a name: %w", err)
 	}
-	return fmt.Sprintf("%s-consistent-%s-%s", namespace, now.UTC().Format("20060102-150405"), hex.EncodeToString(drawn)), nil
+	return fmt.Sprintf("%s-%s-%s", prefix, now.UTC().Format("20060102-150405"), hex.EncodeToString(drawn)), nil
 }

@@ -69,8 +69,8 @@ func TestByHand(t *testing.T) {
 func TestDrawName(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 2, 3, 4, 5, 0, time.FixedZone("x", 3600))
-	first, err := drawName("iris", now)
-	second, _ := drawName("iris", now)
+	first, err := drawName("iris-consistent", now)
+	second, _ := drawName("iris-consistent", now)
 	if err != nil || first == second || !regexp.MustCompile(`^iris-consistent-20261102-020405-[0-9a-f]{8}$`).MatchString(first) {
 		t.Errorf("got %s and %s, %v", first, second, err)
 	}

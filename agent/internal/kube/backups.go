@@ -336,25 +336,30 @@ func (b *Backups) DeleteBackup(ctx context.Context, one backup.Backup) error {
 	return b.delete(ctx, "backups", one.Name, one.UID)
 }
 
-// Report implements backup.Cluster. It is written at once and not by a recorder in the background: the process ends with it.
+// Report implements backup.Cluster.
 func (b *Backups) Report(ctx context.Context, event backup.Event) error {
+	return b.report(ctx, "backup", event)
+}
+
+// report writes an event on the Deployment, of a part of the agent. It is written at once and not by a recorder in the background: the process
+// ends with it.
+func (b *Backups) report(ctx context.Context, part string, event backup.Event) error {
 	kind := corev1.EventTypeNormal
 	if event.Warning {
 		kind = corev1.EventTypeWarning
 	}
 	now := metav1.Now()
-	const maxMessage = 1024 // What the API server takes.
 	if len(event.Message) > maxMessage {
 		event.Message = strings.ToValidUTF8(event.Message[:maxMessage-4], "") + " ..."
 	}
 	_, err := b.cluster.Core.Events(b.target.Namespace).Create(ctx, &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: b.target.Namespace, Name: b.target.Deployment + ".backup-" + strconv.FormatInt(now.UnixNano(), 16),
+			Namespace: b.target.Namespace, Name: b.target.Deployment + "." + part + "-" + strconv.FormatInt(now.UnixNano(), 16),
 		},
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Namespace: b.target.Namespace, Name: b.target.Deployment, UID: b.deployment,
 		},
-		Reason: event.Reason, Message: event.Message, Type: kind, Source: corev1.EventSource{Component: "ha-iris-backup"},
+		Reason: event.Reason, Message: event.Message, Type: kind, Source: corev1.EventSource{Component: "ha-iris-" + part},
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}, metav1.CreateOptions{})
 	if err != nil && !errors.Is(err, context.Canceled) {

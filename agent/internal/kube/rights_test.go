@@ -11,11 +11,15 @@ import (
 
 var update = flag.Bool("update", false, "write the list of rights")
 
-// The files are what the stack's roles are compared with (iris/guard_test.go, iris/backup_test.go): the two modules cannot import each other.
+// The files are what the stack's roles are compared with (iris/guard_test.go, iris/backup_test.go, iris/verify_test.go): the two modules cannot import each other.
 func TestRights_AreWrittenDown(t *testing.T) {
 	writtenDown(t, "../../rights.txt", "iris/guardrights.go", Rights(Target{Namespace: "NAMESPACE", Claim: "CLAIM", LonghornNamespace: "LONGHORN"}, "LEASE"))
 	writtenDown(t, "../../rights-backup.txt", "iris/backuprights.go", BackupRights(BackupTarget{
 		Namespace: "NAMESPACE", Deployment: "DEPLOYMENT", Claim: "CLAIM", LonghornNamespace: "LONGHORN",
+	}))
+	writtenDown(t, "../../rights-verify.txt", "iris/verifyrights.go", VerifyRights(VerifyTarget{
+		Database: BackupTarget{Namespace: "NAMESPACE", Deployment: "DEPLOYMENT", Claim: "CLAIM", LonghornNamespace: "LONGHORN"},
+		Template: "TEMPLATE", Copy: "COPY", Class: "CLASS", Results: "RESULTS",
 	}))
 }
 

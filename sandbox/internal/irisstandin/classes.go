@@ -31,6 +31,8 @@ func (p *process) call(class, method string, arguments []string) (string, error)
 	case "sys.container.preventfailovermessage":
 		p.in.forgetHost()
 		return "1", nil
+	case "%system.status.isok":
+		return truth(toNumber(argument(0)) != 0), nil // A status is 1, or 0 and what is wrong.
 	case "backup.general.externalfreeze":
 		return p.freeze(argument(2) != "0", argument(6))
 	case "backup.general.externalthaw":

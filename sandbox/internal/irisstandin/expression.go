@@ -97,6 +97,8 @@ func (p *process) operand() (string, error) {
 		return truth(toNumber(value) == 0), err
 	case p.scanner.accept("##class("):
 		return p.classMethod()
+	case p.scanner.accept("$$"):
+		return p.routine()
 	case p.scanner.accept("$"):
 		return p.function(strings.ToLower(p.scanner.name()))
 	default:

@@ -19,6 +19,8 @@ type process struct {
 	out       bytes.Buffer
 	atStart   bool // The cursor is at the beginning of a line.
 	scanner   *scanner
+	// integrity are the errors that the last integrity check of this process has found.
+	integrity []string
 }
 
 // halted ends a session with an exit code.
@@ -123,7 +125,7 @@ func (p *process) command(name string) func() error {
 	case "zw", "zwrite":
 		return p.list(p.zwrite)
 	case "d", "do":
-		return p.list(func() error { _, err := p.expression(); return err })
+		return p.list(p.do)
 	case "h", "hang", "halt":
 		return p.hangOrHalt
 	case "ts", "tstart":

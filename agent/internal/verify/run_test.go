@@ -1,0 +1,323 @@
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"ha-iris/agent/internal/verify"
+)
+
+func TestRun_VerifiesTheLastCompleteBackup(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		if err := w.run(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := w.left(); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if got := w.noted("last", verify.ReasonVerified, "restored from last"); !strings.Contains(got, `"verdict":"good"`) {
+			t.Errorf("noted %q", got)
+		}
+		if len(w.rows) != 1 || len(w.copied) != 0 {
+			t.Errorf("the database's rows are %v, the copy's %v", w.rows, w.copied)
+		}
+		w.untouched()
+	})
+}
+
+// What the copy is made of: a volume of one replica from that backup, as large as its volume, and a pod that no selector of the database's finds.
+func TestRun_MakesACopyApart(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.onCheck = func() {
+			ctx := w.t.Context()
+			claim, err := w.core.CoreV1().PersistentVolumeClaims("iris").Get(ctx, copyName, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := claim.Spec.Resources.Requests["storage"]; size.String() != "20Gi" || *claim.Spec.StorageClassName != className {
+				t.Errorf("the claim is %+v", claim.Spec)
+			}
+			pod, err := w.core.CoreV1().Pods("iris").Get(ctx, copyName, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pod.Labels["app"] != copyName || pod.Labels["ha-iris/owner"] != "12ab" || pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName != copyName {
+				t.Errorf("the pod is %+v", pod)
+			}
+			for _, owners := range [][]metav1.OwnerReference{claim.OwnerReferences, pod.OwnerReferences} {
+				if len(owners) != 1 || owners[0].Name != "iris-verify-1-x" || owners[0].UID != ownRun {
+					t.Errorf("owned by %v", owners)
+				}
+			}
+			if left := w.left(); strings.Join(left, " ") != "pod claim volume" {
+				t.Errorf("there is %v: the class is not needed any more", left)
+			}
+		}
+		if err := w.run(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, action := range w.core.Actions() {
+			if !action.Matches("create", "storageclasses") {
+				continue
+			}
+			made := fmt.Sprintf("%+v", action)
+			for _, want := range []string{"fromBackup: " + lastURL, "numberOfReplicas: 1", "driver.longhorn.io"} {
+				if !strings.Contains(made, want) {
+					t.Errorf("the class lacks %s: %s", want, made)
+				}
+			}
+		}
+	})
+}
+
+// Each way to fail: what is said, what is noted of the backup, and that nothing is left.
+func TestRun_Failures(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		spoil   func(w *world)
+		want    string
+		verdict verify.Verdict
+	}{
+		"no backup": {func(w *world) {
+			for _, name := range []string{"last", "older"} {
+				_ = w.dynamic.Tracker().Delete(longhornResource("backups"), "longhorn-system", name)
+			}
+		}, "has no backup that can be verified: there are 1, and none is complete", ""},
+		"restore fails":          {func(w *world) { w.restoreFails = "block 7 is damaged" }, "Longhorn says: block 7 is damaged", verify.Bad},
+		"restore takes for ever": {func(w *world) { w.restoreTakes = -1 }, "backup last was not restored: after", verify.Unclear},
+		"IRIS ends":              {func(w *world) { w.iris = "startup failed" }, "exit code 1, : startup failed", verify.Bad},
+		"IRIS never ready":       {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
+		"integrity errors": {
+			func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
+			"has found errors: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
+		},
+		"no verdict":     {func(w *world) { w.integrity = "%SYS><NOROUTINE> *Integrity" }, "did not run to its end", verify.Unclear},
+		"check for ever": {func(w *world) { w.checkTakes = 1000 * time.Hour }, "the integrity check has not ended: after 12h", verify.Unclear},
+		"marker missing": {func(w *world) { w.rows["3"] = w.row(-7 * 24 * time.Hour) }, "lacks the marker row that the database got at", verify.Bad},
+		"another marker": {func(w *world) { w.rows["3"], w.copied["3"] = w.row(-3*time.Hour), "5 other" }, "lacks the marker row", verify.Bad},
+		"pod is deleted": {func(w *world) {
+			w.onContinue = func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) }
+		}, "the copy's pod is gone", verify.Unclear},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				test.spoil(w)
+				err := w.run(w.t.Context())
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					w.t.Fatalf("got %v, want %q", err, test.want)
+				}
+				if left := w.left(); len(left) > 0 {
+					w.t.Errorf("left: %v", left)
+				}
+				got := w.noted("last", verify.ReasonFailed, test.want)
+				if test.verdict == "" && got != "" || !strings.Contains(got, string(test.verdict)) {
+					w.t.Errorf("noted %q, want %s", got, test.verdict)
+				}
+				w.untouched()
+			})
+		})
+	}
+}
+
+// row is a marker row of a time from now.
+func (w *world) row(from time.Duration) string {
+	return fmt.Sprintf("%d token", time.Now().Add(from).Unix())
+}
+
+// A row from before the backup must be in it; a newer one cannot be.
+func TestRun_WantsTheMarkerThatTheBackupMustHave(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.rows = map[string]string{"0": w.row(-14 * 24 * time.Hour), "1": w.row(-7 * 24 * time.Hour), "2": w.row(-time.Hour)}
+		w.copied = map[string]string{"0": w.rows["0"], "1": w.rows["1"]}
+		if err := w.run(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.noted("last", verify.ReasonVerified, "last"); strings.Contains(got, "no marker row") {
+			t.Errorf("noted %s", got)
+		}
+		if len(w.rows) != 4 {
+			t.Errorf("the rows are %v", w.rows)
+		}
+	})
+}
+
+// There are never more than eight rows, and the newest are among them.
+func TestRun_WritesInThePlaceOfTheOldestRow(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		for slot := range 8 {
+			w.rows[fmt.Sprint(slot)] = w.row(-time.Duration(100+(slot+3)%8) * time.Minute)
+		}
+		oldest := "4" // (4+3)%8 = 7
+		before := w.rows[oldest]
+		w.copied = map[string]string{"6": w.rows["6"], "7": w.rows["7"], "5": w.rows["5"], "4": w.rows["4"], "3": w.rows["3"], "2": w.rows["2"], "1": w.rows["1"], "0": w.rows["0"]}
+		if err := w.run(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.rows) != 8 || w.rows[oldest] == before {
+			t.Errorf("the rows are %v", w.rows)
+		}
+	})
+}
+
+// A database that does not run has no marker row that can be asked for; its backup is verified all the same, and that is said.
+func TestRun_WithoutADatabase(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-a")
+		if err := w.run(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.noted("last", verify.ReasonVerified, "no marker row was looked for: the database does not run")
+	})
+}
+
+// Told to stop in the middle, at every step, it deletes what it has made.
+func TestRun_CleansUpWhenItIsToldToStop(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 75 * time.Second, 3 * time.Minute, 6 * time.Minute} {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				ctx, stop := context.WithTimeout(w.t.Context(), after)
+				defer stop()
+				err := w.run(ctx)
+				if err == nil || len(w.left()) > 0 {
+					w.t.Errorf("got %v, left: %v", err, w.left())
+				}
+				if got := w.noted("last", verify.ReasonFailed, ""); got != "" && !strings.Contains(got, `"unclear"`) {
+					w.t.Errorf("noted %q", got)
+				}
+			})
+		})
+	}
+}
+
+// What a run was killed with is deleted by the next one, which then does its own work.
+func TestRun_SweepsWhatWasLeft(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.leaves(marks, "uid-dead")
+		if err := w.run(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := w.left(); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		w.noted("last", verify.ReasonVerified, "last")
+	})
+}
+
+// leaves puts all of a copy's objects there.
+func (w *world) leaves(labels map[string]string, run string) {
+	w.t.Helper()
+	w.add(leftClass(labels, run), &corev1.Pod{ObjectMeta: about(copyName, "iris", labels, run)},
+		&corev1.PersistentVolumeClaim{ObjectMeta: about(copyName, "iris", labels, run)}, volume("pvc-copy", copyName, nil))
+}
+
+// Another run that is at work is waited for, and nothing of its own is touched.
+func TestRun_LeavesARunThatIsAtWork(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.leaves(marks, "uid-other")
+		w.add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "iris-verify-0-y", UID: types.UID("uid-other")}})
+		err := w.run(w.t.Context())
+		if err == nil || !strings.Contains(err.Error(), "is of another run, which is at work") {
+			t.Errorf("got %v", err)
+		}
+		if left := w.left(); len(left) != 4 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// Whatever has one of the names and not all marks of this stack is never deleted, and is named.
+func TestRun_NeverDeletesWhatIsSomebodyElses(t *testing.T) {
+	t.Parallel()
+	another := map[string]string{"ha-iris/verify": "copy", "ha-iris/namespace": "iris", "ha-iris/owner": "34cd"}
+	for name, object := range map[string]runtime.Object{
+		"Pod iris-verify-copy":                   &corev1.Pod{ObjectMeta: about(copyName, "iris", nil, "")},
+		"PersistentVolumeClaim iris-verify-copy": &corev1.PersistentVolumeClaim{ObjectMeta: about(copyName, "iris", another, "uid-dead")},
+		"StorageClass ha-iris-verify-iris":       leftClass(another, ownRun),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.add(object)
+				err := w.run(w.t.Context())
+				if err == nil || !strings.Contains(err.Error(), name+" has the name that the verification needs") || !strings.Contains(err.Error(), "kubectl ") {
+					w.t.Errorf("got %v", err)
+				}
+				if left := w.left(); len(left) != 1 {
+					w.t.Errorf("left: %v", left)
+				}
+				for _, action := range w.core.Actions() {
+					if action.GetVerb() == "delete" {
+						w.t.Errorf("deleted %+v", action)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What comes in between the sweep and the creation is nobody's to delete either.
+func TestRun_DoesNotTakeOverWhatComesInBetween(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		added := false
+		w.core.PrependReactor("create", "storageclasses", w.addsOnce(&added))
+		err := w.run(w.t.Context())
+		if err == nil || !strings.Contains(err.Error(), "the name is taken: PersistentVolumeClaim iris-verify-copy") {
+			t.Errorf("got %v", err)
+		}
+		if left := w.left(); strings.Join(left, " ") != "claim" {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// What stays although it was deleted is an error and an event of its own, and the result stands.
+func TestRun_SaysWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.keepsVolume = true
+		err := w.run(w.t.Context())
+		if err == nil || !strings.Contains(err.Error(), "something of the copy is left: after 4m0s: volume pvc-copy") {
+			t.Errorf("got %v", err)
+		}
+		w.noted("last", verify.ReasonCleanupFailed, "volume pvc-copy")
+		if got := w.noted("last", verify.ReasonVerified, "last"); !strings.Contains(got, `"good"`) {
+			t.Errorf("noted %q", got)
+		}
+	})
+}
+
+// An API server that is away for a while ends nothing.
+func TestRun_OutlastsAnAPIServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.onCheck = func() {
+			w.away = true
+			time.AfterFunc(20*time.Minute, func() { w.away = false })
+		}
+		if err := w.run(w.t.Context()); err != nil {
+			t.Error(err)
+		}
+		if left := w.left(); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
