@@ -104,22 +104,11 @@ func summary(order []*test, out io.Writer) (ok bool, err error) {
 	ran := false
 	var text strings.Builder
 	for i, t := range order {
-		ran = ran || t.result != "" && strings.Contains(t.name, " ")
-		if t.result == "pass" || t.result == "skip" || t.result == "" && !strings.Contains(t.name, " ") || hasFailedInside(order, i) {
+		ran = ran || t.result != "" && t.inPackage()
+		if t.isFine() || hasFailedInside(order, i) {
 			continue
 		}
-		what := "failed"
-		if t.result == "" {
-			what = "did not end"
-		}
-		fmt.Fprintf(&text, "%s: %s\n", what, t.name)
-		for _, message := range t.messages[max(0, len(t.messages)-messagesShown):] {
-			for j, line := range strings.Split(message, "\n") {
-				if j < linesShown {
-					fmt.Fprintf(&text, "    %.*s\n", columnsShown, line)
-				}
-			}
-		}
+		text.WriteString(t.about())
 	}
 	if !ran && text.Len() == 0 {
 		text.WriteString("failed: no test has run\n")
@@ -128,6 +117,32 @@ func summary(order []*test, out io.Writer) (ok bool, err error) {
 		return false, fmt.Errorf("write: %w", err)
 	}
 	return text.Len() == 0, nil
+}
+
+// inPackage says whether it is a test, and not the package itself or the go command.
+func (t *test) inPackage() bool { return strings.Contains(t.name, " ") }
+
+// isFine says whether nothing is to be said of it. What the go command prints beside events has no result.
+func (t *test) isFine() bool {
+	return t.result == "pass" || t.result == "skip" || t.result == "" && !t.inPackage()
+}
+
+// about is its name and what it said last.
+func (t *test) about() string {
+	var text strings.Builder
+	what := "failed"
+	if t.result == "" {
+		what = "did not end"
+	}
+	fmt.Fprintf(&text, "%s: %s\n", what, t.name)
+	for _, message := range t.messages[max(0, len(t.messages)-messagesShown):] {
+		for i, line := range strings.Split(message, "\n") {
+			if i < linesShown {
+				fmt.Fprintf(&text, "    %.*s\n", columnsShown, line)
+			}
+		}
+	}
+	return text.String()
 }
 
 // hasFailedInside says whether a subtest, or a test of the package, is named instead: it says why.

@@ -118,7 +118,11 @@ func loadCell(dir, setup string, e experiment) (cell, error) {
 			return one, fmt.Errorf("read %s: %w", attempt(dir, setup, e, number, ".json"), err)
 		}
 		for _, experiment := range read.Experiments {
-			one.runs = append(one.runs, experiment.Runs...)
+			for _, run := range experiment.Runs {
+				if !run.Interrupted {
+					one.runs = append(one.runs, run)
+				}
+			}
 		}
 	}
 }

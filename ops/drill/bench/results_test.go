@@ -77,6 +77,9 @@ func madeByHand(t *testing.T) string {
 	put(t, dir, longhorn, "drain-node", 1, nil, "the volume is degraded | want healthy\nand more")
 	put(t, dir, article, "delete-pod", 1, lasting(40, 50), "")
 	put(t, dir, longhorn, "delete-pod", 1, lasting(20, 25, 1), "")
+	interrupted := lasting(0)
+	interrupted[0].Interrupted = true
+	put(t, dir, guarded, "stop-kubelet", 1, interrupted, "interrupted")
 	unwritten := lasting(12)
 	unwritten[0].Books = nil
 	put(t, dir, guarded, "delete-pod", 1, unwritten, "")
@@ -98,6 +101,7 @@ func TestReport_ShowsEveryKindOfResult(t *testing.T) {
 		"| `delete-pod` | longhorn | 3 | 1.0 | 20.0 | max of 3 | 25.0 | 0 | 0 of 300 | 2.0 |",
 		"| `delete-pod` | guard | 1 | 12.0 | 12.0 | max of 1 | 12.0 | 0 | - | 3.3 |",
 		"| `drain-node` | longhorn | 0 | - | - | - | - | 0 | - | - |",
+		"| `stop-kubelet` | guard | 0 | - | - | - | - | 0 | - | - |",
 		"| `cut-node-5` | longhorn | 1 | 50.0 | 50.0 | max of 1 | 50.0 | 0 | 9 (2 of the last 2 s) of 100 | - |",
 		`- ` + "`drain-node`" + `, longhorn: no more runs, because the volume is degraded \| want healthy and more`,
 		"- `cut-node-5`, longhorn: run 1: two instances acknowledged at once",

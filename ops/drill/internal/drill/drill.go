@@ -177,6 +177,7 @@ func (d *Drill) experiment(ctx context.Context, kind fault.Kind) error {
 		}
 		run, err := d.once(ctx, kind, number)
 		if run != nil {
+			run.Interrupted = ctx.Err() != nil && !run.Recovered && run.Gap < d.Config.Recovery.Seconds()
 			if err == nil && d.Config.Compare && len(d.Report.Uncleaned) == 0 {
 				err = d.compare(ctx, run)
 			}

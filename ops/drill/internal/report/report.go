@@ -57,6 +57,8 @@ type Run struct {
 	NewNode   string  `json:"newNode,omitempty"`
 	NewPod    string  `json:"newPod,omitempty"`
 	Recovered bool    `json:"recovered"`
+	// Interrupted is that somebody has ended the drill before the database was back, or was given up: the gap is no measurement.
+	Interrupted bool `json:"interrupted,omitempty"`
 	// Gap is between the last acknowledgement before the outage and the first one after it, in seconds; without a writer, from the
 	// fault to the endpoint.
 	Gap float64 `json:"gapSeconds"`
@@ -94,11 +96,13 @@ func (e *Experiment) Judge() {
 	lost := 0
 	for _, run := range e.Runs {
 		length := time.Duration(run.Gap * float64(time.Second))
-		if !run.Recovered {
+		if !run.Recovered && !run.Interrupted {
 			length = -1
 			e.Missed = append(e.Missed, fmt.Sprintf("run %d: not recovered after %.0f s", run.Number, run.Gap))
 		}
-		lengths = append(lengths, length)
+		if !run.Interrupted {
+			lengths = append(lengths, length)
+		}
 		if run.Books != nil {
 			lost += len(run.Books.Lost)
 		}
