@@ -21,7 +21,12 @@ func (r *rig) backup(name, snapshot string) {
 // saved is a rig with a backup b1 of the snapshot s1.
 func saved(t *testing.T) *rig {
 	t.Helper()
-	r := withBucket(newRig(t, "a", nil))
+	return savedWith(t, nil)
+}
+
+func savedWith(t *testing.T, values map[string]string) *rig {
+	t.Helper()
+	r := withBucket(newRig(t, "a", values))
 	r.snapshot("s1")
 	r.pass(2 * enginePoll)
 	r.backup("b1", "s1")

@@ -38,7 +38,7 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 	if err != nil {
 		return err
 	}
-	if len(s.replicas[volume.GetName()]) == 0 {
+	if len(s.replicas[volume.GetName()]) == 0 || truthAt(volume, "status", "restoreRequired") {
 		if err := c.fill(ctx, s, volume); err != nil {
 			return err
 		}

@@ -141,8 +141,13 @@ func restoreProgress(address, backup string, percent int, err error) map[string]
 	return status
 }
 
-// placeRestore attaches the volume where one of its replicas is. It reports false while there is none that can be filled.
+// placeRestore attaches the volume where one of its replicas is. It reports false while there is none that can be filled, or while not
+// all have a place, unless fewer are admitted: such a volume is not scheduled, and is not attached (longhorn-manager volume_controller.go).
 func (c *standIn) placeRestore(s *state, volume *unstructured.Unstructured) (bool, error) {
+	if int64(len(s.replicas[volume.GetName()])) < numberAt(volume, "spec", "numberOfReplicas") &&
+		!s.truth("allow-volume-creation-with-degraded-availability") {
+		return false, nil
+	}
 	node := textAt(volume, "status", "currentNodeID")
 	if node != "" {
 		reachable, err := c.reachable(node)

@@ -128,6 +128,29 @@ func TestRestore_ItsBackupCannotBeDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+// Longhorn may be at its start still, and not have all of its nodes yet.
+func TestRestore_WaitsForAPlaceForEachReplica(t *testing.T) {
+	t.Parallel()
+	r := savedWith(t, strict(nil))
+	allow := func(allowed bool) {
+		r.edit(longhornNodes, "c", func(node *unstructured.Unstructured) { put(node, allowed, "spec", "allowScheduling") })
+	}
+	allow(false)
+	if _, err := r.claimFrom(r.field(backupKind, "b1", "status", "url")); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(backupTime + 2*time.Second)
+	if object := r.longhornObject(longhornVolumes, restored); !r.restoring() || textAt(object, "status", "currentNodeID") != "" {
+		t.Errorf("filled with two replicas of three: %v", object.Object["status"])
+	}
+	allow(true)
+	r.pass(backupTime + 4*time.Second)
+	s, err := r.readState(t.Context(), longhornNamespace)
+	if err != nil || r.restoring() || count(s.replicas[restored], good) != 3 {
+		t.Errorf("got %v, %v", r.longhornObject(longhornVolumes, restored).Object["status"], err)
+	}
+}
+
 func TestRestore_FailsWhenEveryReplicaDoes(t *testing.T) {
 	t.Parallel()
 	r := saved(t)
