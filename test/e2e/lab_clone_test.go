@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,8 +70,13 @@ func onShare(t *testing.T, name, directory string) sandbox {
 	if err := os.Remove(buckets); err != nil && !os.IsNotExist(err) {
 		t.Fatalf("the buckets of %s are in use already: %v", name, err)
 	}
-	if err := os.Symlink(directory, buckets); err != nil {
-		t.Fatal(fmt.Errorf("share the buckets: %w", err))
+	// A node sees this machine's root elsewhere, hence the relative link.
+	link, err := filepath.Rel(filepath.Dir(buckets), directory)
+	if err == nil {
+		err = os.Symlink(link, buckets)
+	}
+	if err != nil {
+		t.Fatalf("share the buckets: %v", err)
 	}
 	return on
 }

@@ -64,6 +64,8 @@ func (l *lab) waitsForTheDatabase(newer config) {
 // waitsForItsBackup takes the target away; the database runs on, with its old image.
 func (l *lab) waitsForItsBackup(newer config) {
 	l.t.Helper()
+	var made struct{ State string }
+	l.backup(&made, "now") // The target's directory comes with the first one.
 	stores, err := filepath.Glob(filepath.Join(repository, ".local", "sandbox", l.on.Name, "buckets", "*"))
 	if err != nil || len(stores) != 1 {
 		l.t.Fatalf("the stores are %q, %v", stores, err)
