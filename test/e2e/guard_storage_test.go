@@ -18,7 +18,7 @@ func TestGuard_OtherStorage(t *testing.T) {
 	s := newStack(t, "disks")
 	cfg := baseConfig(on).installingNothing().set("storage.className", "network-disk").set("failover.image", agentImage)
 	s.configure(cfg.set("failover.proof", []any{"deleted", "isolation"}))
-	checkRefused(t, s, []string{"failover.proof: got isolation, want none of it, or failover.fencedStorage true", "nothing was changed"})
+	checkRefused(t, s, []string{`failover.proof: got "isolation", want none of it, or failover.fencedStorage true`, "nothing was changed"})
 	s.configure(cfg)
 	s.up()
 	claim := on.claimUID(t)
