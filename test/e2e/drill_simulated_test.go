@@ -11,7 +11,7 @@ import (
 // written. A simulated node without its kubelet or its network is a dead one (sandbox/README.md), hence three of the six experiments.
 func TestDrill(t *testing.T) {
 	onOwn(t)
-	on := ownSandbox(t, "e2e-drill")
+	on := ownSandbox(t, "e2e-drill-simulated")
 	s := newStack(t, "drill")
 	cfg := baseConfig(on).set("failover.image", agentImage)
 	s.configure(cfg)

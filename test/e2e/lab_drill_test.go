@@ -8,7 +8,7 @@ import "testing"
 // it proves is safety: for how long the database is away on a machine that is busy with other tests, it only says.
 func TestLab_Drill(t *testing.T) {
 	onOwn(t)
-	l := startLab(t, "drill", func(c config) config {
+	l := startLab(t, "drilled", func(c config) config {
 		return c.set("failover.image", agentImage).set("iris.synchronousCommit", true)
 	})
 	claim := l.claim()
