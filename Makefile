@@ -180,7 +180,7 @@ lab-test: tools ## The lab's own tests, where real nodes can run
 		echo "NOT TESTED: real nodes (TestLab in sandbox/test), for what is said above"; \
 	fi
 
-# Apart from make test but for TestLab_Stack: it loses machines, which takes minutes each time.
+# Apart from make test but for TestLab_Stack and TestLab_Drill: it loses machines, which takes minutes each time.
 .PHONY: lab-e2e
 lab-e2e: tools ## The program on real nodes that lose pods, processes, machines and networks; two to three hours (Linux, root)
 	@$(SANDBOX) tools lab
@@ -270,7 +270,7 @@ unit: ## Tests that need no tools
 	cd sandbox/tools/pulumi-language-go && go test ./...
 	cd test/promql && go test -count=1 ./...
 
-# Of the tests on real nodes one runs beside the others; it waits most of the time, too. lab-test has said what is not tested elsewhere.
+# Of the tests on real nodes two run beside the others; they wait most of the time, too. lab-test has said what is not tested elsewhere.
 .PHONY: e2e
 e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API server
 	cd sandbox && go test -tags sandbox -count=1 -timeout 10m -skip '^TestLab' ./test/...

@@ -103,12 +103,18 @@ func (c Config) validateFailover(found *problems.List) {
 	}
 }
 
-// remark is what a preview says of the failover, or nothing.
-func (f Failover) remark() string {
-	if f.Mode != FailoverAuto || f.guarded() {
+// failoverRemark is what a preview says of the failover, or nothing. Of other storage it is known that Kubernetes alone deletes no pod of a
+// dead node, and detaches no volume of a pod that is there (failover.md 1.3, 1.4).
+func (c Config) failoverRemark() string {
+	if c.Failover.Mode != FailoverAuto || c.Failover.guarded() {
 		return ""
 	}
-	return "failover.mode is auto and no image of the agent is known, so Longhorn's and Kubernetes' time-outs alone recover from a lost " +
-		"node: 117 to 227 s and IRIS' start, instead of about 62 s (docs/architecture.md), and what a node that is cut off acknowledges is lost. " +
-		"To get the guard: make agent-image REPO=YOUR_REGISTRY/NAME, then pulumi config set --path failover.image THE_IMAGE"
+	cost := "Longhorn's and Kubernetes' time-outs alone recover from a lost node: 117 to 227 s and IRIS' start, instead of about 62 s " +
+		"(docs/architecture.md), and what a node that is cut off acknowledges is lost"
+	if c.LonghornNamespace == "" {
+		cost = "the pod of a lost node stays there, and with it the volume, until somebody deletes it by force or your storage does " +
+			"(docs/architecture.md, Other storage)"
+	}
+	return "failover.mode is auto and no image of the agent is known, so " + cost +
+		". To get the guard: make agent-image REPO=YOUR_REGISTRY/NAME, then pulumi config set --path failover.image THE_IMAGE"
 }

@@ -22,8 +22,11 @@ func TestFailover_ModeAutoNeedsAnImage(t *testing.T) {
 		if got := test.failover.mode(); got != test.want {
 			t.Errorf("%s: got %s, want %s", name, got, test.want)
 		}
-		if got := test.failover.remark() != ""; got != test.remark {
-			t.Errorf("%s: got a remark: %v", name, got)
+		for namespace, want := range map[string]string{"longhorn-system": "117 to 227 s", "": "until somebody deletes it by force"} {
+			got := Config{Failover: test.failover, LonghornNamespace: namespace}.failoverRemark()
+			if (got != "") != test.remark || !test.remark == strings.Contains(got, want) {
+				t.Errorf("%s, Longhorn in %q: got the remark %q, want one %t, with %q", name, namespace, got, test.remark, want)
+			}
 		}
 	}
 }

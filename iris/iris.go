@@ -159,7 +159,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err := s.prePull(data.namespace, configuration, policies); err != nil {
 		return err
 	}
-	for _, text := range []string{s.cfg.Failover.remark(), s.cfg.backupRemark(), s.cfg.verifyRemark()} {
+	for _, text := range []string{s.cfg.failoverRemark(), s.cfg.backupRemark(), s.cfg.verifyRemark()} {
 		if text != "" {
 			_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: i}) // A failure to log does not stop the run.
 		}

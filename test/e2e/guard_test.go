@@ -35,13 +35,7 @@ func TestGuard(t *testing.T) {
 	if _, again := s.up(); !again.onlySame() {
 		t.Errorf("a second up changed something: %v", again)
 	}
-	eventually(t, agentBuild, func() error {
-		holder, err := on.tryKubectl(t, "-n", "iris", "get", "lease", "iris-guard", "-o", "jsonpath={.spec.holderIdentity}")
-		if err == nil && holder == "" {
-			err = fmt.Errorf("no guard leads")
-		}
-		return err
-	})
+	on.isGuarded(t)
 	t.Run("may do what it must and no more", func(t *testing.T) { checkGuardRights(t, on) })
 	t.Run("frees the database of a lost node", func(t *testing.T) { checkTakeOver(t, on) })
 	if now := on.claimUID(t); now != claim {
@@ -54,6 +48,18 @@ func TestGuard(t *testing.T) {
 		t.Errorf("without the guard its rights are still there: %s %v", left, err)
 	}
 	s.destroyEverything(cfg)
+}
+
+// isGuarded waits until a guard leads.
+func (s sandbox) isGuarded(t *testing.T) {
+	t.Helper()
+	eventually(t, agentBuild, func() error {
+		holder, err := s.tryKubectl(t, "-n", "iris", "get", "lease", "iris-guard", "-o", "jsonpath={.spec.holderIdentity}")
+		if err == nil && holder == "" {
+			err = fmt.Errorf("no guard leads")
+		}
+		return err
+	})
 }
 
 // checkGuardRights asks the API server as the guard. What it may not do must be refused by name, by RBAC or by the policy.
@@ -108,47 +114,79 @@ func firstReplica(t *testing.T, on sandbox) string {
 	return on.kubectl(t, "-n", "longhorn-system", "get", "replicas.longhorn.io", "-o", "jsonpath={.items[0].metadata.name}")
 }
 
-// checkTakeOver kills the database's node and gives it back. How fast it must be without IRIS: 62 s were measured (longhorn-real.md),
-// 139 s at the median without the guard; in between lies what tells one from the other on a loaded machine.
+// fastTakeOver is how long a take-over may take without IRIS' start: 62 s were measured (longhorn-real.md), 139 s at the median without the
+// guard; in between lies what tells one from the other on a loaded machine.
+const fastTakeOver = 100 * time.Second
+
+// checkTakeOver kills the database's node and gives it back.
 func checkTakeOver(t *testing.T, on sandbox) {
 	t.Helper()
-	const fast = 100 * time.Second
-	database := func() string {
-		name, _ := on.tryKubectl(t, "-n", "iris", "get", "pods", "-l", "app=iris", "-o",
-			`jsonpath={range .items[?(@.status.phase=="Running")]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp}{"\n"}{end}`)
-		return strings.TrimSpace(name)
-	}
-	pod, node, _ := strings.Cut(database(), " ")
+	pod, node := on.database(t)
 	began := time.Now()
 	on.fault(t, "kill", node)
-	eventually(t, 5*time.Minute, func() error {
-		for line := range strings.Lines(database()) {
-			if now := strings.Fields(line); len(now) == 2 && now[0] != pod && now[1] != node {
-				return nil
-			}
-		}
-		return fmt.Errorf("the database's pods are %q", database())
-	})
-	took := time.Since(began)
-	t.Logf("the database runs elsewhere %.0f s after the kill", took.Seconds())
-	if took > fast {
-		t.Errorf("it took %s, want at most %s", took, fast)
-	}
-	const ours = `jsonpath={.metadata.annotations.guard\.ha-iris/iris} {.spec.taints[?(@.key=="node.kubernetes.io/out-of-service")].effect}`
-	if marks := on.kubectl(t, "get", "node", node, "-o", ours); !strings.Contains(marks, "bootID") {
+	on.runsElsewhere(t, began, fastTakeOver, pod, node)
+	if marks := on.guardMarks(t, node); !strings.Contains(marks, "bootID") {
 		t.Errorf("the lost node carries no record of the take-over: %q", marks)
 	}
 	on.fault(t, "start", node)
+	on.isGivenBack(t, node)
+	on.saysEvents(t, "TakeOverStarted", "TakeOverFinished", "NodeReturned")
+}
+
+// database is the database's pod and its node, both empty while none runs that is to stay.
+func (s sandbox) database(t *testing.T) (pod, node string) {
+	t.Helper()
+	running, _ := s.tryKubectl(t, "-n", "iris", "get", "pods", "-l", "app=iris", "-o",
+		`jsonpath={range .items[?(@.status.phase=="Running")]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp}{"\n"}{end}`)
+	for line := range strings.Lines(running) {
+		if now := strings.Fields(line); len(now) == 2 {
+			return now[0], now[1]
+		}
+	}
+	return "", ""
+}
+
+// runsElsewhere wants another pod of the database on another node.
+func (s sandbox) runsElsewhere(t *testing.T, began time.Time, limit time.Duration, pod, node string) {
+	t.Helper()
+	eventually(t, 5*time.Minute, func() error {
+		if now, on := s.database(t); now == "" || now == pod || on == node {
+			return fmt.Errorf("the database's pod is %q on %q", now, on)
+		}
+		return nil
+	})
+	took := time.Since(began)
+	t.Logf("the database runs elsewhere after %.0f s", took.Seconds())
+	if took > limit {
+		t.Errorf("it took %s, want at most %s", took, limit)
+	}
+}
+
+// guardMarks are the guard's record on a node and the effect of the out-of-service taint there, whoever set it.
+func (s sandbox) guardMarks(t *testing.T, node string) string {
+	t.Helper()
+	return strings.TrimSpace(s.kubectl(t, "get", "node", node, "-o",
+		`jsonpath={.metadata.annotations.guard\.ha-iris/iris} {.spec.taints[?(@.key=="node.kubernetes.io/out-of-service")].effect}`))
+}
+
+// isGivenBack wants a node that is back without a mark of the guard.
+func (s sandbox) isGivenBack(t *testing.T, node string) {
+	t.Helper()
 	eventually(t, 3*time.Minute, func() error {
-		if marks := strings.TrimSpace(on.kubectl(t, "get", "node", node, "-o", ours)); marks != "" {
+		if marks := s.guardMarks(t, node); marks != "" {
 			return fmt.Errorf("the node that is back still has %q", marks)
 		}
 		return nil
 	})
-	events := on.kubectl(t, "get", "events", "-A", "-o", `jsonpath={range .items[*]}{.reason}{"\n"}{end}`)
-	for _, reason := range []string{"TakeOverStarted", "TakeOverFinished", "NodeReturned"} {
-		if !strings.Contains(events, reason) {
-			t.Errorf("no event %s", reason)
+}
+
+// saysEvents wants events with these words, of the cluster's whole life.
+func (s sandbox) saysEvents(t *testing.T, words ...string) {
+	t.Helper()
+	events := s.kubectl(t, "get", "events", "-A", "-o", `jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}`)
+	for _, word := range words {
+		if !strings.Contains(events, word) {
+			t.Errorf("no event says %s", word)
 		}
 	}
 }

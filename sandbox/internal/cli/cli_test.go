@@ -54,6 +54,7 @@ func TestRun_MistakesAreExplainedInOneLine(t *testing.T) {
 	}{
 		"unknown command": {[]string{"start"}, `unknown command "start"`},
 		"bad name":        {[]string{"up", "--name", "A/B"}, `cluster name "A/B": want`},
+		"bad disks":       {[]string{"up", "--disks", "ceph"}, `disks "ceph": want one of [none network]`},
 		"bad mode":        {[]string{"up", "--load-balancer", "none"}, "[ip hostname pending]"},
 		"unknown tool":    {[]string{"tools", "helm"}, "no such tool: helm; want run, lab, lint, image or any of"},
 		"unknown fault":   {[]string{"node", "burn", "ha-iris-node-a"}, `unknown command "burn" for "sandbox node"`},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -15,7 +16,7 @@ import (
 )
 
 func (a *app) upCommand() *cobra.Command {
-	var mode, nodes string
+	var choices upChoices
 	var check bool
 	command := &cobra.Command{
 		Use:   "up",
@@ -24,34 +25,37 @@ func (a *app) upCommand() *cobra.Command {
 does nothing if it runs. Objects survive "sandbox down", so that a Pulumi stack and its cluster stay in agreement.`,
 		Example: `  sandbox up
   sandbox up --name test --load-balancer hostname
+  sandbox up --name cloud --disks network
   sandbox up --name lab --nodes real
   sandbox up --nodes real --check
   kubectl --kubeconfig .local/sandbox/dev/kubeconfig get nodes`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if check {
-				return a.check(mode, nodes)
+				return a.check(choices)
 			}
-			return a.up(command, mode, nodes)
+			return a.up(command, choices)
 		},
 	}
 	a.clusterFlags(command)
 	a.jsonFlag(command)
-	command.Flags().StringVar(&nodes, "nodes", "",
+	command.Flags().StringVar(&choices.nodes, "nodes", "",
 		"what the nodes are: simulated, or real (containers run; Linux and root) (default: as before, simulated at first)")
 	command.Flags().BoolVar(&check, "check", false, "only say whether this machine can run such nodes, and what it lacks; nothing is started")
-	command.Flags().StringVar(&mode, "load-balancer", "",
+	command.Flags().StringVar(&choices.loadBalancer, "load-balancer", "",
 		"how the simulated cloud answers LoadBalancer Services: ip, hostname or pending (default: as before, ip at first)")
+	command.Flags().StringVar(&choices.disks, "disks", "",
+		"what storage the simulated cloud has beside Longhorn: none, or network (StorageClass network-disk) (default: as before, none at first)")
 	return command
 }
 
 // check fails with everything that the machine lacks.
-func (a *app) check(mode, nodes string) error {
+func (a *app) check(choices upChoices) error {
 	c, err := a.cluster()
 	if err != nil {
 		return err
 	}
-	options, err := upOptions(mode, nodes)
+	options, err := choices.options()
 	if err != nil {
 		return err
 	}
@@ -62,12 +66,12 @@ func (a *app) check(mode, nodes string) error {
 	return a.printf("this machine can run %s nodes\n", kind)
 }
 
-func (a *app) up(command *cobra.Command, mode, nodes string) error {
+func (a *app) up(command *cobra.Command, choices upChoices) error {
 	c, err := a.cluster()
 	if err != nil {
 		return err
 	}
-	options, err := upOptions(mode, nodes)
+	options, err := choices.options()
 	if err != nil {
 		return err
 	}
@@ -104,22 +108,29 @@ func (a *app) up(command *cobra.Command, mode, nodes string) error {
 	return a.printStatus(status)
 }
 
-func upOptions(mode, nodes string) (cluster.UpOptions, error) {
+// upChoices are what the flags of up say; empty is as before.
+type upChoices struct{ loadBalancer, nodes, disks string }
+
+func (u upChoices) options() (cluster.UpOptions, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return cluster.UpOptions{}, fmt.Errorf("find this program's own file: %w", err)
 	}
 	options := cluster.UpOptions{Self: self}
-	if nodes != "" {
-		if options.Nodes, err = cluster.ParseNodeKind(nodes); err != nil {
-			return options, err
-		}
+	var mistakes []error
+	if u.nodes != "" {
+		options.Nodes, err = cluster.ParseNodeKind(u.nodes)
+		mistakes = append(mistakes, err)
 	}
-	if mode == "" {
-		return options, nil
+	if u.loadBalancer != "" {
+		options.LoadBalancer, err = cluster.ParseLoadBalancer(u.loadBalancer)
+		mistakes = append(mistakes, err)
 	}
-	options.LoadBalancer, err = cluster.ParseLoadBalancer(mode)
-	return options, err
+	if u.disks != "" {
+		options.Disks, err = cluster.ParseDisks(u.disks)
+		mistakes = append(mistakes, err)
+	}
+	return options, errors.Join(mistakes...)
 }
 
 func (a *app) downCommand() *cobra.Command {

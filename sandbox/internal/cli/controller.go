@@ -22,6 +22,7 @@ func (a *app) controllerCommand() *cobra.Command {
 	command.Flags().StringVar(&options.Buckets, "buckets", "", "directory that holds the buckets of backup targets")
 	command.Flags().StringVar(&options.AgentModule, "agent-module", "", "directory of the agent's Go module")
 	command.Flags().StringVar(&options.Agents, "agents", "", "directory for the agents' program, tokens and logs")
+	command.Flags().BoolVar(&options.NetworkDisk, "network-disk", false, "play a second storage driver, of a disk in a network")
 	command.Flags().StringVar(&options.ReadyFile, "ready-file", "", "file to create once the controller acts")
 	return command
 }

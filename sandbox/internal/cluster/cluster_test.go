@@ -110,6 +110,16 @@ func TestComponents_DetectADeadNodeAsLateAsRealClustersDo(t *testing.T) {
 	}
 }
 
+func TestComponents_TheStandInPlaysNetworkDisksOnlyWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	c, _ := newCluster(t, "dev")
+	for disks, want := range map[Disks]string{"": "--network-disk=false", NoDisks: "--network-disk=false", NetworkDisks: "--network-disk=true"} {
+		if args := c.standIn(state{Disks: disks}, "sandbox").args; !slices.Contains(args, want) {
+			t.Errorf("disks %q: got %v, want %s", disks, args, want)
+		}
+	}
+}
+
 func TestStages_FollowTheLoadBalancerMode(t *testing.T) {
 	t.Parallel()
 	cases := map[LoadBalancer]struct{ has, lacks string }{

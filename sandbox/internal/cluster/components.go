@@ -60,9 +60,9 @@ func (c *Cluster) components(s state, self string) []component {
 		c.scheduler(),
 	}
 	if !s.real() {
-		return append(all, c.kwok(), c.standIn(self))
+		return append(all, c.kwok(), c.standIn(s, self))
 	}
-	all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(self))
+	all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(s, self))
 	for _, node := range c.machines(s) {
 		all = append(all, c.machine(node, self))
 	}
@@ -229,7 +229,7 @@ func (c *Cluster) kwok() component {
 	}
 }
 
-func (c *Cluster) standIn(self string) component {
+func (c *Cluster) standIn(s state, self string) component {
 	return component{
 		name:     standIn,
 		program:  self,
@@ -242,6 +242,7 @@ func (c *Cluster) standIn(self string) component {
 			"--agent-module=" + c.layout.AgentModule(),
 			"--agents=" + c.path("agents"),
 			"--ready-file=" + c.readyFile(),
+			fmt.Sprintf("--network-disk=%t", s.Disks == NetworkDisks),
 		},
 	}
 }

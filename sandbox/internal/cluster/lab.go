@@ -102,6 +102,9 @@ func (c *Cluster) settleNodes(ctx context.Context, wanted state, options UpOptio
 	if wanted.LoadBalancer != LoadBalancerIP {
 		return state{}, fmt.Errorf("load balancer mode %s: real nodes have %s only; simulated ones have all", wanted.LoadBalancer, LoadBalancerIP)
 	}
+	if wanted.Disks == NetworkDisks {
+		return state{}, fmt.Errorf("disks %s: real nodes have none that they could mount; simulated ones have", wanted.Disks)
+	}
 	if err := lab.Check(); err != nil {
 		return state{}, err
 	}

@@ -65,9 +65,14 @@ func TestComponents_OfTwoClustersAreToldApart(t *testing.T) {
 func TestSettleNodes_RefusesWhatRealNodesDoNotHave(t *testing.T) {
 	t.Parallel()
 	c, _ := newCluster(t, "lab")
-	_, err := c.settleNodes(t.Context(), state{LoadBalancer: LoadBalancerHostname}, UpOptions{Nodes: RealNodes})
-	if err == nil || !strings.Contains(err.Error(), "load balancer mode hostname") {
-		t.Errorf("got %v", err)
+	for want, has := range map[string]state{
+		"load balancer mode hostname": {LoadBalancer: LoadBalancerHostname},
+		"disks network":               {LoadBalancer: LoadBalancerIP, Disks: NetworkDisks},
+	} {
+		_, err := c.settleNodes(t.Context(), has, UpOptions{Nodes: RealNodes})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

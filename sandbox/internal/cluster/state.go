@@ -32,10 +32,30 @@ func ParseLoadBalancer(text string) (LoadBalancer, error) {
 	return "", fmt.Errorf("load balancer mode %q: want one of %v", text, modes)
 }
 
+// Disks says what storage the simulated cloud has beside Longhorn.
+type Disks string
+
+// Managed clusters come with block devices in a network (internal/standin/networkdisk.go), bare machines with nothing.
+const (
+	NoDisks      Disks = "none"
+	NetworkDisks Disks = "network"
+)
+
+// ParseDisks returns the disks that text names.
+func ParseDisks(text string) (Disks, error) {
+	kinds := []Disks{NoDisks, NetworkDisks}
+	if kind := Disks(text); slices.Contains(kinds, kind) {
+		return kind, nil
+	}
+	return "", fmt.Errorf("disks %q: want one of %v", text, kinds)
+}
+
 // state is what a cluster remembers between two starts.
 type state struct {
 	Ports        ports        `json:"ports"`
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
+	// Disks is empty where there are none.
+	Disks Disks `json:"disks,omitempty"`
 	// Nodes is empty in what older versions wrote, whose nodes were simulated.
 	Nodes NodeKind `json:"nodes,omitempty"`
 	// Self is the program of the last start, which the commands for single nodes start again.

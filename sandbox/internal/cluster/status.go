@@ -34,6 +34,7 @@ type Status struct {
 	Kubeconfig   string       `json:"kubeconfig"`
 	Context      string       `json:"context"`
 	LoadBalancer LoadBalancer `json:"loadBalancer,omitempty"`
+	Disks        Disks        `json:"disks,omitempty"`
 	Nodes        []Node       `json:"nodes"`
 	Processes    []Process    `json:"processes"`
 	Directory    string       `json:"directory"`
@@ -54,6 +55,7 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 		Kubeconfig:   c.Kubeconfig(),
 		Context:      c.Context(),
 		LoadBalancer: s.LoadBalancer,
+		Disks:        s.Disks,
 		Directory:    c.Dir,
 		Nodes:        []Node{},
 		Simulated:    simulated(s),
@@ -82,7 +84,11 @@ func simulated(s state) []string {
 	if s.real() {
 		return []string{"Longhorn", "load balancers", "IRIS unless its image is the vendor's"}
 	}
-	return []string{"nodes", "containers", "disks", "load balancers", "Longhorn: no database runs here and no data is stored"}
+	played := []string{"nodes", "containers", "disks", "load balancers", "Longhorn: no database runs here and no data is stored"}
+	if s.Disks == NetworkDisks {
+		played = append(played, "the cloud's disks of the class network-disk")
+	}
+	return played
 }
 
 // processes fills in the processes and returns the names of the missing ones and how many run.

@@ -27,6 +27,8 @@ const (
 type UpOptions struct {
 	// LoadBalancer is how the simulated cloud answers; empty keeps what the cluster had, and ip for a new one.
 	LoadBalancer LoadBalancer
+	// Disks is what storage the simulated cloud has beside Longhorn; empty keeps what the cluster had, and none for a new one.
+	Disks Disks
 	// Nodes is what the nodes are; empty keeps what the cluster has, and makes simulated ones at first.
 	Nodes NodeKind
 	// Self is the path of this program, which also is the stand-in.
@@ -89,6 +91,9 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 		wanted.LoadBalancer = options.LoadBalancer
 	} else if wanted.LoadBalancer == "" {
 		wanted.LoadBalancer = LoadBalancerIP
+	}
+	if options.Disks != "" {
+		wanted.Disks = options.Disks
 	}
 	if wanted, err = c.settleNodes(ctx, wanted, options); err != nil {
 		return state{}, err

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // tool is a program of the machine that nodes use, with the Debian package that has it.
@@ -29,13 +32,21 @@ type machine struct {
 	exists func(path string) bool
 	// cgroups is why there are no control groups.
 	cgroups error
+	// watches are how many inotify instances this user may still have.
+	watches int
 }
+
+const (
+	// watchesPerLab are the inotify instances of a lab: 27 to 35 were counted.
+	watchesPerLab = 40
+	watchesLimit  = "/proc/sys/fs/inotify/max_user_instances"
+)
 
 // Check says what this machine lacks to run real nodes, all of it at once, and nil if nothing.
 func Check() error {
 	_, _, err := hierarchies()
 	return machine{
-		root: os.Geteuid() == 0, find: lookUp, cgroups: err,
+		root: os.Geteuid() == 0, find: lookUp, cgroups: err, watches: freeWatches(),
 		exists: func(path string) bool {
 			_, err := os.Stat(path)
 			return err == nil
@@ -66,6 +77,10 @@ func (m machine) check() error {
 	if m.cgroups != nil {
 		missing = append(missing, m.cgroups.Error())
 	}
+	if m.watches < watchesPerLab {
+		missing = append(missing, fmt.Sprintf("inotify instances: a kubelet without one is never ready; a lab takes up to %d, and root has %d left: "+
+			"stop a lab that is not needed (sandbox status), or sysctl -w fs.inotify.max_user_instances=1024", watchesPerLab, m.watches))
+	}
 	if len(missing) == 0 {
 		return nil
 	}
@@ -88,3 +103,28 @@ func lookUp(program string) string {
 
 // RuncPath is that of the machine's runc; empty if there is none.
 func RuncPath() string { return lookUp("runc") }
+
+// freeWatches is how many inotify instances this user may still have: the limit without what its processes have open. Where that cannot be
+// read, there are enough.
+func freeWatches() int {
+	content, err := os.ReadFile(watchesLimit)
+	if err != nil {
+		return watchesPerLab
+	}
+	limit, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		return watchesPerLab
+	}
+	descriptors, _ := filepath.Glob("/proc/[0-9]*/fd/*") // The pattern is well-formed.
+	for _, path := range descriptors {
+		owner, err := os.Lstat(path)
+		if err != nil {
+			continue // It has been closed meanwhile, or is another user's.
+		}
+		stat, known := owner.Sys().(*syscall.Stat_t)
+		if kind, err := os.Readlink(path); err == nil && kind == "anon_inode:inotify" && known && int(stat.Uid) == os.Geteuid() {
+			limit--
+		}
+	}
+	return limit
+}

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -17,7 +18,7 @@ func TestCheck_SaysEverythingThatIsMissingAtOnceWithItsPackages(t *testing.T) {
 	}
 	for _, want := range []string{
 		"root: ", "runc: ", "iptables: ", "mkfs.ext4: ", "mount: ", "busybox: ", "/dev/fuse: ", "/dev/loop-control: ", "no control groups",
-		"apt-get install runc iptables e2fsprogs mount busybox-static\n", "make up",
+		"inotify instances: ", "root has 0 left", "apt-get install runc iptables e2fsprogs mount busybox-static\n", "make up",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q in\n%v", want, err)
@@ -29,6 +30,7 @@ func TestCheck_NamesOnlyWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	all := machine{
 		root: true, find: func(program string) string { return "/usr/bin/" + program }, exists: func(string) bool { return true },
+		watches: watchesPerLab,
 	}
 	if err := all.check(); err != nil {
 		t.Errorf("with everything: %v", err)
@@ -38,5 +40,21 @@ func TestCheck_NamesOnlyWhatIsMissing(t *testing.T) {
 	if err := lacks.check(); err == nil || !strings.Contains(err.Error(), "/dev/fuse") ||
 		strings.Contains(err.Error(), "loop") || strings.Contains(err.Error(), "apt-get") {
 		t.Errorf("without FUSE: %v", err)
+	}
+}
+
+func TestFreeWatches_CountsThoseOfThisUser(t *testing.T) {
+	before := freeWatches()
+	const more = 5
+	for range more {
+		watch, err := syscall.InotifyInit1(syscall.IN_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Close(watch) })
+	}
+	// Others come and go beside this test.
+	if now := freeWatches(); before-now < more-3 || before-now > more+3 {
+		t.Errorf("%d were left, and %d after %d more", before, now, more)
 	}
 }

@@ -52,17 +52,22 @@ func (c *standIn) attach(ctx context.Context, namespace string, attachment *stor
 	due, next := c.poll(open)
 	switch {
 	case obstacle == "" && due:
-		c.succeeded(attachment.Name)
-		updated := attachment.DeepCopy()
-		updated.Status = storagev1.VolumeAttachmentStatus{Attached: true}
-		return 0, c.patchAttachment(ctx, attachment, updated, "status")
+		return 0, c.attached(ctx, attachment)
 	case c.clock.Now().Sub(open.began) >= attachPatience:
 		return refuse(publishFailure(handle, attachment, obstacle))
 	}
 	return min(next, c.startingFor(open)), nil
 }
 
-// prepareCall does what the attacher does before it calls the driver. It returns the volume's name in Longhorn, or why
+// attached is the end of a call to attach.
+func (c *standIn) attached(ctx context.Context, attachment *storagev1.VolumeAttachment) error {
+	c.succeeded(attachment.Name)
+	updated := attachment.DeepCopy()
+	updated.Status = storagev1.VolumeAttachmentStatus{Attached: true}
+	return c.patchAttachment(ctx, attachment, updated, "status")
+}
+
+// prepareCall does what the attacher does before it calls the driver. It returns the volume's name to the driver, or why
 // the attacher does not call. Both objects get its finalizer, so that neither goes before the volume is detached.
 func (c *standIn) prepareCall(
 	ctx context.Context, open *call, attachment *storagev1.VolumeAttachment,
@@ -80,12 +85,12 @@ func (c *standIn) prepareCall(
 	if err := c.holdVolume(ctx, volume); err != nil {
 		return "", "", err
 	}
-	known, err := c.registeredOn(attachment.Spec.NodeName)
+	known, err := c.registeredOn(attachment.Spec.NodeName, attachment.Spec.Attacher)
 	if err != nil {
 		return "", "", err
 	}
 	if !known {
-		return "", fmt.Sprintf("CSINode %s does not contain driver %s", attachment.Spec.NodeName, driverName), nil
+		return "", fmt.Sprintf("CSINode %s does not contain driver %s", attachment.Spec.NodeName, attachment.Spec.Attacher), nil
 	}
 	return volume.Spec.CSI.VolumeHandle, "", c.holdAttachment(ctx, attachment)
 }
@@ -211,7 +216,7 @@ func (c *standIn) attachFailed(ctx context.Context, attachment *storagev1.Volume
 // detach plays one step of the attacher's call to detach. Longhorn lets go of the volume at once; the driver sees it
 // when it looks for the first time.
 func (c *standIn) detach(ctx context.Context, namespace string, attachment *storagev1.VolumeAttachment) (time.Duration, error) {
-	if !slices.Contains(attachment.Finalizers, attachFinalizer) {
+	if !slices.Contains(attachment.Finalizers, attachFinalizerOf(driverName)) {
 		delete(c.calls, attachment.Name)
 		return 0, nil // never attached, or detached already
 	}
@@ -237,13 +242,17 @@ func (c *standIn) detach(ctx context.Context, namespace string, attachment *stor
 	if due, next := c.poll(open); !due {
 		return next, nil
 	}
+	return 0, c.detached(ctx, attachment)
+}
+
+// detached is the end of a call to detach: nothing keeps the attachment any more.
+func (c *standIn) detached(ctx context.Context, attachment *storagev1.VolumeAttachment) error {
+	own := attachFinalizerOf(attachment.Spec.Attacher)
 	updated := attachment.DeepCopy()
-	updated.Finalizers = slices.DeleteFunc(updated.Finalizers, func(finalizer string) bool {
-		return finalizer == attachFinalizer
-	})
+	updated.Finalizers = slices.DeleteFunc(updated.Finalizers, func(finalizer string) bool { return finalizer == own })
 	if err := c.patchAttachment(ctx, attachment, updated); err != nil && !apierrors.IsNotFound(err) {
-		return 0, err
+		return err
 	}
 	c.succeeded(attachment.Name)
-	return 0, nil
+	return nil
 }

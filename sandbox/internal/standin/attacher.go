@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,11 +18,17 @@ import (
 // nodeIDAnnotation is where the external-attacher notes the node's name in the driver's terms.
 const nodeIDAnnotation = "csi.alpha.kubernetes.io/node-id"
 
-// addAttachLoop plays the external-attacher and, behind it, Longhorn's attaching and detaching.
+// attachFinalizerOf is the external-attacher's finalizer for a driver, whose name it makes fit for one (external-attacher
+// util.go, SanitizeDriverName).
+func attachFinalizerOf(driver string) string {
+	return "external-attacher/" + strings.ReplaceAll(driver, ".", "-")
+}
+
+// addAttachLoop plays the external-attachers and, behind them, Longhorn's attaching and detaching and the network disk's.
 func (c *standIn) addAttachLoop() error {
 	l := c.loop("attacher", c.syncAttachment)
 	return on(c.informers.Storage().V1().VolumeAttachments().Informer(), func(attachment *storagev1.VolumeAttachment) {
-		if attachment.Spec.Attacher == driverName {
+		if attachment.Spec.Attacher == driverName || c.playsDisk(attachment.Spec.Attacher) {
 			l.queue.Add(attachment.Name)
 		}
 	})
@@ -35,6 +42,9 @@ func (c *standIn) syncAttachment(ctx context.Context, name string) (time.Duratio
 	}
 	if err != nil {
 		return 0, fmt.Errorf("look up attachment %s: %w", name, err)
+	}
+	if attachment.Spec.Attacher == diskDriver {
+		return c.syncDiskAttachment(ctx, attachment)
 	}
 	namespace, running, err := c.sidecar(attacherName)
 	if err != nil {
@@ -62,19 +72,20 @@ func (c *standIn) attachedVolume(attachment *storagev1.VolumeAttachment) (*corev
 	if err != nil {
 		return nil, fmt.Errorf("look up persistent volume: %w", err)
 	}
-	if !ours(volume) {
-		return nil, fmt.Errorf("persistent volume %s does not belong to %s", *name, driverName)
+	if !of(volume, attachment.Spec.Attacher) {
+		return nil, fmt.Errorf("persistent volume %s does not belong to %s", *name, attachment.Spec.Attacher)
 	}
 	return volume, nil
 }
 
 // holdVolume puts the attacher's finalizer on the persistent volume, so that it does not go before it is detached.
 func (c *standIn) holdVolume(ctx context.Context, volume *corev1.PersistentVolume) error {
-	if slices.Contains(volume.Finalizers, attachFinalizer) {
+	own := attachFinalizerOf(volume.Spec.CSI.Driver)
+	if slices.Contains(volume.Finalizers, own) {
 		return nil
 	}
 	updated := volume.DeepCopy()
-	updated.Finalizers = append(updated.Finalizers, attachFinalizer)
+	updated.Finalizers = append(updated.Finalizers, own)
 	if _, err := c.client.CoreV1().PersistentVolumes().Update(ctx, updated, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("mark persistent volume %s: %w", volume.Name, err)
 	}
@@ -83,11 +94,12 @@ func (c *standIn) holdVolume(ctx context.Context, volume *corev1.PersistentVolum
 
 // holdAttachment does so for the attachment.
 func (c *standIn) holdAttachment(ctx context.Context, attachment *storagev1.VolumeAttachment) error {
-	if slices.Contains(attachment.Finalizers, attachFinalizer) {
+	own := attachFinalizerOf(attachment.Spec.Attacher)
+	if slices.Contains(attachment.Finalizers, own) {
 		return nil
 	}
 	updated := attachment.DeepCopy()
-	updated.Finalizers = append(updated.Finalizers, attachFinalizer)
+	updated.Finalizers = append(updated.Finalizers, own)
 	metav1.SetMetaDataAnnotation(&updated.ObjectMeta, nodeIDAnnotation, attachment.Spec.NodeName)
 	return c.patchAttachment(ctx, attachment, updated)
 }
@@ -125,7 +137,7 @@ func (c *standIn) addPersistentVolumeLoop() error {
 	l := c.loop("attacher-volumes", c.syncPersistentVolume)
 	return errors.Join(
 		on(c.informers.Core().V1().PersistentVolumes().Informer(), func(volume *corev1.PersistentVolume) {
-			if ours(volume) && volume.DeletionTimestamp != nil {
+			if c.plays(volume) && volume.DeletionTimestamp != nil {
 				l.queue.Add(volume.Name)
 			}
 		}),
@@ -145,20 +157,22 @@ func (c *standIn) syncPersistentVolume(ctx context.Context, name string) (time.D
 	if err != nil {
 		return 0, fmt.Errorf("look up persistent volume %s: %w", name, err)
 	}
-	if volume.DeletionTimestamp == nil || !slices.Contains(volume.Finalizers, attachFinalizer) {
+	if volume.DeletionTimestamp == nil || !c.plays(volume) {
+		return 0, nil
+	}
+	own := attachFinalizerOf(volume.Spec.CSI.Driver)
+	if !slices.Contains(volume.Finalizers, own) {
 		return 0, nil
 	}
 	attachments, err := c.cache.attachmentsOf(name)
 	if err != nil || len(attachments) > 0 {
 		return 0, err
 	}
-	if _, running, err := c.sidecar(attacherName); err != nil || !running {
+	if _, running, err := c.sidecar(attacherName); ours(volume) && (err != nil || !running) {
 		return retryTick, err
 	}
 	updated := volume.DeepCopy()
-	updated.Finalizers = slices.DeleteFunc(updated.Finalizers, func(finalizer string) bool {
-		return finalizer == attachFinalizer
-	})
+	updated.Finalizers = slices.DeleteFunc(updated.Finalizers, func(finalizer string) bool { return finalizer == own })
 	_, err = c.client.CoreV1().PersistentVolumes().Update(ctx, updated, metav1.UpdateOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return 0, fmt.Errorf("let go of persistent volume %s: %w", name, err)

@@ -115,7 +115,7 @@ func (c caches) podsBy(index, key string) ([]*corev1.Pod, error) {
 	return pods, nil
 }
 
-// attachmentsOf returns the driver's attachments of a volume.
+// attachmentsOf returns the attachments of a volume by a driver that is played here.
 func (c caches) attachmentsOf(volume string) ([]*storagev1.VolumeAttachment, error) {
 	all, err := c.attachments.List(labels.Everything())
 	if err != nil {
@@ -124,7 +124,8 @@ func (c caches) attachmentsOf(volume string) ([]*storagev1.VolumeAttachment, err
 	var found []*storagev1.VolumeAttachment
 	for _, attachment := range all {
 		source := attachment.Spec.Source.PersistentVolumeName
-		if attachment.Spec.Attacher == driverName && source != nil && *source == volume {
+		played := attachment.Spec.Attacher == driverName || attachment.Spec.Attacher == diskDriver
+		if played && source != nil && *source == volume {
 			found = append(found, attachment)
 		}
 	}
@@ -177,8 +178,11 @@ func (c caches) volumeOf(namespace, claim string) (*corev1.PersistentVolume, err
 }
 
 // ours says whether a volume belongs to Longhorn.
-func ours(volume *corev1.PersistentVolume) bool {
-	return volume != nil && volume.Spec.CSI != nil && volume.Spec.CSI.Driver == driverName
+func ours(volume *corev1.PersistentVolume) bool { return of(volume, driverName) }
+
+// of says whether a volume belongs to the driver.
+func of(volume *corev1.PersistentVolume, driver string) bool {
+	return volume != nil && volume.Spec.CSI != nil && volume.Spec.CSI.Driver == driver
 }
 
 func terminal(pod *corev1.Pod) bool {

@@ -22,7 +22,7 @@ func attachers() []runtime.Object {
 func detaching(t *testing.T) *harness {
 	t.Helper()
 	attachment := attachmentTo("b", true)
-	attachment.Finalizers = []string{attachFinalizer}
+	attachment.Finalizers = []string{attachFinalizerOf(driverName)}
 	attachment.DeletionTimestamp = ptr(metav1.Now())
 	return newHarness(t, world(installed(nil), attachers(), boundClaim("b"), attachment)...)
 }

@@ -39,6 +39,8 @@ type Options struct {
 	Buckets string
 	// AgentModule is the directory of the agent's Go module, and Agents that of what its processes need. Empty: no agent runs.
 	AgentModule, Agents string
+	// NetworkDisk adds a second driver, of a disk in a network (networkdisk.go).
+	NetworkDisk bool
 	// ReadyFile is created once the controller has read the cluster and acts; empty for none.
 	ReadyFile string
 }
@@ -54,7 +56,7 @@ func Run(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	controller.buckets = options.Buckets
+	controller.buckets, controller.networkDisk = options.Buckets, options.NetworkDisk
 	if options.AgentModule != "" {
 		controller.agents = newAgentProcesses(ctx, options.AgentModule, options.Agents, config, controller.log)
 	}
@@ -125,6 +127,8 @@ type standIn struct {
 	// buckets holds the buckets, and looks are the backup targets as last looked at, by name; only the data loop uses them.
 	buckets string
 	looks   map[string]targetLook
+	// networkDisk: the driver of networkdisk.go is there too.
+	networkDisk bool
 	// agents run in place of their pods on simulated nodes; nil: none does.
 	agents agents
 	// schedules are the recurring jobs', by name, and jobRuns those under way; only the data loop uses them.
@@ -170,6 +174,7 @@ func newStandIn(
 		c.addResizeLoop(),
 		c.addFailoverLoop(),
 		c.addUninstallLoop(),
+		c.addDiskLoop(),
 		c.addAgentLoop(),
 	); err != nil {
 		return nil, fmt.Errorf("watch the cluster: %w", err)
@@ -200,7 +205,10 @@ func (c *standIn) run(ctx context.Context, ready func() error) error {
 	if err := ready(); err != nil {
 		return err
 	}
-	c.log.Info("acting as Longhorn and as the kubelets")
+	if c.networkDisk {
+		running.Go(func() { c.provisionDisks(ctx) })
+	}
+	c.log.Info("acting as Longhorn and as the kubelets", "network disk", c.networkDisk)
 	running.Wait()
 	c.provisioner.off()
 	return nil

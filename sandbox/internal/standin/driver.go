@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -159,8 +160,8 @@ func (c *standIn) addCSINodeLoop() error {
 	)
 }
 
-// syncCSINode lists the driver in the node's CSINode while the driver's pod is ready there. A dead node's entry stays,
-// because nobody is there to remove it.
+// syncCSINode lists Longhorn's driver in the node's CSINode while its pod is ready there, and the network disk's where that is
+// played. A dead node's entries stay, because nobody is there to remove them.
 func (c *standIn) syncCSINode(ctx context.Context, name string) (time.Duration, error) {
 	node, err := c.livingNode(name)
 	if err != nil || node == nil {
@@ -170,22 +171,31 @@ func (c *standIn) syncCSINode(ctx context.Context, name string) (time.Duration, 
 	if err != nil {
 		return 0, err
 	}
+	var wanted []string
+	if ready {
+		wanted = append(wanted, driverName)
+	}
+	if c.networkDisk {
+		wanted = append(wanted, diskDriver)
+	}
 	existing, err := c.cache.csiNodes.Get(name)
 	if apierrors.IsNotFound(err) {
-		return 0, c.createCSINode(ctx, node, ready)
+		return 0, c.createCSINode(ctx, node, wanted)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("look up CSINode %s: %w", name, err)
 	}
-	if ready == registered(existing) {
-		return 0, nil
-	}
 	updated := existing.DeepCopy()
 	updated.Spec.Drivers = slices.DeleteFunc(updated.Spec.Drivers, func(driver storagev1.CSINodeDriver) bool {
-		return driver.Name == driverName
+		return (driver.Name == driverName || driver.Name == diskDriver) && !slices.Contains(wanted, driver.Name)
 	})
-	if ready {
-		updated.Spec.Drivers = append(updated.Spec.Drivers, csiNodeDriver(name))
+	for _, driver := range wanted {
+		if !registered(updated, driver) {
+			updated.Spec.Drivers = append(updated.Spec.Drivers, csiNodeDriver(driver, name))
+		}
+	}
+	if equality.Semantic.DeepEqual(updated.Spec, existing.Spec) {
+		return 0, nil
 	}
 	if _, err := c.client.StorageV1().CSINodes().Update(ctx, updated, metav1.UpdateOptions{}); err != nil {
 		return 0, fmt.Errorf("update CSINode %s: %w", name, err)
@@ -193,15 +203,15 @@ func (c *standIn) syncCSINode(ctx context.Context, name string) (time.Duration, 
 	return 0, nil
 }
 
-func (c *standIn) createCSINode(ctx context.Context, node *corev1.Node, withDriver bool) error {
+func (c *standIn) createCSINode(ctx context.Context, node *corev1.Node, drivers []string) error {
 	created := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{
 		Name: node.Name,
 		OwnerReferences: []metav1.OwnerReference{
 			{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID},
 		},
 	}}
-	if withDriver {
-		created.Spec.Drivers = []storagev1.CSINodeDriver{csiNodeDriver(node.Name)}
+	for _, driver := range drivers {
+		created.Spec.Drivers = append(created.Spec.Drivers, csiNodeDriver(driver, node.Name))
 	}
 	_, err := c.client.StorageV1().CSINodes().Create(ctx, created, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -210,13 +220,13 @@ func (c *standIn) createCSINode(ctx context.Context, node *corev1.Node, withDriv
 	return nil
 }
 
-// csiNodeDriver has no topology keys: Longhorn's volumes can be reached from every node.
-func csiNodeDriver(node string) storagev1.CSINodeDriver {
-	return storagev1.CSINodeDriver{Name: driverName, NodeID: node}
+// csiNodeDriver has no topology keys: Longhorn's volumes can be reached from every node, and so can the network disk's.
+func csiNodeDriver(driver, node string) storagev1.CSINodeDriver {
+	return storagev1.CSINodeDriver{Name: driver, NodeID: node}
 }
 
 // registeredOn says whether the node's kubelet knows the driver.
-func (c *standIn) registeredOn(node string) (bool, error) {
+func (c *standIn) registeredOn(node, driver string) (bool, error) {
 	found, err := c.cache.csiNodes.Get(node)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -224,13 +234,11 @@ func (c *standIn) registeredOn(node string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look up CSINode %s: %w", node, err)
 	}
-	return registered(found), nil
+	return registered(found, driver), nil
 }
 
-func registered(node *storagev1.CSINode) bool {
-	return slices.ContainsFunc(node.Spec.Drivers, func(driver storagev1.CSINodeDriver) bool {
-		return driver.Name == driverName
-	})
+func registered(node *storagev1.CSINode, name string) bool {
+	return slices.ContainsFunc(node.Spec.Drivers, func(driver storagev1.CSINodeDriver) bool { return driver.Name == name })
 }
 
 func (c *standIn) pluginReady(node string) (bool, error) {

@@ -244,7 +244,7 @@ func installed(values map[string]string) []runtime.Object {
 		objects = append(objects,
 			&storagev1.CSINode{
 				ObjectMeta: metav1.ObjectMeta{Name: name},
-				Spec:       storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{csiNodeDriver(name)}},
+				Spec:       storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{csiNodeDriver(driverName, name)}},
 			},
 			systemPod(managerName, name), systemPod(pluginName, name), longhornNode(name), instancePodOn(name),
 		)

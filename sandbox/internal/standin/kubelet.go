@@ -86,7 +86,7 @@ func (c *standIn) reportVolumesInUse(ctx context.Context, node *corev1.Node, pod
 			if err != nil {
 				return err
 			}
-			if ours(volume) {
+			if c.plays(volume) {
 				used = append(used, volumeKey(volume))
 			}
 		}
@@ -108,7 +108,7 @@ func (c *standIn) reportVolumesInUse(ctx context.Context, node *corev1.Node, pod
 }
 
 func volumeKey(volume *corev1.PersistentVolume) corev1.UniqueVolumeName {
-	return corev1.UniqueVolumeName(volumeKeyPrefix + volume.Spec.CSI.VolumeHandle)
+	return corev1.UniqueVolumeName(volumeKeyPrefix + volume.Spec.CSI.Driver + "^" + volume.Spec.CSI.VolumeHandle)
 }
 
 // prepare mounts what a new pod asks for. It reports false while something is missing.
@@ -175,11 +175,11 @@ func (c *standIn) missingVolume(node *corev1.Node, namespace, claim string) (*la
 	if volume.Spec.CSI == nil {
 		return nil, nil // a directory of the node, or a network share: nothing to attach
 	}
-	known, err := c.registeredOn(node.Name)
+	known, err := c.registeredOn(node.Name, volume.Spec.CSI.Driver)
 	if err != nil {
 		return nil, err
 	}
-	if !ours(volume) || !known {
+	if !c.plays(volume) || !known {
 		return &lack{reason: fmt.Sprintf("MountVolume.MountDevice failed for volume %q: driver name %s not found in the "+
 			"list of registered CSI drivers", volume.Name, volume.Spec.CSI.Driver)}, nil
 	}

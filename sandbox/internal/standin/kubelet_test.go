@@ -32,7 +32,7 @@ func TestKubelet_StartsAPodOnlyWhenItsVolumeIsAttachedAndReported(t *testing.T) 
 	t.Parallel()
 	h := newHarness(t, world(installed(nil), boundClaim("a"), attachmentTo("a", false), withClaim(pendingPod("iris", "a")))...)
 	h.call(h.syncKubelet, "a")
-	if h.started("iris") || !slices.Equal(h.inUse("a"), []corev1.UniqueVolumeName{volumeKeyPrefix + handle}) {
+	if h.started("iris") || !slices.Equal(h.inUse("a"), []corev1.UniqueVolumeName{volumeKeyPrefix + driverName + "^" + handle}) {
 		t.Errorf("before: started %t, in use %v", h.started("iris"), h.inUse("a"))
 	}
 	attachment := h.attachment("to-a")

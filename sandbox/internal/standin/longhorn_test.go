@@ -216,7 +216,7 @@ func TestCSINode_ListsTheDriverWhileItsPodIsReady(t *testing.T) {
 	listed := func() bool {
 		h.t.Helper()
 		h.call(h.syncCSINode, "a")
-		known, err := h.registeredOn("a")
+		known, err := h.registeredOn("a", driverName)
 		if err != nil {
 			t.Fatalf("look up: %v", err)
 		}
@@ -243,7 +243,7 @@ func TestCSINode_OfADeadNodeStaysAsItWas(t *testing.T) {
 	}
 	h.refresh()
 	h.call(h.syncCSINode, "a")
-	if known, err := h.registeredOn("a"); err != nil || !known {
+	if known, err := h.registeredOn("a", driverName); err != nil || !known {
 		t.Errorf("got %t, %v", known, err)
 	}
 }
@@ -494,7 +494,7 @@ func TestUninstall_LetsTheAttacherFinishBeforeItGoes(t *testing.T) {
 	objects := world(installed(map[string]string{"deleting-confirmation-flag": "true"}), boundClaim(""), uninstaller(corev1.PodRunning))
 	for _, object := range objects {
 		if volume, ok := object.(*corev1.PersistentVolume); ok {
-			volume.Finalizers = []string{attachFinalizer}
+			volume.Finalizers = []string{attachFinalizerOf(driverName)}
 			volume.DeletionTimestamp = ptr(metav1.Now()) // The in-memory API server would not wait for finalizers.
 		}
 	}

@@ -5,8 +5,6 @@ import "time"
 // Names that Longhorn 1.12 and the CSI sidecars use. They are contract: other controllers and people look for them.
 const (
 	driverName = "driver.longhorn.io"
-	// attachFinalizer is the external-attacher's, with the driver's name made fit for a finalizer.
-	attachFinalizer = "external-attacher/driver-longhorn-io"
 	// longhornFinalizer keeps Longhorn's own objects until Longhorn has cleaned up behind them. Nobody removes it once
 	// Longhorn is gone, which is why uninstalling has to go through Longhorn's own job.
 	longhornFinalizer = "longhorn.io"
@@ -26,8 +24,8 @@ const (
 	storageClassConfigMap = "longhorn-storageclass"
 	storageClassKey       = "storageclass.yaml"
 
-	// volumeKeyPrefix begins a volume's name in a node's status.
-	volumeKeyPrefix = "kubernetes.io/csi/" + driverName + "^"
+	// volumeKeyPrefix begins a volume's name in a node's status, before its driver's.
+	volumeKeyPrefix = "kubernetes.io/csi/"
 
 	fakeNodeAnnotation = "kwok.x-k8s.io/node"
 	fakeNodeValue      = "fake"

@@ -122,7 +122,7 @@ func (c *standIn) removePersistentVolumes(ctx context.Context, namespace string)
 		if err != nil {
 			return false, err
 		}
-		held = held || len(attachments) == 0 && slices.Contains(volume.Finalizers, attachFinalizer)
+		held = held || len(attachments) == 0 && slices.Contains(volume.Finalizers, attachFinalizerOf(driverName))
 	}
 	return held, nil
 }

@@ -232,10 +232,10 @@ func TestAttach_TakesInstancesAMonitorAndATickAndMarksBothObjectsFirst(t *testin
 		t.Errorf("looks again after %s, want %s", again, attachTick)
 	}
 	got := h.attachment("to-a")
-	if got.Status.Attached || !slices.Contains(got.Finalizers, attachFinalizer) || got.Annotations[nodeIDAnnotation] != "a" {
+	if got.Status.Attached || !slices.Contains(got.Finalizers, attachFinalizerOf(driverName)) || got.Annotations[nodeIDAnnotation] != "a" {
 		t.Errorf("at once: got %+v", got)
 	}
-	if volume, err := h.cache.volumes.Get(handle); err != nil || !slices.Contains(volume.Finalizers, attachFinalizer) {
+	if volume, err := h.cache.volumes.Get(handle); err != nil || !slices.Contains(volume.Finalizers, attachFinalizerOf(driverName)) {
 		t.Errorf("persistent volume is not marked: %+v, %v", volume, err)
 	}
 	h.clock.Step(attachTick)
@@ -445,7 +445,7 @@ func TestAttach_RefusesAVolumeWhoseReplicasFoundNoNodeUntilTheyDo(t *testing.T) 
 func TestDetach_TakesATickAndFreesTheVolume(t *testing.T) {
 	t.Parallel()
 	attachment := attachmentTo("a", true)
-	attachment.Finalizers = []string{attachFinalizer}
+	attachment.Finalizers = []string{attachFinalizerOf(driverName)}
 	attachment.DeletionTimestamp = ptr(metav1.Now())
 	h := newHarness(t, world(installed(nil), boundClaim("a"), attachment)...)
 	h.call(h.syncAttachment, "to-a")
@@ -462,7 +462,7 @@ func TestDetach_TakesATickAndFreesTheVolume(t *testing.T) {
 func TestDetach_DoesNotTakeAVolumeFromTheNodeThatHasItNow(t *testing.T) {
 	t.Parallel()
 	attachment := attachmentTo("a", true)
-	attachment.Finalizers = []string{attachFinalizer}
+	attachment.Finalizers = []string{attachFinalizerOf(driverName)}
 	attachment.DeletionTimestamp = ptr(metav1.Now())
 	h := newHarness(t, world(installed(nil), boundClaim("b"), attachment)...)
 	h.call(h.syncAttachment, "to-a")
@@ -476,7 +476,7 @@ func TestDetach_DoesNotTakeAVolumeFromTheNodeThatHasItNow(t *testing.T) {
 func TestAttacher_DoesNothingWithoutItsSidecar(t *testing.T) {
 	t.Parallel()
 	leaving := attachmentTo("b", true)
-	leaving.Finalizers = []string{attachFinalizer}
+	leaving.Finalizers = []string{attachFinalizerOf(driverName)}
 	leaving.DeletionTimestamp = ptr(metav1.Now())
 	h := newHarness(t, world(installed(nil), boundClaim(""), attachmentTo("a", false), leaving)...)
 	if err := h.client.AppsV1().Deployments(longhornNamespace).Delete(t.Context(), attacherName, metav1.DeleteOptions{}); err != nil {
@@ -502,14 +502,14 @@ func TestPersistentVolume_IsLetGoOnceNothingIsAttached(t *testing.T) {
 		}
 		for _, object := range objects {
 			if volume, ok := object.(*corev1.PersistentVolume); ok {
-				volume.Finalizers = []string{attachFinalizer}
+				volume.Finalizers = []string{attachFinalizerOf(driverName)}
 				volume.DeletionTimestamp = ptr(metav1.Now())
 			}
 		}
 		h := newHarness(t, objects...)
 		h.call(h.syncPersistentVolume, handle)
 		volume, err := h.cache.volumes.Get(handle)
-		if err != nil || slices.Contains(volume.Finalizers, attachFinalizer) != attached {
+		if err != nil || slices.Contains(volume.Finalizers, attachFinalizerOf(driverName)) != attached {
 			t.Errorf("attached %t: got %+v, %v", attached, volume, err)
 		}
 	}
