@@ -337,3 +337,18 @@ func TestRun_RefusesAndTouchesNothing(t *testing.T) {
 		})
 	}
 }
+
+// The kubelet's pause before a further start of the same container would be measured with it.
+func TestRenew_MakesANewPodOfOneThatWasStartedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fault.StopInstance)
+	b.replaces()
+	is := func(pod string) bool { return b.server.Get("pods", fakeapi.Namespace, pod) != nil }
+	if err := b.renew(t.Context()); err != nil || !is("iris-1") || is("iris-2") {
+		t.Errorf("a container that was never started again: another pod is there: %t, %v", is("iris-2"), err)
+	}
+	b.server.Restart("iris-1", "containerd://another", "True")
+	if err := b.renew(t.Context()); err != nil || is("iris-1") || !is("iris-2") {
+		t.Errorf("a new pod is there: %t, %v; it said:\n%s", is("iris-2"), err, b.said.String())
+	}
+}

@@ -129,6 +129,6 @@ func (s *Server) Restart(pod, container, ready string) {
 	s.Edit("pods", Namespace, pod, func(object Object) {
 		status := object["status"].(Object)
 		status["conditions"] = []any{Object{"type": "Ready", "status": ready}}
-		status["containerStatuses"] = []any{Object{"name": "iris", "containerID": container, "state": Object{"running": Object{}}}}
+		status["containerStatuses"] = []any{Object{"name": "iris", "containerID": container, "restartCount": 1, "state": Object{"running": Object{}}}}
 	})
 }
