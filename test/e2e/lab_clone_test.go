@@ -16,7 +16,12 @@ const nas = "nfs://nas.example:/backups/"
 // TestLab_Clone fills a stack on another cluster from a stack's backup while that one runs, and a third one when everything of it is
 // gone but the backups.
 func TestLab_Clone(t *testing.T) {
-	directory := t.TempDir()
+	// Beside the sandboxes: a node has a /tmp of its own.
+	directory, err := os.MkdirTemp(filepath.Join(repository, ".local"), "nas-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
 	backedUp := func(c config) config {
 		return c.set("storage.backup", object{"target": nas, "cron": "0 0 1 1 *"}) // Due on New Year's Day only.
 	}
