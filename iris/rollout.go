@@ -115,8 +115,9 @@ type observedDeployment struct {
 	} `json:"status"`
 }
 
-// podImages is the part of a pod that says which image the database has.
+// podImages is the part of a pod that says which image the database has, and how long its stop may take in seconds.
 type podImages struct {
+	Grace      int `json:"terminationGracePeriodSeconds"`
 	Containers []struct {
 		Name  string `json:"name"`
 		Image string `json:"image"`

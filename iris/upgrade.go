@@ -72,11 +72,8 @@ func (u *upgrade) beforeUpdate(ctx context.Context, before, after guard.Inputs) 
 	switch {
 	case errors.Is(err, live.ErrUnknown), err == nil && !found, err == nil && sameContent(deployment.Spec.Template.Spec.database(), will):
 		return nil
-	case err != nil && u.preview:
-		u.warn(fmt.Sprintf("iris.image changes, and the database could not be looked at: %v", err))
-		return nil
 	case err != nil:
-		return fmt.Errorf("look at the database before its image is changed: %w", err)
+		return u.unseen(err)
 	}
 	return u.check(ctx, deployment, will)
 }
@@ -91,15 +88,18 @@ func (u *upgrade) check(ctx context.Context, deployment observedDeployment, will
 	}
 	all, err := pods.Namespace{API: u.api, Name: u.namespace}.List(ctx, u.selector)
 	switch {
-	case err != nil && u.preview:
-		u.warn(fmt.Sprintf("iris.image changes, and the database could not be looked at: %v", err))
-		return nil
 	case err != nil:
-		return fmt.Errorf("look at the database before its image is changed: %w", err)
+		return u.unseen(err)
 	case slices.ContainsFunc(all, func(one pods.Pod) bool { return one.Ready() && one.Metadata.Deletion == "" }):
+		u.remarkOnStop(deployment.Spec.Template.Spec.Grace)
 		return u.save(ctx, will)
-	case !deployment.wasComplete():
-		u.warn("iris.image changes and no backup is made first: the database has not become ready since it was changed the last time, so that there is " +
+	}
+	neverReady, err := u.neverReady(ctx, deployment)
+	switch {
+	case err != nil:
+		return u.unseen(err)
+	case neverReady:
+		u.warn("iris.image changes and no backup is made first: the database has not become ready since its image was changed, so that there is " +
 			"nothing to freeze. The backups from before are the way back")
 		return nil
 	}
@@ -109,6 +109,35 @@ func (u *upgrade) check(ctx context.Context, deployment observedDeployment, will
 		return nil
 	}
 	return err
+}
+
+// unseen is the end of an update that could not find out how the database is; a preview only says so.
+func (u *upgrade) unseen(err error) error {
+	if u.preview {
+		u.warn(fmt.Sprintf("iris.image changes, and the database could not be looked at: %v", err))
+		return nil
+	}
+	return fmt.Errorf("look at the database before its image is changed: %w", err)
+}
+
+// neverReady says whether the database has never run with the present image. A change of other settings restarts it too, and then what is not
+// ready may be recovering, which it must come to the end of.
+func (u *upgrade) neverReady(ctx context.Context, deployment observedDeployment) (bool, error) {
+	if deployment.wasComplete() || deployment.Status.ObservedGeneration < deployment.Metadata.Generation {
+		return false, nil
+	}
+	all, err := templates(ctx, u.api, u.namespace, u.selector)
+	return err == nil && all.onlyForItsImage(), err
+}
+
+// remarkOnStop warns when the stop may be cut short, which is then none in order. The pod stops with the grace period that it was given.
+func (u *upgrade) remarkOnStop(grace int) {
+	if grace == 0 || grace >= orderlyStop {
+		return
+	}
+	u.warn(fmt.Sprintf("iris.image changes, and the stop before may be cut short: the database has %d s for it (iris.terminationGracePeriodSeconds), and takes up "+
+		"to %d s when processes do not end by themselves. The new image then refuses to start. To be sure, raise it to %d in a pulumi up of its own first, and "+
+		"lower it afterwards", grace, orderlyStop, guardedGrace))
 }
 
 func (u *upgrade) notRunning(was, will string) error {

@@ -1,6 +1,7 @@
 package iris
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ const (
 	targetPath     = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/backuptargets/default"
 	jobsPath       = "/apis/batch/v1/namespaces/iris/jobs"
 	runningJobs    = jobsPath + "?labelSelector=ha-iris%2Fbefore-image%3D"
+	templatesPath  = "/apis/apps/v1/namespaces/iris/replicasets?labelSelector=app%3Diris"
 	madePath       = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/backups?labelSelector=ha-iris%2Fbackup%3Dconsistent%2Cha-iris%2Fnamespace%3Diris"
 	startedName    = "iris-backup-before-upgrade-20261127-120000"
 	startedPods    = "/api/v1/namespaces/iris/pods?labelSelector=batch.kubernetes.io%2Fjob-name%3D" + startedName
@@ -41,6 +43,14 @@ func runs(image, replicas, reason string) string {
 	return `{"metadata":{"generation":2},"spec":{"replicas":` + replicas + `,"template":{"spec":{"containers":[{"name":"fence","image":"a"},{"name":"iris","image":"` +
 		image + `"}]}}},"status":{"observedGeneration":2,"conditions":[{"type":"Progressing","status":"True","reason":"` + reason + `"}]}}`
 }
+
+// replicaSet is a ReplicaSet of the Deployment, with the revisions that it has had before.
+func replicaSet(revision, image, earlier string) string {
+	return `{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"` + revision + `","deployment.kubernetes.io/revision-history":"` + earlier +
+		`"}},"spec":{"template":{"spec":{"containers":[{"name":"iris","image":"` + image + `"}]}}}}`
+}
+
+func templatesOf(all ...string) string { return `{"items":[` + strings.Join(all, ",") + `]}` }
 
 // upgraded is a cluster whose database runs, with a backup target.
 type upgraded struct {
@@ -148,6 +158,12 @@ func TestUpgrade_MakesNoBackupWhereThereIsNothingToSave(t *testing.T) {
 		"never ready": {
 			there: map[string]string{deploymentPath: runs(oldImage, "1", "ProgressDeadlineExceeded"), podsPath: crashing}, said: "has not become ready since",
 		},
+		"never ready with its image": {
+			there: map[string]string{
+				deploymentPath: runs(oldImage, "1", "ReplicaSetUpdated"), podsPath: crashing,
+				templatesPath: templatesOf(replicaSet("4", "a/b:1", ""), replicaSet("5", oldImage, "")),
+			}, said: "has not become ready since",
+		},
 		"no target": {without: "storage.backup has no target", said: "storage.backup has no target"},
 	} {
 		api := running()
@@ -192,6 +208,54 @@ func TestUpgrade_IsRefusedWhileTheDatabaseIsDown(t *testing.T) {
 		for _, want := range []string{"iris.image: got " + newImage + ", want " + oldImage, "stops it in order", "scale deployment iris --replicas=0"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("preview %v: %q is not in %s", preview, want, text)
+			}
+		}
+	}
+}
+
+// What is not ready after a change that was none of the image recovers, with the present image.
+func TestUpgrade_IsRefusedWhileTheDatabaseRecovers(t *testing.T) {
+	t.Parallel()
+	const unseen = `{"metadata":{"generation":3},"spec":{"replicas":1,"template":{"spec":{"containers":[{"name":"iris","image":"` + oldImage +
+		`"}]}}},"status":{"observedGeneration":2}}`
+	for name, test := range map[string]struct{ deployment, templates string }{
+		"another setting":          {templates: templatesOf(replicaSet("4", oldImage, ""), replicaSet("5", oldImage, ""))},
+		"older templates are gone": {templates: templatesOf(replicaSet("5", oldImage, ""))},
+		"the image of before again, as the vendor wants it": {
+			templates: templatesOf(replicaSet("5", oldImage, "3"), replicaSet("4", newImage, "")),
+		},
+		"the same with another setting": {
+			templates: templatesOf(replicaSet("3", oldImage, ""), replicaSet("5", oldImage, ""), replicaSet("4", newImage, "")),
+		},
+		"a change that Kubernetes has not seen yet": {
+			deployment: unseen, templates: templatesOf(replicaSet("4", "a/b:1", ""), replicaSet("5", oldImage, "")),
+		},
+	} {
+		api := running()
+		api.there[podsPath], api.there[templatesPath] = crashing, test.templates
+		api.there[deploymentPath] = cmp.Or(test.deployment, runs(oldImage, "1", "ReplicaSetUpdated"))
+		u, said, _ := guarding(api)
+		err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c"))
+		if err == nil || !strings.Contains(err.Error(), "until the database is ready") || len(api.created)+len(*said) > 0 {
+			t.Errorf("%s: got %v, created %v, said %q", name, err, api.created, *said)
+		}
+	}
+}
+
+// A stop that is cut short is none in order. The pod that runs has the grace period of the Deployment that is there, not of the new one.
+func TestUpgrade_WarnsOfAStopThatMayBeCutShort(t *testing.T) {
+	t.Parallel()
+	for grace, warns := range map[string]bool{"45": true, "149": true, "150": false, "180": false} {
+		for _, preview := range []bool{true, false} {
+			api := running()
+			api.there[deploymentPath] = strings.Replace(api.there[deploymentPath], `"containers"`, `"terminationGracePeriodSeconds":`+grace+`,"containers"`, 1)
+			u, said, _ := guarding(api)
+			u.preview = preview
+			if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); err != nil {
+				t.Error(err)
+			}
+			if all := strings.Join(*said, "\n"); strings.Contains(all, "has "+grace+" s for it (iris.terminationGracePeriodSeconds)") != warns {
+				t.Errorf("%s s, preview %v: said %s", grace, preview, all)
 			}
 		}
 	}
@@ -299,9 +363,7 @@ func TestUpgrade_IsAskedForByTheDeployment(t *testing.T) {
 
 func TestRollout_SaysWhatToDoAfterAnUpgradeThatFailed(t *testing.T) {
 	t.Parallel()
-	set := func(revision, image string) string {
-		return `{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"` + revision + `"}},"spec":{"template":{"spec":{"containers":[{"name":"iris","image":"` + image + `"}]}}}}`
-	}
+	set := func(revision, image string) string { return replicaSet(revision, image, "") }
 	for _, test := range []struct {
 		templates string
 		says      bool
