@@ -139,7 +139,7 @@ func (s *scope) configMap(in *namespace, name string, files map[string]string) (
 	object, err := corev1.NewConfigMap(s.ctx, name, &corev1.ConfigMapArgs{
 		Metadata: in.metadata(s.cfg.database(), name, nil),
 		Data:     pulumi.ToStringMap(files),
-	}, s.options()...)
+	}, s.options(s.mounted)...)
 	return object, creating("ConfigMap "+name, err)
 }
 
@@ -155,6 +155,7 @@ func (s *scope) secret(in *namespace, name, kind string, files map[string]secret
 	}, s.options(
 		// The provider echoes stringData as base64 in data; without this that copy would be plain text in the state.
 		pulumi.AdditionalSecretOutputs([]string{"data", "stringData"}),
+		s.mounted,
 	)...)
 	return object, creating("Secret "+name, err)
 }

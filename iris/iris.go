@@ -148,6 +148,10 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
+	upgrade, err := s.guardUpgrade(args.API)
+	if err != nil {
+		return err
+	}
 	configuration, err := s.configuration(data.namespace, plan)
 	if err != nil {
 		return err
@@ -177,10 +181,6 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 		return err
 	}
 	backups, err := s.backups(data, configuration, policies, args, filled)
-	if err != nil {
-		return err
-	}
-	upgrade, err := s.guardUpgrade(args.API)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ type scope struct {
 	cfg    Config
 	// lifetime is Args.Lifetime.
 	lifetime pulumi.Resource
+	// mounted is the option of all that the database's pod mounts; guardUpgrade sets it.
+	mounted pulumi.ResourceOption
 }
 
 // options are those of every child. A fresh slice at each call: appending to a shared one overwrites a sibling's option.

@@ -115,8 +115,14 @@ type observedDeployment struct {
 	} `json:"status"`
 }
 
-// podImages is the part of a pod that says which image the database has.
+// podImages is the part of a pod that says which image the database has, on which volume, and how long its stop may take in seconds.
 type podImages struct {
+	Grace   int `json:"terminationGracePeriodSeconds"`
+	Volumes []struct {
+		Claim struct {
+			Name string `json:"claimName"`
+		} `json:"persistentVolumeClaim"`
+	} `json:"volumes"`
 	Containers []struct {
 		Name  string `json:"name"`
 		Image string `json:"image"`
@@ -128,6 +134,16 @@ func (p podImages) database() string {
 	for _, one := range p.Containers {
 		if one.Name == irisContainerName {
 			return one.Image
+		}
+	}
+	return ""
+}
+
+// claim is that of the data, the pod's only one; empty where there is none.
+func (p podImages) claim() string {
+	for _, one := range p.Volumes {
+		if one.Claim.Name != "" {
+			return one.Claim.Name
 		}
 	}
 	return ""

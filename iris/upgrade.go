@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -19,20 +20,27 @@ import (
 
 // Another image may upgrade the data at its start, without a way back, and does not start on data that were not stopped in order (ADOCK
 // 5.7). So before the Deployment gets another one, the database must be seen running, whose stop is then in order, and what it has is backed
-// up. That is done by a hook and not by a resource of its own: it happens when the image changes and never else, the preview shows the
+// up. That is done by hooks and not by a resource of its own: it happens when the image changes and never else, the preview shows the
 // Deployment alone, and an update that is repeated looks again.
+//
+// What the database's pod mounts is written in place, and a replacement pod reads it at its start. A backup may take hours or fail, and until
+// the image changes such a pod has the old one. So the ConfigMaps and Secrets have a hook too, and whichever comes first looks for all.
 
 const (
 	upgradeTick   = 2 * time.Second
 	upgradeReport = time.Minute
 	// upgradeMargin is what a backup's job may take beside its own deadline: to be scheduled, and to be read.
 	upgradeMargin = 10 * time.Minute
+	// upgradePatience is for what the same update makes, beside what waits for the backup: the CronJob, and the target.
+	upgradePatience = 2 * time.Minute
 )
 
 // upgrade stands between the data and another image.
 type upgrade struct {
 	api                           Cluster
 	namespace, selector, longhorn string
+	// image and claim are those of the configuration.
+	image, claim string
 	// without is why no backup can be made; empty: it can.
 	without   string
 	preview   bool
@@ -41,23 +49,36 @@ type upgrade struct {
 	budget time.Duration
 	now    func() time.Time
 	pause  func(context.Context, time.Duration) error
+
+	// All that is changed waits for the same: once is what has been found.
+	once  sync.Once
+	found error
 }
 
-// guardUpgrade returns the Deployment's option that has the data backed up before its image changes.
-func (s *scope) guardUpgrade(api Cluster) (pulumi.ResourceOption, error) {
+// guardUpgrade returns the Deployment's option that has the data backed up before its image changes, and sets that of what its pod mounts.
+func (s *scope) guardUpgrade(api Cluster) (deployment pulumi.ResourceOption, err error) {
 	about := &pulumi.LogArgs{Resource: s.parent}
 	u := &upgrade{
 		api: api, namespace: s.cfg.Namespace, selector: "app=" + s.cfg.database().app, longhorn: s.cfg.LonghornNamespace,
+		image: s.cfg.Image, claim: s.cfg.claimName(),
 		without: s.cfg.whyNoBackup(), preview: s.ctx.DryRun(),
 		log:    func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
 		warn:   func(text string) { _ = s.ctx.Log.Warn(text, about) },
 		budget: backupDeadline*time.Second + upgradeMargin, now: time.Now, pause: clock.Pause,
 	}
-	return guard.BeforeUpdate(s.ctx, s.name+"-guard-upgrade", func(before, after guard.Inputs) error {
+	deployment, err = guard.BeforeUpdate(s.ctx, s.name+"-guard-upgrade", func(before, after guard.Inputs) error {
 		return u.beforeUpdate(s.ctx.Context(), before, after)
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.mounted, err = guard.BeforeUpdate(s.ctx, s.name+"-guard-mounted", func(guard.Inputs, guard.Inputs) error {
+		return u.beforeMounted(s.ctx.Context())
+	})
+	return deployment, err
 }
 
+// beforeUpdate is for the Deployment itself.
 func (u *upgrade) beforeUpdate(ctx context.Context, before, after guard.Inputs) error {
 	was, will := imageOf(before), imageOf(after)
 	if u.api == nil || was == "" || will == "" || sameContent(was, will) {
@@ -68,15 +89,39 @@ func (u *upgrade) beforeUpdate(ctx context.Context, before, after guard.Inputs) 
 			"not stopped in order, so that no newer release than the one that wrote it starts on it: restore with that one, and upgrade afterwards", from))
 		return nil
 	}
+	return u.look(ctx, will)
+}
+
+// beforeMounted is for what the database's pod mounts, whose own inputs do not say whether the image changes. In a preview the Deployment says
+// all there is.
+func (u *upgrade) beforeMounted(ctx context.Context) error {
+	if u.api == nil || u.preview {
+		return nil
+	}
+	deployment, found, err := observed(ctx, u.api, u.namespace)
+	if claim := deployment.Spec.Template.Spec.claim(); err == nil && found && claim != "" && claim != u.claim {
+		return nil // It moves to another volume.
+	}
+	return u.look(ctx, u.image)
+}
+
+// look looks once, for all.
+func (u *upgrade) look(ctx context.Context, will string) error {
+	first := false
+	u.once.Do(func() { first, u.found = true, u.decide(ctx, will) })
+	if u.found != nil && !first {
+		return errors.New("it stays as it is, because iris.image does: the reason is with another object")
+	}
+	return u.found
+}
+
+func (u *upgrade) decide(ctx context.Context, will string) error {
 	deployment, found, err := observed(ctx, u.api, u.namespace)
 	switch {
 	case errors.Is(err, live.ErrUnknown), err == nil && !found, err == nil && sameContent(deployment.Spec.Template.Spec.database(), will):
 		return nil
-	case err != nil && u.preview:
-		u.warn(fmt.Sprintf("iris.image changes, and the database could not be looked at: %v", err))
-		return nil
 	case err != nil:
-		return fmt.Errorf("look at the database before its image is changed: %w", err)
+		return u.unseen(err)
 	}
 	return u.check(ctx, deployment, will)
 }
@@ -91,15 +136,18 @@ func (u *upgrade) check(ctx context.Context, deployment observedDeployment, will
 	}
 	all, err := pods.Namespace{API: u.api, Name: u.namespace}.List(ctx, u.selector)
 	switch {
-	case err != nil && u.preview:
-		u.warn(fmt.Sprintf("iris.image changes, and the database could not be looked at: %v", err))
-		return nil
 	case err != nil:
-		return fmt.Errorf("look at the database before its image is changed: %w", err)
+		return u.unseen(err)
 	case slices.ContainsFunc(all, func(one pods.Pod) bool { return one.Ready() && one.Metadata.Deletion == "" }):
+		u.remarkOnStop(deployment.Spec.Template.Spec.Grace)
 		return u.save(ctx, will)
-	case !deployment.wasComplete():
-		u.warn("iris.image changes and no backup is made first: the database has not become ready since it was changed the last time, so that there is " +
+	}
+	neverReady, err := u.neverReady(ctx, deployment)
+	switch {
+	case err != nil:
+		return u.unseen(err)
+	case neverReady:
+		u.warn("iris.image changes and no backup is made first: the database has not become ready since its image was changed, so that there is " +
 			"nothing to freeze. The backups from before are the way back")
 		return nil
 	}
@@ -109,6 +157,35 @@ func (u *upgrade) check(ctx context.Context, deployment observedDeployment, will
 		return nil
 	}
 	return err
+}
+
+// unseen is the end of an update that could not find out how the database is; a preview only says so.
+func (u *upgrade) unseen(err error) error {
+	if u.preview {
+		u.warn(fmt.Sprintf("iris.image changes, and the database could not be looked at: %v", err))
+		return nil
+	}
+	return fmt.Errorf("look at the database before anything of it is changed: %w", err)
+}
+
+// neverReady says whether the database has never run with the present image. A change of other settings restarts it too, and then what is not
+// ready may be recovering, which it must come to the end of.
+func (u *upgrade) neverReady(ctx context.Context, deployment observedDeployment) (bool, error) {
+	if deployment.wasComplete() || deployment.Status.ObservedGeneration < deployment.Metadata.Generation {
+		return false, nil
+	}
+	all, err := templates(ctx, u.api, u.namespace, u.selector)
+	return err == nil && all.onlyForItsImage(), err
+}
+
+// remarkOnStop warns when the stop may be cut short, which is then none in order. The pod stops with the grace period that it was given.
+func (u *upgrade) remarkOnStop(grace int) {
+	if grace == 0 || grace >= orderlyStop {
+		return
+	}
+	u.warn(fmt.Sprintf("iris.image changes, and the stop before may be cut short: the database has %d s for it (iris.terminationGracePeriodSeconds), and takes up "+
+		"to %d s when processes do not end by themselves. The new image then refuses to start. To be sure, raise it to %d in a pulumi up of its own first, and "+
+		"lower it afterwards", grace, orderlyStop, guardedGrace))
 }
 
 func (u *upgrade) notRunning(was, will string) error {
@@ -145,7 +222,7 @@ func (u *upgrade) save(ctx context.Context, will string) error {
 	}
 	name, err := u.backUp(ctx, will)
 	if err != nil {
-		return fmt.Errorf("iris.image: the backup before the change was not made, and the database runs on with its image:\n  %w\nMend that, and run pulumi up "+
+		return fmt.Errorf("iris.image: the backup before the change was not made, and the database runs on with its image and its settings:\n  %w\nMend that, and run pulumi up "+
 			`again. To go on without a backup: %s (docs/operations.md, "IRIS")`, err, u.wayPast())
 	}
 	u.log(fmt.Sprintf("backup %s is complete: it is the way back, with the image from before (docs/operations.md, \"IRIS\")", name))

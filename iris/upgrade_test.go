@@ -1,11 +1,13 @@
 package iris
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +25,9 @@ const (
 	podsPath       = "/api/v1/namespaces/iris/pods?labelSelector=app%3Diris"
 	targetPath     = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/backuptargets/default"
 	jobsPath       = "/apis/batch/v1/namespaces/iris/jobs"
+	schedulePath   = "/apis/batch/v1/namespaces/iris/cronjobs/iris-backup-consistent"
 	runningJobs    = jobsPath + "?labelSelector=ha-iris%2Fbefore-image%3D"
+	templatesPath  = "/apis/apps/v1/namespaces/iris/replicasets?labelSelector=app%3Diris"
 	madePath       = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/backups?labelSelector=ha-iris%2Fbackup%3Dconsistent%2Cha-iris%2Fnamespace%3Diris"
 	startedName    = "iris-backup-before-upgrade-20261127-120000"
 	startedPods    = "/api/v1/namespaces/iris/pods?labelSelector=batch.kubernetes.io%2Fjob-name%3D" + startedName
@@ -41,6 +45,14 @@ func runs(image, replicas, reason string) string {
 	return `{"metadata":{"generation":2},"spec":{"replicas":` + replicas + `,"template":{"spec":{"containers":[{"name":"fence","image":"a"},{"name":"iris","image":"` +
 		image + `"}]}}},"status":{"observedGeneration":2,"conditions":[{"type":"Progressing","status":"True","reason":"` + reason + `"}]}}`
 }
+
+// replicaSet is a ReplicaSet of the Deployment, with the revisions that it has had before.
+func replicaSet(revision, image, earlier string) string {
+	return `{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"` + revision + `","deployment.kubernetes.io/revision-history":"` + earlier +
+		`"}},"spec":{"template":{"spec":{"containers":[{"name":"iris","image":"` + image + `"}]}}}}`
+}
+
+func templatesOf(all ...string) string { return `{"items":[` + strings.Join(all, ",") + `]}` }
 
 // upgraded is a cluster whose database runs, with a backup target.
 type upgraded struct {
@@ -73,8 +85,8 @@ func (u *upgraded) Create(_ context.Context, path string, object, into any) erro
 func running() *upgraded {
 	api := &upgraded{objects: objects{there: map[string]string{
 		deploymentPath: runs(oldImage, "1", "NewReplicaSetAvailable"), podsPath: readyPods, targetPath: available,
-		"/apis/batch/v1/namespaces/iris/cronjobs/" + backupName: scheduleJSON,
-		madePath: `{"items":[{"metadata":{"name":"nightly","creationTimestamp":"2026-11-27T02:30:00Z"},"status":{"state":"Completed"}}]}`,
+		schedulePath: scheduleJSON,
+		madePath:     `{"items":[{"metadata":{"name":"nightly","creationTimestamp":"2026-11-27T02:30:00Z"},"status":{"state":"Completed"}}]}`,
 	}}}
 	api.then = func() {
 		api.there[jobsPath+"/"+startedName] = `{"status":{"conditions":[{"type":"Complete","status":"True"}]}}`
@@ -148,6 +160,12 @@ func TestUpgrade_MakesNoBackupWhereThereIsNothingToSave(t *testing.T) {
 		"never ready": {
 			there: map[string]string{deploymentPath: runs(oldImage, "1", "ProgressDeadlineExceeded"), podsPath: crashing}, said: "has not become ready since",
 		},
+		"never ready with its image": {
+			there: map[string]string{
+				deploymentPath: runs(oldImage, "1", "ReplicaSetUpdated"), podsPath: crashing,
+				templatesPath: templatesOf(replicaSet("4", "a/b:1", ""), replicaSet("5", oldImage, "")),
+			}, said: "has not become ready since",
+		},
 		"no target": {without: "storage.backup has no target", said: "storage.backup has no target"},
 	} {
 		api := running()
@@ -197,6 +215,54 @@ func TestUpgrade_IsRefusedWhileTheDatabaseIsDown(t *testing.T) {
 	}
 }
 
+// What is not ready after a change that was none of the image recovers, with the present image.
+func TestUpgrade_IsRefusedWhileTheDatabaseRecovers(t *testing.T) {
+	t.Parallel()
+	const unseen = `{"metadata":{"generation":3},"spec":{"replicas":1,"template":{"spec":{"containers":[{"name":"iris","image":"` + oldImage +
+		`"}]}}},"status":{"observedGeneration":2}}`
+	for name, test := range map[string]struct{ deployment, templates string }{
+		"another setting":          {templates: templatesOf(replicaSet("4", oldImage, ""), replicaSet("5", oldImage, ""))},
+		"older templates are gone": {templates: templatesOf(replicaSet("5", oldImage, ""))},
+		"the image of before again, as the vendor wants it": {
+			templates: templatesOf(replicaSet("5", oldImage, "3"), replicaSet("4", newImage, "")),
+		},
+		"the same with another setting": {
+			templates: templatesOf(replicaSet("3", oldImage, ""), replicaSet("5", oldImage, ""), replicaSet("4", newImage, "")),
+		},
+		"a change that Kubernetes has not seen yet": {
+			deployment: unseen, templates: templatesOf(replicaSet("4", "a/b:1", ""), replicaSet("5", oldImage, "")),
+		},
+	} {
+		api := running()
+		api.there[podsPath], api.there[templatesPath] = crashing, test.templates
+		api.there[deploymentPath] = cmp.Or(test.deployment, runs(oldImage, "1", "ReplicaSetUpdated"))
+		u, said, _ := guarding(api)
+		err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c"))
+		if err == nil || !strings.Contains(err.Error(), "until the database is ready") || len(api.created)+len(*said) > 0 {
+			t.Errorf("%s: got %v, created %v, said %q", name, err, api.created, *said)
+		}
+	}
+}
+
+// A stop that is cut short is none in order. The pod that runs has the grace period of the Deployment that is there, not of the new one.
+func TestUpgrade_WarnsOfAStopThatMayBeCutShort(t *testing.T) {
+	t.Parallel()
+	for grace, warns := range map[string]bool{"45": true, "149": true, "150": false, "180": false} {
+		for _, preview := range []bool{true, false} {
+			api := running()
+			api.there[deploymentPath] = strings.Replace(api.there[deploymentPath], `"containers"`, `"terminationGracePeriodSeconds":`+grace+`,"containers"`, 1)
+			u, said, _ := guarding(api)
+			u.preview = preview
+			if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); err != nil {
+				t.Error(err)
+			}
+			if all := strings.Join(*said, "\n"); strings.Contains(all, "has "+grace+" s for it (iris.terminationGracePeriodSeconds)") != warns {
+				t.Errorf("%s s, preview %v: said %s", grace, preview, all)
+			}
+		}
+	}
+}
+
 func TestUpgrade_APreviewSaysWhatWillHappen(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{available: "first makes an IRIS-consistent backup", unavailable: "AccessDenied"} {
@@ -214,11 +280,11 @@ func TestUpgrade_APreviewSaysWhatWillHappen(t *testing.T) {
 	if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); err != nil || len(*said) != 1 {
 		t.Errorf("got %v, said %q", err, *said)
 	}
-	u.preview = false
+	u, _, _ = guarding(u.api)
 	if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); err == nil {
 		t.Error("an update goes on although the database could not be looked at")
 	}
-	u.api = &upgraded{objects: objects{err: live.ErrUnknown}}
+	u, _, _ = guarding(&upgraded{objects: objects{err: live.ErrUnknown}})
 	if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); err != nil {
 		t.Errorf("got %v", err)
 	}
@@ -237,7 +303,8 @@ func TestUpgrade_FailsWithoutABackup(t *testing.T) {
 		waited time.Duration
 		jobs   int
 	}{
-		"no target":           {there: map[string]string{targetPath: unavailable}, want: "cannot use the backup target: AccessDenied"},
+		"no target":           {there: map[string]string{targetPath: unavailable}, want: "cannot use the backup target: AccessDenied", waited: upgradePatience},
+		"no CronJob":          {there: map[string]string{schedulePath: "null"}, want: "If backups are new in this change, they come first", waited: upgradePatience},
 		"it fails":            {there: map[string]string{startedPods: failed, jobsPath + "/" + startedName: `{"status":{"conditions":[{"type":"Failed","status":"True"}]}}`}, want: "IRIS does not freeze", jobs: 1},
 		"its deadline":        {there: map[string]string{jobsPath + "/" + startedName: `{"status":{"conditions":[{"type":"Failed","status":"True","reason":"DeadlineExceeded","message":"too long"}]}}`}, want: "DeadlineExceeded: too long", jobs: 1},
 		"it makes none":       {there: map[string]string{jobsPath + "/" + startedName: `{"status":{"conditions":[{"type":"Complete","status":"True"}]}}`}, want: "made no backup", jobs: 1},
@@ -248,6 +315,7 @@ func TestUpgrade_FailsWithoutABackup(t *testing.T) {
 		api := running()
 		api.then = nil
 		maps.Copy(api.there, test.there)
+		maps.DeleteFunc(api.there, func(_, text string) bool { return text == "null" })
 		u, _, waited := guarding(api)
 		err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c"))
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "runs on with its image") ||
@@ -277,10 +345,131 @@ func TestUpgrade_TheNextUpdateWaitsForTheJobThatIsThere(t *testing.T) {
 	if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); err != nil || len(api.created) > 0 {
 		t.Errorf("got %v, created %v", err, api.created)
 	}
+	u, _, _ = guarding(api)
 	u.pause = func(context.Context, time.Duration) error { return context.Canceled }
 	api.there[jobsPath+"/"+startedName] = `{}`
 	if err := u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// mounting is of a run that changes the image and what the pod mounts: two ConfigMaps or Secrets, and then the Deployment.
+func (u *upgrade) mounting(t *testing.T) (first, second, deployment error) {
+	t.Helper()
+	u.image, u.claim = newImage, "c"
+	first, second = u.beforeMounted(t.Context()), u.beforeMounted(t.Context())
+	return first, second, u.beforeUpdate(t.Context(), deployed(oldImage, "c"), deployed(newImage, "c"))
+}
+
+// A pod that replaces the one that runs while the backup is made, or after it has failed, has the old image and reads what is there.
+func TestUpgrade_WritesNothingThatThePodMountsBefore(t *testing.T) {
+	t.Parallel()
+	api := running()
+	api.then = nil
+	api.there[jobsPath+"/"+startedName] = `{"status":{"conditions":[{"type":"Failed","status":"True","reason":"DeadlineExceeded"}]}}`
+	u, _, _ := guarding(api)
+	first, second, deployment := u.mounting(t)
+	if first == nil || !strings.Contains(first.Error(), "DeadlineExceeded") || !strings.Contains(first.Error(), "its image and its settings") {
+		t.Errorf("the first is written although there is no backup: %v", first)
+	}
+	for _, err := range []error{second, deployment} {
+		if err == nil || !strings.Contains(err.Error(), "stays as it is") || strings.Contains(err.Error(), "DeadlineExceeded") {
+			t.Errorf("another: got %v", err)
+		}
+	}
+	if len(api.created) != 1 {
+		t.Errorf("%d jobs", len(api.created))
+	}
+
+	api = running()
+	api.there[podsPath] = crashing
+	u, _, _ = guarding(api)
+	if first, _, _ = u.mounting(t); first == nil || !strings.Contains(first.Error(), "until the database is ready") {
+		t.Errorf("it is written while the database is down: %v", first)
+	}
+
+	api = running()
+	u, said, _ := guarding(api)
+	first, second, deployment = u.mounting(t)
+	if err := errors.Join(first, second, deployment); err != nil || len(api.created) != 1 || len(*said) != 1 {
+		t.Errorf("got %v, %d jobs, said %q", err, len(api.created), *said)
+	}
+}
+
+// What is changed without another image is not held up, and the database is not looked at.
+func TestUpgrade_HoldsNothingElseUp(t *testing.T) {
+	t.Parallel()
+	elsewhere := strings.Replace(runs(oldImage, "1", "NewReplicaSetAvailable"), `"containers"`,
+		`"volumes":[{"emptyDir":{}},{"persistentVolumeClaim":{"claimName":"iris-pvc"}}],"containers"`, 1)
+	for name, test := range map[string]struct {
+		there   map[string]string
+		err     error
+		preview bool
+	}{
+		"the same image":      {there: map[string]string{deploymentPath: runs(newImage, "1", "NewReplicaSetAvailable")}},
+		"the first one":       {},
+		"another volume":      {there: map[string]string{deploymentPath: elsewhere}},
+		"no cluster yet":      {err: live.ErrUnknown},
+		"a preview":           {there: map[string]string{deploymentPath: runs(oldImage, "1", "NewReplicaSetAvailable")}, preview: true},
+		"a preview of a dark": {err: errors.New("refused"), preview: true},
+	} {
+		u, said, waited := guarding(&upgraded{objects: objects{there: test.there, err: test.err}})
+		u.image, u.claim, u.preview = newImage, "iris-pvc-2", test.preview
+		if err := u.beforeMounted(t.Context()); err != nil || len(*said) > 0 || waited() > 0 {
+			t.Errorf("%s: got %v, said %q, waited %s", name, err, *said, waited())
+		}
+	}
+	if err := (&upgrade{image: newImage}).beforeMounted(t.Context()); err != nil {
+		t.Errorf("without an API server: %v", err)
+	}
+	u, _, _ := guarding(&upgraded{objects: objects{err: errors.New("refused")}})
+	if err := u.beforeMounted(t.Context()); err == nil {
+		t.Error("it is written although nobody knows whether the image changes")
+	}
+	u, said, _ := guarding(&upgraded{objects: objects{there: map[string]string{deploymentPath: runs(oldImage, "0", "NewReplicaSetAvailable")}}})
+	first, second, deployment := u.mounting(t)
+	if err := errors.Join(first, second, deployment); err != nil || len(*said) != 1 {
+		t.Errorf("scaled to 0: got %v, said %q", err, *said)
+	}
+}
+
+// The CronJob and the target may be made by the update that waits for them.
+func TestUpgrade_WaitsForWhatTheSameUpdateMakes(t *testing.T) {
+	t.Parallel()
+	api := running()
+	api.there[targetPath] = unavailable
+	delete(api.there, schedulePath)
+	u, _, waited := guarding(api)
+	pause := u.pause
+	u.pause = func(ctx context.Context, length time.Duration) error {
+		api.there[targetPath], api.there[schedulePath] = available, scheduleJSON
+		return pause(ctx, length)
+	}
+	if first, second, deployment := u.mounting(t); errors.Join(first, second, deployment) != nil || len(api.created) != 1 || waited() != upgradeTick {
+		t.Errorf("got %v, created %v, waited %s", first, api.created, waited())
+	}
+}
+
+// What makes the backup is not held up by it.
+func TestUpgrade_IsAskedForByAllThatPodsOfTheDatabaseMount(t *testing.T) {
+	t.Parallel()
+	for edition, cfg := range editions() {
+		result := mustRun(t, cfg)
+		deployment := guard.InputsOf(result.One(t, "kubernetes:apps/v1:Deployment", deploymentName).Inputs)
+		held := 0
+		for _, one := range result.Registrations() {
+			kind := one.TypeToken[strings.LastIndex(one.TypeToken, ":")+1:]
+			want := (kind == "ConfigMap" || kind == "Secret") && deployment.Has(one.Name)
+			if got := slices.Contains(one.RegisterRPC.GetHooks().GetBeforeUpdate(), "iris-guard-mounted"); got != want {
+				t.Errorf("%s: %s %s is held up: %v", edition, kind, one.Name, got)
+			}
+			if want {
+				held++
+			}
+		}
+		if held < 3 { // The merge file, the credentials and the web server's files.
+			t.Errorf("%s: %d objects are held up", edition, held)
+		}
 	}
 }
 
@@ -299,9 +488,7 @@ func TestUpgrade_IsAskedForByTheDeployment(t *testing.T) {
 
 func TestRollout_SaysWhatToDoAfterAnUpgradeThatFailed(t *testing.T) {
 	t.Parallel()
-	set := func(revision, image string) string {
-		return `{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"` + revision + `"}},"spec":{"template":{"spec":{"containers":[{"name":"iris","image":"` + image + `"}]}}}}`
-	}
+	set := func(revision, image string) string { return replicaSet(revision, image, "") }
 	for _, test := range []struct {
 		templates string
 		says      bool

@@ -58,22 +58,15 @@ func (u *upgrade) jobsPath() string { return "/apis/batch/v1/namespaces/" + u.na
 
 // backUp makes a backup by the CronJob's own job, and returns its name once it is complete in the target.
 func (u *upgrade) backUp(ctx context.Context, will string) (name string, err error) {
-	if trouble := u.targetTrouble(ctx); trouble != "" { // The job would wait for it, and then say the same.
-		return "", errors.New(trouble)
+	if err := u.prepared(ctx); err != nil {
+		return "", err
 	}
 	job, err := u.startJob(ctx, will)
 	if err != nil {
 		return "", err
 	}
 	began := u.now()
-	watch := clock.Watch{
-		Budget: u.budget, Tick: upgradeTick, Report: upgradeReport, Now: u.now, Pause: u.pause,
-		Say: func(state string, waited time.Duration) {
-			u.log(fmt.Sprintf("waiting for the backup before iris.image changes since %s: %s", waited.Round(time.Second),
-				strings.ReplaceAll(state, lineBreak, "; ")))
-		},
-	}
-	found, waited, err := watch.Until(ctx, func() clock.Found {
+	found, waited, err := u.watch(u.budget).Until(ctx, func() clock.Found {
 		look, made := u.lookAtJob(ctx, job, u.now().Sub(began))
 		name = made
 		return look
@@ -85,6 +78,36 @@ func (u *upgrade) backUp(ctx context.Context, will string) (name string, err err
 		return "", fmt.Errorf("job %s, after %s:%s%s", job.Metadata.Name, waited.Round(time.Second), lineBreak, found.State)
 	}
 	return name, nil
+}
+
+func (u *upgrade) watch(budget time.Duration) clock.Watch {
+	return clock.Watch{
+		Budget: budget, Tick: upgradeTick, Report: upgradeReport, Now: u.now, Pause: u.pause,
+		Say: func(state string, waited time.Duration) {
+			u.log(fmt.Sprintf("waiting for the backup before iris.image changes since %s: %s", waited.Round(time.Second),
+				strings.ReplaceAll(state, lineBreak, "; ")))
+		},
+	}
+}
+
+// prepared waits for what the job is made from and what it needs, because the same update may make it.
+func (u *upgrade) prepared(ctx context.Context) error {
+	found, _, err := u.watch(upgradePatience).Until(ctx, func() clock.Found {
+		if trouble := u.targetTrouble(ctx); trouble != "" { // The job would wait for it, and then say the same.
+			return clock.Found{State: trouble}
+		}
+		if _, err := u.schedule(ctx); err != nil {
+			return clock.Found{Hopeless: live.IsForbidden(err), State: err.Error()}
+		}
+		return clock.Found{Done: true}
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("wait for the backup's target and its CronJob: %w", err)
+	case !found.Done:
+		return errors.New(found.State)
+	}
+	return nil
 }
 
 // startJob starts one, or finds the one that an update has started that was interrupted.
@@ -150,8 +173,8 @@ func (u *upgrade) schedule(ctx context.Context) (schedule backupSchedule, err er
 	case err != nil:
 		return schedule, fmt.Errorf("look at CronJob %s: %w", backupName, err)
 	case !found:
-		return schedule, fmt.Errorf("there is no CronJob %s in namespace %s: somebody has deleted it; pulumi up --refresh makes it again",
-			backupName, u.namespace)
+		return schedule, fmt.Errorf("there is no CronJob %s in namespace %s: pulumi up --refresh makes one again that somebody has deleted. If "+
+			"backups are new in this change, they come first: iris.image as it was, pulumi up, then the new iris.image", backupName, u.namespace)
 	}
 	return schedule, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+
+	"ha-iris/internal/pods"
 )
 
 // replicaSets are the Deployment's, each with a template that it has had.
@@ -21,11 +23,36 @@ type replicaSets struct {
 	} `json:"items"`
 }
 
+const (
+	revisionAnnotation = "deployment.kubernetes.io/revision"
+	// earlierAnnotation are the revisions that a ReplicaSet has had before, when its template has come again (kubernetes, deployment/util,
+	// SetNewReplicaSetAnnotations).
+	earlierAnnotation = "deployment.kubernetes.io/revision-history"
+)
+
+// onlyForItsImage says whether the newest template never had a database that ran, so that what keeps it from being ready may be its image: it is
+// the first one, or the one before has another image. One whose image comes again is the vendor's way out of an unclean stop, and recovers.
+func (r replicaSets) onlyForItsImage() bool {
+	newest, came, again := 0, map[string]int{}, false
+	for _, one := range r.Items {
+		revision, _ := strconv.Atoi(one.Metadata.Annotations[revisionAnnotation])
+		came[one.Spec.Template.Spec.database()]++
+		if revision > newest {
+			newest, again = revision, one.Metadata.Annotations[earlierAnnotation] != ""
+		}
+	}
+	before, now := r.lastTwo()
+	if before == "" {
+		return newest <= 1
+	}
+	return !sameContent(before, now) && !again && came[now] == 1
+}
+
 // lastTwo are the images of the newest template and of the one before; empty where there is none.
 func (r replicaSets) lastTwo() (before, now string) {
 	newest, second := 0, 0
 	for _, one := range r.Items {
-		revision, _ := strconv.Atoi(one.Metadata.Annotations["deployment.kubernetes.io/revision"])
+		revision, _ := strconv.Atoi(one.Metadata.Annotations[revisionAnnotation])
 		switch image := one.Spec.Template.Spec.database(); {
 		case revision > newest:
 			before, second, now, newest = now, newest, image, revision
@@ -36,11 +63,18 @@ func (r replicaSets) lastTwo() (before, now string) {
 	return before, now
 }
 
+func templates(ctx context.Context, api pods.Cluster, namespace, selector string) (all replicaSets, err error) {
+	if _, err = api.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/replicasets?labelSelector="+url.QueryEscape(selector), &all); err != nil {
+		return all, fmt.Errorf("look for the Deployment's ReplicaSets: %w", err)
+	}
+	return all, nil
+}
+
 // afterUpgrade is what to do about a database that does not come up with another image than before, which only IRIS itself can tell the reason of;
 // none where the image is the same or nothing can be found out.
 func (r *rollout) afterUpgrade(ctx context.Context) []string {
-	var all replicaSets
-	if _, err := r.api.Get(ctx, "/apis/apps/v1/namespaces/"+r.namespace+"/replicasets?labelSelector="+url.QueryEscape(r.selector), &all); err != nil {
+	all, err := templates(ctx, r.api, r.namespace, r.selector)
+	if err != nil {
 		return nil
 	}
 	before, now := all.lastTwo()

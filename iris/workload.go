@@ -120,8 +120,10 @@ func (c Config) pod() *corev1.PodSpecArgs {
 }
 
 const (
-	// guardedGrace lets a stop end in order: IRIS ends processes that stay after 120 s (ShutdownTimeout), and waits up to 30 s more
-	// for them to leave shared memory (GSA). A stop that is cut short is a crash, and an upgrade after a crash is refused.
+	// orderlyStop is how long a stop in order may take: IRIS ends processes that stay after 120 s (ShutdownTimeout), and waits up to 30 s
+	// more for them to leave shared memory (GSA).
+	orderlyStop = 120 + 30
+	// guardedGrace is more than that. A stop that is cut short is a crash, and an upgrade after a crash is refused.
 	guardedGrace = 180
 	// unguardedGrace is enough for most stops, 3 to 15 s and those 30 s more: Longhorn waits this time out before it frees the
 	// volume of a dead node, so every second more is a second of downtime.

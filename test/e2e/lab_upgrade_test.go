@@ -61,7 +61,13 @@ func (l *lab) waitsForTheDatabase(newer config) {
 	l.heals()
 }
 
-// waitsForItsBackup takes the target away; the database runs on, with its old image.
+// settings is the merge file that a pod reads at its start.
+func (l *lab) settings() string {
+	l.t.Helper()
+	return l.on.kubectl(l.t, "-n", "iris", "get", "configmap", "iris-cpf-merge", "-o", "jsonpath={.data}")
+}
+
+// waitsForItsBackup takes the target away; the database runs on, with its old image, and a pod that replaced it would have the old settings.
 func (l *lab) waitsForItsBackup(newer config) {
 	l.t.Helper()
 	var made struct{ State string }
@@ -74,12 +80,16 @@ func (l *lab) waitsForItsBackup(newer config) {
 	if err := os.WriteFile(trouble, []byte("the disk is full"), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
-	l.failsWith(newer, "the backup before the change was not made", "--replicas=0")
+	settings := l.settings()
+	l.failsWith(newer.set("iris.cpf", object{"SQL": object{"TimePrecision": "6"}}), "the backup before the change was not made", "--replicas=0")
 	if err := os.Remove(trouble); err != nil {
 		l.t.Fatal(err)
 	}
 	if now := l.image(); now != labImage || podName(l.t, l.on) != pod {
 		l.t.Errorf("the image is %s, and the pod another one: %t", now, podName(l.t, l.on) != pod)
+	}
+	if now := l.settings(); now != settings {
+		l.t.Errorf("the settings are\n%s\nand were\n%s", now, settings)
 	}
 }
 
