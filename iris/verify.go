@@ -34,6 +34,9 @@ const (
 	verifyCleanup  = 4 * 60
 	// verifyGrace is what a pod that is told to stop may take: the result, and the copy's end.
 	verifyGrace = verifyCleanup + 90
+	// copyGrace is how long the copy's stop may take, in seconds, whatever the database's may: nobody needs what is in the copy, so that it need
+	// not be stopped in order, but 0 would delete the pod without waiting for its processes, which may hold the volume still.
+	copyGrace = 30
 	// verifyWaits is how often a run waits as long as verifyPatience: for the sweep, a backup, the class, the claim, the pod and the marker rows.
 	verifyWaits = 6
 	// verifyRetries is one: a node may be lost in the middle. What is found a second time is no accident.
@@ -179,7 +182,7 @@ func (c Config) copyPod() *corev1.PodSpecArgs {
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		EnableServiceLinks:            pulumi.Bool(false),
 		RestartPolicy:                 pulumi.String("Never"), // A start that fails is what is looked for.
-		TerminationGracePeriodSeconds: pulumi.Int(c.TerminationGracePeriodSeconds),
+		TerminationGracePeriodSeconds: pulumi.Int(copyGrace),
 	}
 }
 

@@ -163,6 +163,18 @@ func TestVerifications_TheCopyIsTheDatabaseAlone(t *testing.T) {
 	}
 }
 
+// A grace period of 0 deletes the pod while its processes may still hold the volume, and the database's is none of the copy's.
+func TestVerifications_TheCopyIsGivenTimeToStop(t *testing.T) {
+	t.Parallel()
+	for _, configured := range []int{0, maxGrace} {
+		cfg := community(verified(agentImage), func(c *Config) { c.TerminationGracePeriodSeconds = configured })
+		copied := copyOf(t, manifests(t, mustRun(t, cfg)))
+		if got := copied.Spec.TerminationGracePeriodSeconds; got == nil || *got != 30 {
+			t.Errorf("configured %d: got %v, want 30", configured, got)
+		}
+	}
+}
+
 func databaseTemplate(t *testing.T, objects []manifest) corev1.PodTemplateSpec {
 	t.Helper()
 	for _, one := range objects {
