@@ -81,18 +81,20 @@ func (c Config) copyComponent() component {
 	return component{name: "verify-copy", app: copyName, isolated: true, pod: c.copyPod()}
 }
 
-// verifications creates the schedule, what its pods may do, and what the copy is made from.
+// verifications creates the schedule, what its pods may do, and what the copy is made from. Another image is the copy's only once the database
+// has it: a change of the image may be refused or wait for hours, and no newer release starts on a backup of the older one, which was not stopped
+// in order (ADOCK 5.7).
 func (s *scope) verifications(
-	data *data, configuration *configuration, policies *policies, args *Args, filled pulumi.ResourceOption,
+	data *data, configuration *configuration, policies *policies, database pulumi.Resource, args *Args, filled pulumi.ResourceOption,
 ) error {
 	if !s.cfg.verifies() {
 		return nil
 	}
-	rights, err := s.verifyRights(data.namespace, args.After)
+	rights, err := s.verifyRights(data.namespace, database, args.After)
 	if err != nil {
 		return err
 	}
-	copied, err := s.copyTemplate(data.namespace, configuration, policies)
+	copied, err := s.copyTemplate(data.namespace, configuration, policies, database)
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,9 @@ func (s *scope) verifications(
 }
 
 // copyTemplate is what agent verify makes the copy's pod from: what it runs, and with which settings, is decided here.
-func (s *scope) copyTemplate(in *namespace, configuration *configuration, policies *policies) (pulumi.Resource, error) {
+func (s *scope) copyTemplate(
+	in *namespace, configuration *configuration, policies *policies, database pulumi.Resource,
+) (pulumi.Resource, error) {
 	own := s.cfg.copyComponent()
 	pod := own.pod
 	pod.ImagePullSecrets = configuration.pullSecrets
@@ -130,7 +134,7 @@ func (s *scope) copyTemplate(in *namespace, configuration *configuration, polici
 	}
 	object, err := corev1.NewPodTemplate(s.ctx, copyName, &corev1.PodTemplateArgs{
 		Metadata: in.metadata(own, copyName, nil), Template: template,
-	}, s.options(pulumi.DependsOn(policies.of(own)))...)
+	}, s.options(pulumi.DependsOn(append(policies.of(own), database)))...)
 	return object, creating("PodTemplate "+copyName, err)
 }
 

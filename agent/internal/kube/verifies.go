@@ -341,7 +341,8 @@ func (v *Verifies) Pod(ctx context.Context) (verify.Pod, error) {
 		return verify.Pod{}, fmt.Errorf("the pod %s/%s: %w", v.target.Database.Namespace, v.target.Copy, backup.ErrNotFound)
 	}
 	found := verify.Pod{
-		Name: pod.Name, Ready: podReady(pod) && pod.DeletionTimestamp.IsZero(), State: "the copy's pod is " + string(pod.Status.Phase),
+		Name: pod.Name, Image: imageOf(pod, v.target.Database.Container), Ready: podReady(pod) && pod.DeletionTimestamp.IsZero(),
+		State: "the copy's pod is " + string(pod.Status.Phase),
 	}
 	for _, one := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		isIRIS := one.Name == v.target.Database.Container

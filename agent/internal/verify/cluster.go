@@ -72,7 +72,8 @@ type Restored struct {
 
 // Pod is the copy's pod.
 type Pod struct {
-	Name string
+	// Image is its IRIS container's.
+	Name, Image string
 	// Started says that its IRIS container was started, Ready that users can log in.
 	Started, Ready bool
 	// Ended is why it has ended; empty while it has not. State is what it waits for.

@@ -309,17 +309,43 @@ func (r *Run) start(ctx context.Context) error {
 			}
 			last, r.pod = pod, pod.Name
 			if pod.Ended != "" {
-				return "", fmt.Errorf("IRIS does not start on backup %s, %w: its container has ended: %s", r.backup.Name, errBad, short(pod.Ended))
+				return "", fmt.Errorf("IRIS does not start on backup %s: its container has ended: %s", r.backup.Name, short(pod.Ended))
 			}
 			if !pod.Ready {
 				return pod.State, nil
 			}
 			return "", nil
 		})
-	if err != nil && last.Started && !errors.Is(err, errBad) && !errors.Is(err, errStopped) {
-		return fmt.Errorf("%w: %w", errBad, err) // A pod without a node would say nothing about the backup.
+	if err == nil || errors.Is(err, errStopped) || last.Ended == "" && !last.Started { // A pod without a node says nothing about the backup.
+		return err
 	}
-	return err
+	if doubt := r.anotherImage(ctx, last.Image); doubt != "" {
+		return fmt.Errorf("%w: %s", err, doubt)
+	}
+	return fmt.Errorf("%w: %w", errBad, err)
+}
+
+// anotherImage is why another image than the copy's may have written the backup; empty when none has. A backup is no stop in order, and IRIS of
+// another release refuses to start on what was not stopped so (ADOCK 5.7).
+func (r *Run) anotherImage(ctx context.Context, image string) string {
+	const so = "whose release need not start on it: nothing is known of the backup. "
+	database, err := r.cluster.Database(ctx)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("which image has written it is not known (%v), "+so+"Verify it again", err)
+	case len(database.Pods) == 0:
+		return "which image has written it is not known, because the database has no pod, " + so + "Verify it again once the database runs"
+	}
+	for _, one := range database.Pods {
+		switch {
+		case one.Image != image:
+			return fmt.Sprintf("the copy has image %s and the database %s, %sVerify again once the change of the image is complete", image, one.Image, so)
+		case one.Started.IsZero() || r.backup.Cut.Before(one.Started):
+			return fmt.Sprintf("the database's pod with image %s has started since, so that another image may have written it, %sVerify one that is made from now on",
+				image, so)
+		}
+	}
+	return ""
 }
 
 // check has IRIS read every block of every database.

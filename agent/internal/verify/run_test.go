@@ -96,6 +96,22 @@ func TestRun_Failures(t *testing.T) {
 		"restore fails":          {func(w *world) { w.restoreFails = "block 7 is damaged" }, "Longhorn says: block 7 is damaged", verify.Bad},
 		"restore takes for ever": {func(w *world) { w.restoreTakes = -1 }, "backup last was not restored: after", verify.Unclear},
 		"IRIS ends":              {func(w *world) { w.iris = "startup failed" }, "exit code 1, : startup failed", verify.Bad},
+		"IRIS ends, the database was started since": {func(w *world) {
+			w.iris = "startup failed"
+			w.database(func(pod *corev1.Pod) { pod.Status.StartTime = ago(time.Hour) })
+		}, "has started since, so that another image may have written it", verify.Unclear},
+		"IRIS ends, the database has another image": {func(w *world) {
+			w.iris = "startup failed"
+			w.database(func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "iris@sha256:2" })
+		}, "the copy has image iris@sha256:1 and the database iris@sha256:2", verify.Unclear},
+		"IRIS never ready, the database has another image": {func(w *world) {
+			w.startTakes = -1
+			w.database(func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "iris@sha256:2" })
+		}, "the copy has image iris@sha256:1 and the database iris@sha256:2", verify.Unclear},
+		"IRIS ends, there is no database": {func(w *world) {
+			w.iris = "startup failed"
+			_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-a")
+		}, "the database has no pod", verify.Unclear},
 		"IRIS never ready":       {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
 		"integrity errors": {
 			func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
