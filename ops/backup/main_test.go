@@ -245,6 +245,34 @@ func TestList_ShowsWhatWasVerified(t *testing.T) {
 	}
 }
 
+// Retention deletes backups, and what was found last is worth knowing still.
+func TestList_SaysWhatWasVerifiedLastAlsoOfABackupThatIsGone(t *testing.T) {
+	t.Parallel()
+	const say = "The last verification was of gone, which is not listed, at 2026-11-01 12:00:00: NO: it lacks a row\n"
+	w := newWorld()
+	w.noted = object{"metadata": object{"labels": object{verifyLabel: verifyOfKind}}, "data": object{
+		"newer": `{"verdict":"good","at":"2026-11-01T11:00:00Z","message":"restored"}`,
+		"gone":  `{"verdict":"bad","at":"2026-11-01T12:00:00Z","message":"it lacks a row"}`,
+	}}
+	if _, out, said := w.runs(t, "list"); !strings.HasSuffix(out, say) {
+		t.Errorf("got\n%s%s", out, said)
+	}
+	_, out, _ := w.runs(t, "list", "--json")
+	var read struct{ LastVerified *lastVerified }
+	if err := json.Unmarshal([]byte(out), &read); err != nil || read.LastVerified == nil || read.LastVerified.Name != "gone" || read.LastVerified.Verdict != verdictBad {
+		t.Errorf("%v: %s", err, out)
+	}
+	w.backups = nil
+	if _, out, _ := w.runs(t, "list"); !strings.HasSuffix(out, say) {
+		t.Errorf("without backups: %s", out)
+	}
+	delete(w.noted["data"].(object), "gone")
+	w.backups = newWorld().backups
+	if _, out, _ := w.runs(t, "list"); strings.Contains(out, "The last verification") {
+		t.Errorf("of one that is listed: %s", out)
+	}
+}
+
 // What somebody has asked for is told from what the schedules make, and what IRIS was frozen for from what it was not.
 func TestList_TellsThoseByHand(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -23,6 +26,33 @@ type verified struct {
 	Verdict string    `json:"verdict"`
 	At      time.Time `json:"at"`
 	Message string    `json:"message"`
+}
+
+// lastVerified is the newest of what was found, whether its backup is there still or not.
+type lastVerified struct {
+	// Name is the backup's.
+	Name string `json:"name"`
+	verified
+}
+
+// newestOf returns nil when nothing was found yet.
+func newestOf(noted map[string]*verified) *lastVerified {
+	var last *lastVerified
+	for _, name := range slices.Sorted(maps.Keys(noted)) {
+		if one := noted[name]; last == nil || one.At.After(last.At) {
+			last = &lastVerified{name, *one}
+		}
+	}
+	return last
+}
+
+// say tells of the last one, when its backup is not in the table: it is gone, or of another volume.
+func (l *lastVerified) say(out io.Writer, entries []entry) error {
+	if l == nil || slices.ContainsFunc(entries, func(one entry) bool { return one.Name == l.Name }) {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "The last verification was of %s, which is not listed, at %s: %s: %s\n", l.Name, l.At.UTC().Format("2006-01-02 15:04:05"), l.word(), l.Message)
+	return err
 }
 
 // word is what a table shows.

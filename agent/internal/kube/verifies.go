@@ -384,7 +384,10 @@ func (v *Verifies) Backups(ctx context.Context, volume string) ([]verify.Backup,
 		}
 		size, _ := strconv.ParseInt(bytes, 10, 64) // Not known before it is complete.
 		found = append(found, verify.Backup{
-			Name: one.Name, URL: text(*object, "status", "url"), Complete: one.State == backup.StateCompleted, Cut: cut, Bytes: size,
+			Name: one.Name, URL: text(*object, "status", "url"), Complete: one.State == backup.StateCompleted,
+			Consistent: object.GetLabels()[kindLabel] == kindConsistent || text(*object, "spec", "labels", kindLabel) == kindConsistent ||
+				text(*object, "status", "labels", kindLabel) == kindConsistent,
+			Cut: cut, Bytes: size,
 		})
 	}
 	return found, nil

@@ -90,6 +90,7 @@ func TestVerifies_ListTheVolumesBackups(t *testing.T) {
 	t.Parallel()
 	cut := map[string]any{
 		"state": "Completed", "snapshotCreatedAt": "2026-11-02T03:04:05Z", "volumeSize": "1024", "url": "s3://b@r/?backup=b&volume=handle-1",
+		"labels": map[string]any{"ha-iris/backup": "consistent"},
 	}
 	r := newBackupRig(t, made("Backup", "b", "handle-1", nil, cut), made("Backup", "other", "handle-2", nil, cut),
 		made("Backup", "new", "handle-1", map[string]string{"RecurringJob": "j"}, map[string]any{"state": "InProgress"}),
@@ -99,7 +100,8 @@ func TestVerifies_ListTheVolumesBackups(t *testing.T) {
 		t.Fatalf("got %+v, %v", found, err)
 	}
 	for _, one := range found {
-		if one.Name == "b" && (one.Bytes != 1024 || !one.Complete || one.Cut.Hour() != 3 || one.URL == "") || one.Name == "new" && one.Complete {
+		if one.Name == "b" && (one.Bytes != 1024 || !one.Complete || one.Cut.Hour() != 3 || one.URL == "" || !one.Consistent) ||
+			one.Name == "new" && (one.Complete || one.Consistent) {
 			t.Errorf("got %+v", one)
 		}
 	}

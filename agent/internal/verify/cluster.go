@@ -44,6 +44,8 @@ type Cluster interface {
 type Backup struct {
 	Name, URL string
 	Complete  bool
+	// Consistent says that IRIS was frozen for it.
+	Consistent bool
 	// Cut is the moment that it is of.
 	Cut time.Time
 	// Bytes is the volume's size: a restored volume has exactly that.

@@ -24,6 +24,9 @@ const (
 	// markerMargin is how much older than a backup a marker row has to be, to have to be in it: what IRIS keeps out of its journal for a moment,
 	// 2 s (RACS), and the difference of two clocks.
 	markerMargin = 2 * time.Minute
+	// consistentAge is how much older than the newest backup one may be that is chosen because IRIS was frozen for it: more than a week, so that
+	// such a schedule has one. An older one is of a schedule that makes none any more.
+	consistentAge = 8 * 24 * time.Hour
 	// missedPods is how often in a row the copy's pod must be missing to be gone.
 	missedPods = 3
 )
@@ -175,7 +178,8 @@ func (o Object) deleteCommand() string {
 	return fmt.Sprintf("kubectl -n %s delete %s %s", o.Namespace, strings.ToLower(o.Kind), o.Name)
 }
 
-// choose takes the newest backup that is complete.
+// choose takes a backup that is complete: the newest for which IRIS was frozen, which lasts and is restored from, or else the newest. Of the others
+// those that are made every few minutes are gone again within hours, and what was found of them is of no use.
 func (r *Run) choose(ctx context.Context) error {
 	return r.await(ctx, "no backup was chosen", r.config.Patience, lookEvery, func(ctx context.Context) (string, error) {
 		volume, err := r.cluster.Volume(ctx)
@@ -192,10 +196,19 @@ func (r *Run) choose(ctx context.Context) error {
 			return "", fmt.Errorf("volume %s has no backup that can be verified: there are %d, and none is complete; look at go run ./ops/backup list",
 				volume.Name, len(all))
 		}
-		r.backup = slices.MaxFunc(complete, func(a, b Backup) int { return a.Cut.Compare(b.Cut) })
+		r.backup = newest(complete)
+		old := r.backup.Cut.Add(-consistentAge)
+		frozen := slices.DeleteFunc(complete, func(one Backup) bool { return !one.Consistent || one.Cut.Before(old) })
+		if len(frozen) > 0 {
+			r.backup = newest(frozen)
+		}
 		r.log.Info("verifies", "backup", r.backup.Name, "of", r.backup.Cut.UTC())
 		return "", nil
 	})
+}
+
+func newest(backups []Backup) Backup {
+	return slices.MaxFunc(backups, func(a, b Backup) int { return a.Cut.Compare(b.Cut) })
 }
 
 // mark finds out which marker row the backup must have, and writes one for the next run. Without a database that runs there is none: the backup

@@ -80,6 +80,38 @@ func TestRun_MakesACopyApart(t *testing.T) {
 	})
 }
 
+// The backups that last are those for which IRIS was frozen; one that such a schedule has left behind for ever is not verified each week.
+func TestRun_PrefersABackupForWhichIRISWasFrozen(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		frozen map[string]time.Duration
+		want   string
+	}{
+		"newest of two": {map[string]time.Duration{"nightly": 12 * time.Hour, "before": 36 * time.Hour}, "nightly"},
+		"weekly":        {map[string]time.Duration{"weekly": 7 * 24 * time.Hour}, "weekly"},
+		"left behind":   {map[string]time.Duration{"by-hand": 10 * 24 * time.Hour}, "last"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				for name, age := range test.frozen {
+					one := backupObject(name, age, "Completed")
+					labels := one.GetLabels()
+					labels["ha-iris/backup"] = "consistent"
+					one.SetLabels(labels)
+					w.add(one)
+				}
+				if err := w.run(w.t.Context()); err != nil {
+					w.t.Fatal(err)
+				}
+				if got := w.noted(test.want, verify.ReasonVerified, "restored from "+test.want); got == "" {
+					w.t.Errorf("nothing is noted of %s", test.want)
+				}
+			})
+		})
+	}
+}
+
 // Each way to fail: what is said, what is noted of the backup, and that nothing is left.
 func TestRun_Failures(t *testing.T) {
 	t.Parallel()
