@@ -39,8 +39,11 @@ const (
 	copyGrace = 30
 	// verifyWaits is how often a run waits as long as verifyPatience: for the sweep, a backup, the class, the claim, the pod and the marker rows.
 	verifyWaits = 6
-	// verifyRetries is one: a node may be lost in the middle. What is found a second time is no accident.
+	// verifyRetries is one: a node may be lost in the middle.
 	verifyRetries = 1
+	// verifyBad is the exit code that says that a backup is bad (agent/internal/verify, ExitBad). That is final: the second attempt may verify
+	// another backup, and the job would end well.
+	verifyBad = 3
 )
 
 // verifies says whether backups are verified.
@@ -60,9 +63,9 @@ func (c Config) verifyRemark() string {
 // verifyStart is how long IRIS may take to start on the copy, in seconds: as long as the database, and the same again for a node and the image.
 func (c Config) verifyStart() int { return c.RecoveryBudgetSeconds + awaitMargin }
 
-// verifyDeadline is all that a run may take, in seconds. It waits twice for IRIS: until it is ready, and until it admits a login.
+// verifyDeadline is all that a job may take, in seconds: each attempt all that one may. It waits twice for IRIS: until it is ready, and until it admits a login.
 func (c Config) verifyDeadline() int {
-	return verifyWaits*verifyPatience + verifyRestore + 2*c.verifyStart() + verifyCheck + verifyGrace + 20*60
+	return (1 + verifyRetries) * (verifyWaits*verifyPatience + verifyRestore + 2*c.verifyStart() + verifyCheck + verifyGrace + 20*60)
 }
 
 func (c Config) verifyClass() string { return "ha-iris-verify-" + c.Namespace }
@@ -114,7 +117,7 @@ func (s *scope) verifications(
 	}
 	verifications := s.cfg.Verifications
 	_, err = s.schedule(data.namespace, own, template, schedule{
-		name: verifyName, cron: cron(verifications.Cron, verifications.Secret), deadline: s.cfg.verifyDeadline(), retries: verifyRetries,
+		name: verifyName, cron: cron(verifications.Cron, verifications.Secret), deadline: s.cfg.verifyDeadline(), retries: verifyRetries, final: verifyBad,
 		// Nothing in the pod refers to the policies, the roles or the template.
 	}, pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{copied, data.claim})), filled)
 	return err

@@ -103,6 +103,9 @@ type Result struct {
 	Message string `json:"message"`
 }
 
+// ExitBad is the exit code of a run that has found its backup bad. The job ends with it: another attempt may verify another backup.
+const ExitBad = 3
+
 // The reasons of events.
 const (
 	ReasonVerified      = "BackupVerified"

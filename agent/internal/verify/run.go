@@ -34,8 +34,8 @@ const (
 var (
 	// ErrTaken is that a name of the copy is somebody else's.
 	ErrTaken = errors.New("the name is taken")
-	// errBad is that the backup is bad: what else fails says nothing about it.
-	errBad     = errors.New("the backup is bad")
+	// ErrBad is that the backup is bad: what else fails says nothing about it.
+	ErrBad     = errors.New("the backup is bad")
 	errStopped = errors.New("told to stop")
 )
 
@@ -66,7 +66,7 @@ func New(config Config, cluster Cluster, shell backup.Shell, log *slog.Logger, i
 }
 
 // Do verifies the last backup. A context that ends stops it; the copy is deleted all the same. The error says what is wrong and what to do, and
-// the same is an event on the Deployment.
+// the same is an event on the Deployment. It wraps ErrBad when the backup is bad, whatever else has failed.
 func (r *Run) Do(ctx context.Context) error {
 	r.began = time.Now()
 	steps := []struct {
@@ -269,7 +269,7 @@ func (r *Run) restore(ctx context.Context) error {
 		case err != nil:
 			return transient(err)
 		case found.Failed != "":
-			return "", fmt.Errorf("%s, %w: %s", failed, errBad, found.Failed)
+			return "", fmt.Errorf("%s, %w: %s", failed, ErrBad, found.Failed)
 		}
 		if found.Bound && !tidied {
 			// A volume that is there needs its class no more, and it is the one object that Kubernetes would not collect with this run's pod.
@@ -335,7 +335,7 @@ func (r *Run) start(ctx context.Context) error {
 	if doubt := r.anotherImage(ctx, last.Image); doubt != "" {
 		return fmt.Errorf("%w: %s", err, doubt)
 	}
-	return fmt.Errorf("%w: %w", errBad, err)
+	return fmt.Errorf("%w: %w", ErrBad, err)
 }
 
 // anotherImage is why another image than the copy's may have written the backup; empty when none has. A backup is no stop in order, and IRIS of
@@ -387,7 +387,7 @@ func (r *Run) result(ctx context.Context, absent *int) (string, error) {
 	pod, err := r.cluster.Pod(ctx)
 	switch {
 	case err == nil && pod.Ended != "":
-		return "", fmt.Errorf("%w: IRIS has ended during the integrity check: %s", errBad, short(pod.Ended))
+		return "", fmt.Errorf("%w: IRIS has ended during the integrity check: %s", ErrBad, short(pod.Ended))
 	case errors.Is(err, backup.ErrNotFound):
 		if *absent++; *absent >= missedPods {
 			return "", errors.New("the copy's pod is gone: somebody has deleted it, or its node is lost")
@@ -411,7 +411,7 @@ func (r *Run) result(ctx context.Context, absent *int) (string, error) {
 	case !complete:
 		return "", fmt.Errorf("the integrity check did not run to its end: %s", said)
 	case !intact:
-		return "", fmt.Errorf("%w: the integrity check of backup %s has found errors: %s", errBad, r.backup.Name, said)
+		return "", fmt.Errorf("%w: the integrity check of backup %s has found errors: %s", ErrBad, r.backup.Name, said)
 	}
 	return "", nil
 }
@@ -431,7 +431,7 @@ func (r *Run) compare(ctx context.Context) error {
 				return "", nil
 			}
 		}
-		return "", fmt.Errorf("%w: backup %s is of %s and lacks the marker row that the database got at %s", errBad, r.backup.Name,
+		return "", fmt.Errorf("%w: backup %s is of %s and lacks the marker row that the database got at %s", ErrBad, r.backup.Name,
 			r.backup.Cut.UTC().Format(time.RFC3339), r.expected.at.UTC().Format(time.RFC3339))
 	})
 }
@@ -448,7 +448,7 @@ func (r *Run) note(ctx context.Context, failure error) {
 		if r.expected == nil {
 			result.Message += "; no marker row was looked for: " + r.unmarked
 		}
-	case errors.Is(failure, errBad):
+	case errors.Is(failure, ErrBad):
 		result.Verdict, result.Message = Bad, failure.Error()
 	default:
 		result.Verdict, result.Message = Unclear, failure.Error()

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -167,6 +168,9 @@ func TestRun_Failures(t *testing.T) {
 				}
 				if left := w.left(); len(left) > 0 {
 					w.t.Errorf("left: %v", left)
+				}
+				if errors.Is(err, verify.ErrBad) != (test.verdict == verify.Bad) {
+					w.t.Errorf("the exit code says something else: %v", err)
 				}
 				got := w.noted("last", verify.ReasonFailed, test.want)
 				if test.verdict == "" && got != "" || !strings.Contains(got, string(test.verdict)) {
