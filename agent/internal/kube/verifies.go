@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -327,6 +328,9 @@ func (v *Verifies) Restored(ctx context.Context) (verify.Restored, error) {
 	// What is required is not known before it has begun (volume_controller.go, checkAndInitVolumeRestore).
 	begun, _, _ := unstructured.NestedBool(volume.Object, "status", "restoreInitiated")
 	found.Filled = begun && !required
+	if found.Failed == "" {
+		found.Lost = faulted(volumes)
+	}
 	found.State = fmt.Sprintf("Longhorn restores into volume %s (%s, %s)", volume.GetName(), text(volume, "status", "state"), text(volume, "status", "robustness"))
 	return found, nil
 }
@@ -347,7 +351,7 @@ func (v *Verifies) Pod(ctx context.Context) (verify.Pod, error) {
 	for _, one := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		isIRIS := one.Name == v.target.Database.Container
 		found.Started = found.Started || isIRIS && (one.State.Running != nil || one.State.Terminated != nil)
-		if ended := one.State.Terminated; ended != nil && (isIRIS || ended.ExitCode != 0) {
+		if ended := one.State.Terminated; ended != nil && isIRIS {
 			found.Ended = fmt.Sprintf("container %s, exit code %d, %s: %s", one.Name, ended.ExitCode, ended.Reason, ended.Message)
 		}
 		if waits := one.State.Waiting; waits != nil && waits.Reason != "" {
@@ -359,10 +363,58 @@ func (v *Verifies) Pod(ctx context.Context) (verify.Pod, error) {
 			found.State += "; " + one.Message
 		}
 	}
-	if found.Ended == "" && pod.Status.Phase == corev1.PodFailed { // Evicted, say: not IRIS' doing.
-		return found, fmt.Errorf("the copy's pod has failed: %s %s", pod.Status.Reason, pod.Status.Message)
+	volumes, err := v.copies(ctx)
+	if err != nil {
+		return found, err
 	}
+	found.Lost = cmp.Or(faulted(volumes), lost(pod, v.target.Database.Container))
 	return found, nil
+}
+
+// faulted says that a volume has lost its data. The copy's has one replica, so that it is lost with a node.
+func faulted(volumes []unstructured.Unstructured) string {
+	for _, one := range volumes {
+		if text(one, "status", "robustness") == "faulted" {
+			return fmt.Sprintf("Longhorn's volume %s is faulted: the disk or the node of its only replica is lost", one.GetName())
+		}
+	}
+	return ""
+}
+
+// lost is why the end of a pod is not IRIS' doing. The kubelet and the API server give a pod that they end a reason (Evicted, NodeShutdown,
+// Preempting, Terminated, OutOfmemory) or a condition, and its containers end with it; the reasons of a container are the kubelet's and
+// containerd's. What runs before IRIS does not have the copy's volume.
+func lost(pod *corev1.Pod, iris string) string {
+	if pod.DeletionTimestamp != nil {
+		return "the copy's pod was told to go: somebody deletes it, or its node is lost"
+	}
+	for _, one := range pod.Status.Conditions {
+		if one.Type == corev1.DisruptionTarget && one.Status == corev1.ConditionTrue {
+			return fmt.Sprintf("the copy's pod had to go: %s %s", one.Reason, one.Message)
+		}
+	}
+	failed := pod.Status.Phase == corev1.PodFailed
+	if failed && pod.Status.Reason != "" {
+		return fmt.Sprintf("the copy's pod has failed: %s %s", pod.Status.Reason, pod.Status.Message)
+	}
+	irisEnded := false
+	for _, one := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		ended := one.State.Terminated
+		if ended == nil {
+			continue
+		}
+		isIRIS := one.Name == iris
+		irisEnded = irisEnded || isIRIS
+		notIRIS := slices.Contains([]string{"OOMKilled", "ContainerStatusUnknown", "ContainerCannotRun", "StartError"}, ended.Reason)
+		if notIRIS || !isIRIS && ended.ExitCode != 0 {
+			return fmt.Sprintf("container %s of the copy's pod has ended with exit code %d, which IRIS has not done: %s %s", one.Name, ended.ExitCode,
+				ended.Reason, ended.Message)
+		}
+	}
+	if failed && !irisEnded {
+		return "the copy's pod has failed, and none of its containers has: " + pod.Status.Message
+	}
+	return ""
 }
 
 // Backups implements verify.Cluster. Those of the volume are the stack's, whoever has asked for them: no other stack's database is on it.

@@ -68,8 +68,8 @@ type Object struct {
 type Restored struct {
 	// Bound says that the claim has a volume: its class is no longer needed. Filled says that the volume has all data.
 	Bound, Filled bool
-	// State is for people. Failed is why it will not be filled.
-	State, Failed string
+	// State is for people. Failed is why it will not be filled, and Lost why it says nothing about the backup that it will not.
+	State, Failed, Lost string
 }
 
 // Pod is the copy's pod.
@@ -78,7 +78,9 @@ type Pod struct {
 	Name, Image string
 	// Started says that its IRIS container was started, Ready that users can log in.
 	Started, Ready bool
-	// Ended is why it has ended; empty while it has not. State is what it waits for.
+	// Lost is why this pod says nothing about the backup: the node, the kubelet or the copy's volume is why it is as it is. Empty otherwise.
+	Lost string
+	// Ended is why IRIS has ended; empty while it has not. State is what it waits for.
 	Ended, State string
 }
 

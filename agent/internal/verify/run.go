@@ -27,6 +27,8 @@ const (
 	// consistentAge is how much older than the newest backup one may be that is chosen because IRIS was frozen for it: more than a week, so that
 	// such a schedule has one. An older one is of a schedule that makes none any more.
 	consistentAge = 8 * 24 * time.Hour
+	// settles is how long a container of IRIS' has ended before that counts: Longhorn and the kubelet say a moment later that a node is lost.
+	settles = 30 * time.Second
 	// missedPods is how often in a row the copy's pod must be missing to be gone.
 	missedPods = 3
 )
@@ -37,6 +39,9 @@ var (
 	// ErrBad is that the backup is bad: what else fails says nothing about it.
 	ErrBad     = errors.New("the backup is bad")
 	errStopped = errors.New("told to stop")
+	// errLost says nothing about the backup, and errEnded may.
+	errLost  = errors.New("the copy's pod was lost")
+	errEnded = errors.New("its container has ended")
 )
 
 // Run is one verification.
@@ -270,6 +275,8 @@ func (r *Run) restore(ctx context.Context) error {
 			return transient(err)
 		case found.Failed != "":
 			return "", fmt.Errorf("%s, %w: %s", failed, ErrBad, found.Failed)
+		case found.Lost != "":
+			return "", fmt.Errorf("%s: %s", failed, found.Lost)
 		}
 		if found.Bound && !tidied {
 			// A volume that is there needs its class no more, and it is the one object that Kubernetes would not collect with this run's pod.
@@ -313,29 +320,60 @@ func (r *Run) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := Pod{}
+	last, looks := Pod{}, &looks{}
 	err = r.await(ctx, fmt.Sprintf("IRIS does not start on backup %s", r.backup.Name), r.config.StartTimeout, lookEvery,
 		func(ctx context.Context) (string, error) {
-			pod, err := r.cluster.Pod(ctx)
-			if err != nil {
-				return transient(err)
+			pod, missing, err := r.look(ctx, looks)
+			if pod.Name != "" {
+				last, r.pod = pod, pod.Name
 			}
-			last, r.pod = pod, pod.Name
-			if pod.Ended != "" {
-				return "", fmt.Errorf("IRIS does not start on backup %s: its container has ended: %s", r.backup.Name, short(pod.Ended))
-			}
-			if !pod.Ready {
+			switch {
+			case errors.Is(err, errEnded):
+				return "", fmt.Errorf("IRIS does not start on backup %s: %w", r.backup.Name, err)
+			case err == nil && missing == "" && !pod.Ready:
 				return pod.State, nil
 			}
-			return "", nil
+			return missing, err
 		})
-	if err == nil || errors.Is(err, errStopped) || last.Ended == "" && !last.Started { // A pod without a node says nothing about the backup.
+	if err == nil || errors.Is(err, errStopped) || errors.Is(err, errLost) || last.Ended == "" && !last.Started { // A pod without a node says nothing about the backup.
 		return err
 	}
 	if doubt := r.anotherImage(ctx, last.Image); doubt != "" {
 		return fmt.Errorf("%w: %s", err, doubt)
 	}
 	return fmt.Errorf("%w: %w", ErrBad, err)
+}
+
+// looks are what earlier looks at the copy's pod have seen.
+type looks struct {
+	absent int
+	ended  time.Time
+}
+
+// look looks at the copy's pod. The error wraps errLost when nothing of the backup can be known from it, and errEnded when IRIS has ended.
+func (r *Run) look(ctx context.Context, before *looks) (pod Pod, missing string, err error) {
+	pod, err = r.cluster.Pod(ctx)
+	switch {
+	case errors.Is(err, backup.ErrNotFound):
+		if before.absent++; before.absent >= missedPods {
+			return pod, "", fmt.Errorf("%w: it is gone: somebody has deleted it, or its node is lost", errLost)
+		}
+		return pod, err.Error(), nil
+	case err != nil:
+		return pod, err.Error(), nil
+	}
+	before.absent = 0
+	switch {
+	case pod.Lost != "":
+		return pod, "", fmt.Errorf("%w: %s", errLost, short(pod.Lost))
+	case pod.Ended == "":
+		return pod, "", nil
+	case before.ended.IsZero():
+		before.ended = time.Now()
+	case time.Since(before.ended) >= settles:
+		return pod, "", fmt.Errorf("%w: %s", errEnded, short(pod.Ended))
+	}
+	return pod, "its container has ended: " + short(pod.Ended), nil
 }
 
 // anotherImage is why another image than the copy's may have written the backup; empty when none has. A backup is no stop in order, and IRIS of
@@ -377,23 +415,20 @@ func (r *Run) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	absent := 0
+	looks := &looks{}
 	return r.await(ctx, "the integrity check has not ended", r.config.CheckTimeout, checkEvery, func(ctx context.Context) (string, error) {
-		return r.result(ctx, &absent)
+		return r.result(ctx, looks)
 	})
 }
 
-func (r *Run) result(ctx context.Context, absent *int) (string, error) {
-	pod, err := r.cluster.Pod(ctx)
-	switch {
-	case err == nil && pod.Ended != "":
-		return "", fmt.Errorf("%w: IRIS has ended during the integrity check: %s", ErrBad, short(pod.Ended))
-	case errors.Is(err, backup.ErrNotFound):
-		if *absent++; *absent >= missedPods {
-			return "", errors.New("the copy's pod is gone: somebody has deleted it, or its node is lost")
-		}
-	case err == nil:
-		*absent = 0
+func (r *Run) result(ctx context.Context, looks *looks) (string, error) {
+	switch pod, missing, err := r.look(ctx, looks); {
+	case errors.Is(err, errEnded):
+		return "", fmt.Errorf("%w: IRIS has ended during the integrity check: %w", ErrBad, err)
+	case err != nil:
+		return "", err
+	case pod.Ended != "":
+		return missing, nil
 	}
 	output, code, err := ask(ctx, r.shell, r.pod, "result")
 	switch {

@@ -145,7 +145,7 @@ func TestRun_Failures(t *testing.T) {
 			w.iris = "startup failed"
 			_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-a")
 		}, "the database has no pod", verify.Unclear},
-		"IRIS never ready":       {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
+		"IRIS never ready": {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
 		"integrity errors": {
 			func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
 			"has found errors: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
@@ -156,7 +156,32 @@ func TestRun_Failures(t *testing.T) {
 		"another marker": {func(w *world) { w.rows["3"], w.copied["3"] = w.row(-3*time.Hour), "5 other" }, "lacks the marker row", verify.Bad},
 		"pod is deleted": {func(w *world) {
 			w.onContinue = func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) }
-		}, "the copy's pod is gone", verify.Unclear},
+		}, "the copy's pod was lost: it is gone", verify.Unclear},
+		"pod is deleted while IRIS starts": {func(w *world) {
+			w.startTakes = -1
+			time.AfterFunc(2*time.Minute, func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) })
+		}, "the copy's pod was lost: it is gone", verify.Unclear},
+		"pod is evicted while IRIS starts": {func(w *world) { w.startTakes = -1; w.evicts(2 * time.Minute) },
+			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear},
+		"pod is evicted during the check": {func(w *world) { w.evicts(3 * time.Minute) },
+			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear},
+		"volume is lost during the restore": {func(w *world) {
+			w.restoreTakes = -1
+			w.faults(time.Minute)
+		}, "backup last was not restored: Longhorn's volume pvc-copy is faulted", verify.Unclear},
+		"volume is lost during the check": {func(w *world) { w.faults(3 * time.Minute) }, "Longhorn's volume pvc-copy is faulted", verify.Unclear},
+		"IRIS ends a moment before its volume is faulted": {func(w *world) {
+			w.iris = "I/O error"
+			w.faults(105 * time.Second)
+		}, "Longhorn's volume pvc-copy is faulted", verify.Unclear},
+		"IRIS ends during the check": {func(w *world) {
+			time.AfterFunc(3*time.Minute, func() {
+				w.changesTheCopy(func(pod *corev1.Pod) {
+					pod.Status.Phase = corev1.PodFailed
+					pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "it hangs"}}
+				})
+			})
+		}, "IRIS has ended during the integrity check: its container has ended: container iris, exit code 1", verify.Bad},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,6 +205,41 @@ func TestRun_Failures(t *testing.T) {
 			})
 		})
 	}
+}
+
+func (w *world) changesTheCopy(change func(*corev1.Pod)) {
+	pods := corev1.SchemeGroupVersion.WithResource("pods")
+	object, err := w.core.Tracker().Get(pods, "iris", copyName)
+	pod, ok := object.(*corev1.Pod)
+	if err != nil || !ok {
+		w.t.Errorf("got %v, %v", object, err)
+		return
+	}
+	pod = pod.DeepCopy()
+	change(pod)
+	if err := w.core.Tracker().Update(pods, pod, "iris"); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// evicts does what a kubelet does that needs room: the container is ended too.
+func (w *world) evicts(after time.Duration) {
+	time.AfterFunc(after, func() {
+		w.changesTheCopy(func(pod *corev1.Pod) {
+			pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
+			pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}}
+		})
+	})
+}
+
+// faults takes the copy's volume its only replica.
+func (w *world) faults(after time.Duration) {
+	time.AfterFunc(after, func() {
+		lost := volume("pvc-copy", copyName, map[string]any{"restoreInitiated": true, "restoreRequired": w.restoreTakes < 0, "robustness": "faulted"})
+		if err := w.dynamic.Tracker().Update(longhornResource("volumes"), lost, "longhorn-system"); err != nil {
+			w.t.Error(err)
+		}
+	})
 }
 
 // row is a marker row of a time from now.
