@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ha-iris/agent/internal/command"
-	"ha-iris/agent/internal/verify"
 )
 
 // subcommands are all that the agent does, each with its flags and its help.
@@ -32,7 +30,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 0, or another one with what went wrong in the last lines of stderr. Kubernetes ends a container with SIGTERM.
+// run returns the exit code: 0, or 1 with what went wrong in the last lines of stderr. Kubernetes ends a container with SIGTERM.
 func run(arguments []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -49,15 +47,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintf(stderr, "agent: %v\n", err)
-		return exitCode(err)
+		return 1
 	}
 	return 0
-}
-
-// exitCode is 1 for all errors but one that a job must know from the others.
-func exitCode(err error) int {
-	if errors.Is(err, verify.ErrBad) {
-		return verify.ExitBad
-	}
-	return 1
 }

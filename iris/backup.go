@@ -124,35 +124,11 @@ type schedule struct {
 	cron pulumi.StringInput
 	// deadline is how long a job may take, in seconds, and retries how many attempts there are beside the first.
 	deadline, retries int
-	// final is the exit code of a container after which there is no other attempt; 0: there is none such.
-	final int
-}
-
-// failures are the job's rules for containers that end with an error.
-func (s schedule) failures(container string) *batchv1.PodFailurePolicyArgs {
-	if s.final == 0 {
-		return nil
-	}
-	return &batchv1.PodFailurePolicyArgs{Rules: batchv1.PodFailurePolicyRuleArray{&batchv1.PodFailurePolicyRuleArgs{
-		Action: pulumi.String("FailJob"),
-		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirementArgs{
-			ContainerName: pulumi.String(container), Operator: pulumi.String("In"), Values: pulumi.IntArray{pulumi.Int(s.final)},
-		},
-	}}}
 }
 
 func (s *scope) schedule(
 	in *namespace, own component, template *corev1.PodTemplateSpecArgs, what schedule, options ...pulumi.ResourceOption,
 ) (*batchv1.CronJob, error) {
-	spec := &batchv1.JobSpecArgs{
-		ActiveDeadlineSeconds:   pulumi.Int(what.deadline),
-		BackoffLimit:            pulumi.Int(what.retries),
-		TtlSecondsAfterFinished: pulumi.Int(backupRemembered),
-		Template:                template,
-	}
-	if failures := what.failures(own.name); failures != nil { // A nil pointer in an interface is no absent value.
-		spec.PodFailurePolicy = failures
-	}
 	job, err := batchv1.NewCronJob(s.ctx, what.name, &batchv1.CronJobArgs{
 		Metadata: in.metadata(own, what.name, exceptionAnnotations(backupExceptions())),
 		Spec: &batchv1.CronJobSpecArgs{
@@ -165,7 +141,12 @@ func (s *scope) schedule(
 			FailedJobsHistoryLimit:     pulumi.Int(backupHistory),
 			JobTemplate: &batchv1.JobTemplateSpecArgs{
 				Metadata: &metav1.ObjectMetaArgs{Labels: own.labels()}, // Jobs are looked for by them.
-				Spec:     spec,
+				Spec: &batchv1.JobSpecArgs{
+					ActiveDeadlineSeconds:   pulumi.Int(what.deadline),
+					BackoffLimit:            pulumi.Int(what.retries),
+					TtlSecondsAfterFinished: pulumi.Int(backupRemembered),
+					Template:                template,
+				},
 			},
 		},
 	}, s.options(options...)...)

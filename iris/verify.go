@@ -39,11 +39,9 @@ const (
 	copyGrace = 30
 	// verifyWaits is how often a run waits as long as verifyPatience: for the sweep, a backup, the class, the claim, the pod and the marker rows.
 	verifyWaits = 6
-	// verifyRetries is one: a node may be lost in the middle.
+	// verifyRetries is one: a node may be lost in the middle. A bad backup is final, which the agent sees to: with a podFailurePolicy the Job would
+	// wait for a lost node before it tries again (Kubernetes' Job API, podReplacementPolicy).
 	verifyRetries = 1
-	// verifyBad is the exit code that says that a backup is bad (agent/internal/verify, ExitBad). That is final: the second attempt may verify
-	// another backup, and the job would end well.
-	verifyBad = 3
 )
 
 // verifies says whether backups are verified.
@@ -117,7 +115,7 @@ func (s *scope) verifications(
 	}
 	verifications := s.cfg.Verifications
 	_, err = s.schedule(data.namespace, own, template, schedule{
-		name: verifyName, cron: cron(verifications.Cron, verifications.Secret), deadline: s.cfg.verifyDeadline(), retries: verifyRetries, final: verifyBad,
+		name: verifyName, cron: cron(verifications.Cron, verifications.Secret), deadline: s.cfg.verifyDeadline(), retries: verifyRetries,
 		// Nothing in the pod refers to the policies, the roles or the template.
 	}, pulumi.DependsOn(slices.Concat(rights, policies.of(own), []pulumi.Resource{copied, data.claim})), filled)
 	return err

@@ -1,7 +1,6 @@
 package iris
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -269,32 +268,6 @@ func TestVerifications_TimesContainEachOther(t *testing.T) {
 	}
 	if len(container.Env) != 4 || container.Env[3].ValueFrom.FieldRef.FieldPath != "metadata.uid" {
 		t.Errorf("the environment is %v", container.Env)
-	}
-}
-
-// A second attempt may find another backup good, and nobody would hear of the one that is bad.
-func TestVerifications_ABadBackupIsNotTriedAgain(t *testing.T) {
-	t.Parallel()
-	objects := manifests(t, mustRun(t, community(verified(agentImage))))
-	spec := decode[batchv1.CronJob](t, objects, "CronJob", verifyName).Spec.JobTemplate.Spec
-	source, err := os.ReadFile(filepath.Join("..", "agent", "internal", "verify", "cluster.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(source), fmt.Sprintf("\nconst ExitBad = %d\n", verifyBad)) {
-		t.Errorf("the agent has another exit code than %d", verifyBad)
-	}
-	policy := spec.PodFailurePolicy
-	if policy == nil || len(policy.Rules) != 1 || policy.Rules[0].Action != batchv1.PodFailurePolicyActionFailJob {
-		t.Fatalf("got %v", policy)
-	}
-	codes := policy.Rules[0].OnExitCodes
-	if !slices.Equal(codes.Values, []int32{verifyBad}) || codes.Operator != batchv1.PodFailurePolicyOnExitCodesOpIn ||
-		*codes.ContainerName != spec.Template.Spec.Containers[0].Name || spec.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
-		t.Errorf("got %v", codes)
-	}
-	if nightly := decode[batchv1.CronJob](t, objects, "CronJob", backupName); nightly.Spec.JobTemplate.Spec.PodFailurePolicy != nil {
-		t.Error("a backup that fails is tried again")
 	}
 }
 

@@ -176,7 +176,10 @@ func (v *Verifies) Running(ctx context.Context, run string) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(pods, func(one corev1.Pod) bool {
-		return string(one.UID) == run && one.Status.Phase != corev1.PodSucceeded && one.Status.Phase != corev1.PodFailed
+		// Of a lost node's pods nobody says that they have ended before the node is back. The time of a deletion has the grace period in it, after
+		// which the kubelet has killed what there was, if it can do anything at all; what cannot reach the API server deletes and makes nothing.
+		overdue := one.DeletionTimestamp != nil && one.DeletionTimestamp.Time.Before(time.Now())
+		return string(one.UID) == run && one.Status.Phase != corev1.PodSucceeded && one.Status.Phase != corev1.PodFailed && !overdue
 	}), nil
 }
 
@@ -450,8 +453,51 @@ func (v *Verifies) Report(ctx context.Context, event backup.Event) error {
 	return v.backups.report(ctx, "verify", event)
 }
 
+// job is the UID of the Job that has made the run's pod; empty when none has.
+func (v *Verifies) job(ctx context.Context) (string, error) {
+	pods, err := v.pods(ctx)
+	if err != nil {
+		return "", err
+	}
+	for i := range pods {
+		if owner := metav1.GetControllerOf(&pods[i]); string(pods[i].UID) == v.target.PodUID && owner != nil && owner.Kind == "Job" {
+			return string(owner.UID), nil
+		}
+	}
+	return "", nil
+}
+
+// FoundBad implements verify.Cluster.
+func (v *Verifies) FoundBad(ctx context.Context) (string, error) {
+	job, err := v.job(ctx)
+	if err != nil || job == "" {
+		return "", err
+	}
+	known, err := v.cluster.Core.ConfigMaps(v.target.Database.Namespace).Get(ctx, v.target.Results, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("the ConfigMap %s/%s: %w", v.target.Database.Namespace, v.target.Results, err)
+	case !v.owns(verifyResults, known.Labels):
+		return "", nil
+	}
+	for _, line := range known.Data {
+		var one verify.Result
+		if json.Unmarshal([]byte(line), &one) == nil && one.Job == job && one.Verdict == verify.Bad {
+			return one.Message, nil
+		}
+	}
+	return "", nil
+}
+
 // Record implements verify.Cluster.
 func (v *Verifies) Record(ctx context.Context, name string, result verify.Result) error {
+	job, err := v.job(ctx)
+	if err != nil {
+		return err
+	}
+	result.Job = job
 	result.Message = strings.ToValidUTF8(result.Message[:min(len(result.Message), maxMessage)], "")
 	line, err := json.Marshal(result)
 	if err != nil {

@@ -34,6 +34,8 @@ type Cluster interface {
 	Restored(ctx context.Context) (Restored, error)
 	Pod(ctx context.Context) (Pod, error)
 
+	// FoundBad is what an earlier attempt of the same Job has noted of a backup that is bad; empty when none has.
+	FoundBad(ctx context.Context) (string, error)
 	// Record notes what was found of a backup, for people and for the list of backups.
 	Record(ctx context.Context, backup string, result Result) error
 	// Report writes an event on the database's Deployment.
@@ -103,10 +105,9 @@ type Result struct {
 	At      time.Time `json:"at"`
 	// Message is for people, on one line.
 	Message string `json:"message"`
+	// Job is the UID of the run's Job, of which it may be one of several attempts.
+	Job string `json:"job,omitempty"`
 }
-
-// ExitBad is the exit code of a run that has found its backup bad. The job ends with it: another attempt may verify another backup.
-const ExitBad = 3
 
 // The reasons of events.
 const (

@@ -78,7 +78,7 @@ func (r *Run) Do(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"sweep", r.sweep}, {"choose", r.choose}, {"mark", r.mark}, {"restore", r.restore}, {"start", r.start}, {"check", r.check}, {"compare", r.compare},
+		{"remember", r.remember}, {"sweep", r.sweep}, {"choose", r.choose}, {"mark", r.mark}, {"restore", r.restore}, {"start", r.start}, {"check", r.check}, {"compare", r.compare},
 	}
 	var failure error
 	for _, step := range steps {
@@ -122,6 +122,17 @@ func pause(ctx context.Context, long time.Duration) error {
 	case <-timer.C:
 	}
 	return ctx.Err()
+}
+
+// remember ends an attempt after one that has found a backup bad: it might verify another one, and the Job would end well.
+func (r *Run) remember(ctx context.Context) error {
+	return r.await(ctx, "what an earlier attempt has found is not known", r.config.Patience, lookEvery, func(ctx context.Context) (string, error) {
+		found, err := r.cluster.FoundBad(ctx)
+		if err != nil || found == "" {
+			return transient(err)
+		}
+		return "", fmt.Errorf("an earlier attempt of this job has ended with: %s: %w", found, ErrBad)
+	})
 }
 
 // sweep deletes what an earlier run has left, and wants nothing else under the copy's names.

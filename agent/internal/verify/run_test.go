@@ -355,6 +355,60 @@ func TestRun_LeavesARunThatIsAtWork(t *testing.T) {
 	})
 }
 
+// A run whose node is lost is told to go and never says that it has: what it has left is deleted once its time is over, and not before.
+func TestRun_SweepsAfterARunWhoseNodeIsLost(t *testing.T) {
+	t.Parallel()
+	for left, works := range map[time.Duration]bool{-time.Minute: false, time.Hour: true} {
+		inBubble(t, func(w *world) {
+			w.leaves(marks, "uid-other")
+			w.add(&corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: "iris", Name: "iris-verify-0-y", UID: types.UID("uid-other"), DeletionTimestamp: ago(-left), Finalizers: []string{"f"},
+				},
+				Status: corev1.PodStatus{Phase: corev1.PodRunning},
+			})
+			err := w.run(w.t.Context())
+			if works != (err != nil && strings.Contains(err.Error(), "is of another run, which is at work")) || !works && err != nil {
+				w.t.Errorf("told to go %v from now: got %v", left, err)
+			}
+		})
+	}
+}
+
+// The second attempt of a job might verify another backup and find it good: after a bad one there is none. Another job's result is none of its.
+func TestRun_ABadBackupIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	for job, ends := range map[string]bool{"uid-job": true, "uid-another": false} {
+		inBubble(t, func(w *world) {
+			isController := true
+			w.add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "iris", Name: "iris-verify-1-x", UID: ownRun,
+				OwnerReferences: []metav1.OwnerReference{{Kind: "Job", Name: "iris-verify-1", UID: types.UID(job), Controller: &isController}},
+			}})
+			w.integrity = "\nha-iris integrity 0\nerrors\n"
+			if err := w.run(w.t.Context()); !errors.Is(err, verify.ErrBad) {
+				w.t.Fatalf("got %v", err)
+			}
+			noted := w.noted("last", verify.ReasonFailed, "has found errors")
+			if !strings.Contains(noted, `"job":"`+job+`"`) {
+				w.t.Errorf("noted %s", noted)
+			}
+			w.integrity = "\nha-iris integrity 1\n"
+			w.add(backupObject("newer", time.Hour, "Completed"))
+			if !ends {
+				_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-verify-1-x")
+			}
+			err := w.run(w.t.Context())
+			if ends && (!errors.Is(err, verify.ErrBad) || !strings.Contains(err.Error(), "an earlier attempt of this job has ended with: ")) || !ends && err != nil {
+				w.t.Errorf("job %s: got %v", job, err)
+			}
+			if got := w.noted("last", verify.ReasonFailed, ""); got != noted {
+				w.t.Errorf("noted %s, was %s", got, noted)
+			}
+		})
+	}
+}
+
 // Whatever has one of the names and not all marks of this stack is never deleted, and is named.
 func TestRun_NeverDeletesWhatIsSomebodyElses(t *testing.T) {
 	t.Parallel()
