@@ -16,6 +16,8 @@ const (
 	results      = "iris-verify"
 	verifyLabel  = "ha-iris/verify"
 	verifyOfKind = "results"
+	// ownerMark is the annotation, and in the ConfigMap the label, with the stack's number.
+	ownerMark = "ha-iris/owner"
 	// verdictGood and verdictBad are its words (agent/internal/verify, Verdict).
 	verdictGood = "good"
 	verdictBad  = "bad"
@@ -82,6 +84,18 @@ func (d *database) verifications(ctx context.Context) (map[string]*verified, err
 	all := map[string]*verified{}
 	if !found || noted.Metadata.Labels[verifyLabel] != verifyOfKind { // One of somebody else's says nothing.
 		return all, nil
+	}
+	var running struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	if _, err := d.cluster.Get(ctx, "/apis/apps/v1/namespaces/"+d.namespace+"/deployments/"+deployment, &running); err != nil {
+		return nil, fmt.Errorf("look up Deployment %s: %w", deployment, err)
+	}
+	// The database's stack writes its number on all that it makes (internal/owner). One of an earlier stack has other backups.
+	if number := running.Metadata.Annotations[ownerMark]; number != "" && noted.Metadata.Labels[ownerMark] != number {
+		return nil, fmt.Errorf("ConfigMap %s is of another stack; if nobody needs it: kubectl -n %s delete configmap %s", results, d.namespace, results)
 	}
 	for name, text := range noted.Data {
 		one := &verified{}

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"ha-iris/agent/internal/backup"
 	"ha-iris/agent/internal/verify"
@@ -504,25 +505,34 @@ func (v *Verifies) Record(ctx context.Context, name string, result verify.Result
 		return fmt.Errorf("write the result of %s: %w", name, err)
 	}
 	namespace := v.target.Database.Namespace
-	results := v.cluster.Core.ConfigMaps(namespace)
 	about := metav1.ObjectMeta{
 		Namespace: namespace, Name: v.target.Results, Labels: v.marks(verifyResults),
 		Annotations: map[string]string{stackAnnotation: v.target.Database.Stack},
 	}
-	known, err := results.Get(ctx, v.target.Results, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		_, err = results.Create(ctx, &corev1.ConfigMap{ObjectMeta: about, Data: map[string]string{name: string(line)}}, metav1.CreateOptions{})
-	case err == nil && !v.owns(verifyResults, known.Labels):
-		err = fmt.Errorf("%w: it is not this stack's, and left as it is", verify.ErrTaken)
-	case err == nil:
-		known.Data = newestResults(known.Data, name, string(line))
-		_, err = results.Update(ctx, known, metav1.UpdateOptions{}) // With the version that was read.
-	}
+	err = retry.OnError(retry.DefaultBackoff, func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }, func() error {
+		return v.put(ctx, about, name, string(line))
+	})
 	if err != nil {
 		return fmt.Errorf("the ConfigMap %s/%s: %w", namespace, v.target.Results, err)
 	}
 	return nil
+}
+
+// put writes a line into the ConfigMap with the version that was read.
+func (v *Verifies) put(ctx context.Context, about metav1.ObjectMeta, name, line string) error {
+	results := v.cluster.Core.ConfigMaps(about.Namespace)
+	known, err := results.Get(ctx, about.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		_, err = results.Create(ctx, &corev1.ConfigMap{ObjectMeta: about, Data: map[string]string{name: line}}, metav1.CreateOptions{})
+	case err == nil && !v.owns(verifyResults, known.Labels):
+		err = fmt.Errorf("%w: it is not this stack's, and left as it is. If nobody needs what it has: kubectl -n %s delete configmap %s", verify.ErrTaken,
+			about.Namespace, about.Name)
+	case err == nil:
+		known.Data = newestResults(known.Data, name, line)
+		_, err = results.Update(ctx, known, metav1.UpdateOptions{})
+	}
+	return err
 }
 
 // newestResults are those that are kept, with one more.

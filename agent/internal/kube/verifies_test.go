@@ -11,9 +11,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"ha-iris/agent/internal/verify"
 )
@@ -56,6 +59,24 @@ func TestVerifies_KeepTheNewestResults(t *testing.T) {
 	}
 	if kept = resultsOf(t, core); len(kept) != maxResults || !strings.Contains(kept["backup-22"], "bad") {
 		t.Errorf("got %v", kept)
+	}
+}
+
+// Another run may write at the same moment: both results are kept.
+func TestVerifies_RecordAgainAfterAConflict(t *testing.T) {
+	t.Parallel()
+	core := fake.NewClientset()
+	view := NewVerifies(&Cluster{Core: core.CoreV1()}, verifiedTarget)
+	if err := view.Record(t.Context(), "first", verify.Result{At: now}); err != nil {
+		t.Fatal(err)
+	}
+	conflicts := 0
+	core.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		conflicts++
+		return conflicts == 1, nil, apierrors.NewConflict(corev1.Resource("configmaps"), "iris-verify", errors.New("it was changed"))
+	})
+	if err := view.Record(t.Context(), "second", verify.Result{At: now}); err != nil || conflicts != 2 || len(resultsOf(t, core)) != 2 {
+		t.Errorf("got %v after %d attempts: %v", err, conflicts, resultsOf(t, core))
 	}
 }
 

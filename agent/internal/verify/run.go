@@ -88,8 +88,8 @@ func (r *Run) Do(ctx context.Context) error {
 			break
 		}
 	}
-	r.note(context.WithoutCancel(ctx), failure)
-	return errors.Join(failure, r.cleanUp(context.WithoutCancel(ctx)))
+	noted := r.note(context.WithoutCancel(ctx), failure)
+	return errors.Join(failure, noted, r.cleanUp(context.WithoutCancel(ctx)))
 }
 
 // await looks until there is nothing more to wait for. An error of a look ends it; what is missing is said when the time is over.
@@ -482,8 +482,8 @@ func (r *Run) compare(ctx context.Context) error {
 	})
 }
 
-// note says what was found, where people and the list of backups read it.
-func (r *Run) note(ctx context.Context, failure error) {
+// note says what was found, where people and the list of backups read it. A result that nobody can read later is an error.
+func (r *Run) note(ctx context.Context, failure error) error {
 	ctx, cancel := context.WithTimeout(ctx, noteBudget)
 	defer cancel()
 	result := Result{Verdict: Good, At: time.Now().UTC()}
@@ -502,14 +502,17 @@ func (r *Run) note(ctx context.Context, failure error) {
 	if failure != nil {
 		event.Warning, event.Reason = true, ReasonFailed
 	}
+	event.Message = result.Message
+	var lost error
 	if r.backup.Name != "" {
 		if err := r.cluster.Record(ctx, r.backup.Name, result); err != nil {
-			r.log.Warn("the result was not noted", "error", err)
+			lost = fmt.Errorf("backup %s was found %s, and that was not noted: %w", r.backup.Name, result.Verdict, err)
+			event.Warning, event.Reason, event.Message = true, ReasonFailed, lost.Error()+"; what was found: "+result.Message
 		}
 	}
-	event.Message = result.Message
-	r.log.Info("ends", "verdict", string(result.Verdict), "message", result.Message)
+	r.log.Info("ends", "verdict", string(result.Verdict), "message", event.Message)
 	r.report(ctx, event)
+	return lost
 }
 
 func (r *Run) report(ctx context.Context, event backup.Event) {

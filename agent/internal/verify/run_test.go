@@ -455,6 +455,26 @@ func TestRun_DoesNotTakeOverWhatComesInBetween(t *testing.T) {
 	})
 }
 
+// A result that is nowhere fails the run: the ConfigMap of an earlier stack of the name is left as it is, and what was found is said.
+func TestRun_AResultThatIsNotNotedFailsTheRun(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.add(&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "iris-verify", Labels: map[string]string{
+				"ha-iris/verify": "results", "ha-iris/namespace": "iris", "ha-iris/owner": "34cd",
+			}},
+			Data: map[string]string{"theirs": "x"},
+		})
+		const want = "backup last was found good, and that was not noted: the ConfigMap iris/iris-verify: the name is taken"
+		if err := w.run(w.t.Context()); err == nil || errors.Is(err, verify.ErrBad) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v", err)
+		}
+		if got := w.noted("last", verify.ReasonFailed, want); got != "" || len(w.left()) > 0 {
+			t.Errorf("noted %q, left: %v", got, w.left())
+		}
+	})
+}
+
 // What stays although it was deleted is an error and an event of its own, and the result stands.
 func TestRun_SaysWhatIsLeft(t *testing.T) {
 	t.Parallel()
