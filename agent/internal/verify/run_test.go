@@ -147,8 +147,24 @@ func TestRun_Failures(t *testing.T) {
 		}, "the database has no pod", verify.Unclear},
 		"IRIS never ready": {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
 		"integrity errors": {
+			func(w *world) {
+				w.integrity = "\nha-iris integrity 0 930\n%SYS>Directory: /external/iris/user/ 2 errors\n"
+			},
+			"has found errors: error codes 930: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
+		},
+		"check is prevented": {
+			func(w *world) { w.integrity = "\nha-iris integrity 0 1075\n%SYS>No Errors were found.\n" },
+			"did not run to its end: error codes 1075", verify.Unclear,
+		},
+		"errors, and part of the check is prevented": {
+			func(w *world) {
+				w.integrity = "\nha-iris integrity 0 930,1075\n%SYS>Directory: /external/iris/user/ 2 errors\n"
+			},
+			"did not run to its end: error codes 930,1075", verify.Unclear,
+		},
+		"no error codes": {
 			func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
-			"has found errors: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
+			"did not run to its end", verify.Unclear,
 		},
 		"no verdict":     {func(w *world) { w.integrity = "%SYS><NOROUTINE> *Integrity" }, "did not run to its end", verify.Unclear},
 		"check for ever": {func(w *world) { w.checkTakes = 1000 * time.Hour }, "the integrity check has not ended: after 12h", verify.Unclear},
@@ -385,7 +401,7 @@ func TestRun_ABadBackupIsNotTriedAgain(t *testing.T) {
 				Namespace: "iris", Name: "iris-verify-1-x", UID: ownRun,
 				OwnerReferences: []metav1.OwnerReference{{Kind: "Job", Name: "iris-verify-1", UID: types.UID(job), Controller: &isController}},
 			}})
-			w.integrity = "\nha-iris integrity 0\nerrors\n"
+			w.integrity = "\nha-iris integrity 0 930\n2 errors\n"
 			if err := w.run(w.t.Context()); !errors.Is(err, verify.ErrBad) {
 				w.t.Fatalf("got %v", err)
 			}
