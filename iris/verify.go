@@ -191,8 +191,9 @@ func (c Config) copyPod() *corev1.PodSpecArgs {
 	}
 }
 
-// copySettings are lines for [Startup], in which the first half of the merge file ends, and win over earlier ones (ACMF). Productions that
-// start by themselves would work on what the database works on (RACS EnsembleAutoStart).
+// copySettings are lines for [Startup] that only the copy's merge file has, which lacks iris.actions: what those have made in the database is in its
+// backup, and again they would work on what the database works on. In [Startup] the first half of the file ends, and later lines win over earlier
+// ones (ACMF). So would productions that start by themselves (RACS EnsembleAutoStart).
 func copySettings() []string { return []string{"EnsembleAutoStart=0"} }
 
 // awayFromTheDatabase keeps the copy's reads off the database's node, where there is another one.
