@@ -1,6 +1,7 @@
 package iris
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -125,12 +126,12 @@ func (c Config) mergeContainer() *corev1.ContainerArgs {
 }
 
 // joinCommand writes the merge file under another name first, so that a half of it is never taken for the whole. Lines in between, which have
-// no quote, come into the section in which the settings end.
+// no quote, come into the section in which the settings end; with them, which is the copy's file, iris.actions are left out.
 func joinCommand(settings, credentials, merge string, between ...string) string {
 	parts := "cat " + settings + "/" + mergeFile + " " + credentials + "/" + credentialsFile
 	if len(between) > 0 {
-		parts = "{ cat " + settings + "/" + mergeFile + " && printf '%s\\n' '" + strings.Join(between, "' '") + "' && cat " + credentials + "/" +
-			credentialsFile + "; }"
+		parts = "{ cat " + settings + "/" + mergeFile + " && printf '%s\\n' '" + strings.Join(between, "' '") + "' && " +
+			fmt.Sprintf("head -n %d %s/%s; }", ownCredentialLines(), credentials, credentialsFile)
 	}
 	return "umask 077 && " + parts + " > " + merge + "/" + mergeFile + ".new && mv " + merge + "/" + mergeFile + ".new " + merge + "/" + mergeFile
 }

@@ -231,7 +231,7 @@ func (s *scope) guardPolicy(in *namespace) ([]pulumi.Resource, error) {
 
 // narrow makes a policy that holds for one account alone: its condition lets everybody else's requests pass unseen.
 func (s *scope) narrow(
-	in *namespace, of accountsOf, account string, checks []check, requests admissionv1.NamedRuleWithOperationsArray,
+	in *namespace, of accountsOf, account string, checks []check, requests admissionv1.NamedRuleWithOperationsArray, after ...pulumi.Resource,
 ) ([]pulumi.Resource, error) {
 	var validations admissionv1.ValidationArray
 	for _, one := range checks {
@@ -252,7 +252,7 @@ func (s *scope) narrow(
 			MatchConstraints: &admissionv1.MatchResourcesArgs{ResourceRules: requests},
 			Validations:      validations,
 		},
-	}, s.options(pulumi.DependsOn([]pulumi.Resource{in.object}))...)
+	}, s.options(pulumi.DependsOn(append([]pulumi.Resource{in.object}, after...)))...)
 	if err != nil {
 		return nil, creating("ValidatingAdmissionPolicy "+of.outside, err)
 	}

@@ -184,12 +184,12 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	if err := s.verifications(data, configuration, policies, args, filled); err != nil {
-		return err
-	}
 	rollout := s.newRollout(args.API)
 	deployment, err := s.workload(data, configuration, policies, class, slices.Concat(guard, backups), rollout, upgrade, filled)
 	if err != nil {
+		return err
+	}
+	if err := s.verifications(data, configuration, policies, deployment, args, filled); err != nil {
 		return err
 	}
 	service, err := s.service(data.namespace, args.Service)

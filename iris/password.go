@@ -95,6 +95,9 @@ func checksumOf(password secret.Value, scope string) string {
 		checksumPasses, checksumMemoryKiB, checksumThreads, checksumBytes))
 }
 
+// ownCredentialLines is how many lines of renderCredentials' are not iris.actions.
+func ownCredentialLines() int { return strings.Count(renderCredentials("", nil), "\n") }
+
 // renderCredentials writes the second half of the merge file. It begins inside [Startup], see cpf.go.
 func renderCredentials(hash string, actions []string) string {
 	var text strings.Builder

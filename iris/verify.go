@@ -34,9 +34,13 @@ const (
 	verifyCleanup  = 4 * 60
 	// verifyGrace is what a pod that is told to stop may take: the result, and the copy's end.
 	verifyGrace = verifyCleanup + 90
+	// copyGrace is how long the copy's stop may take, in seconds, whatever the database's may: nobody needs what is in the copy, so that it need
+	// not be stopped in order, but 0 would delete the pod without waiting for its processes, which may hold the volume still.
+	copyGrace = 30
 	// verifyWaits is how often a run waits as long as verifyPatience: for the sweep, a backup, the class, the claim, the pod and the marker rows.
 	verifyWaits = 6
-	// verifyRetries is one: a node may be lost in the middle. What is found a second time is no accident.
+	// verifyRetries is one: a node may be lost in the middle. A bad backup is final, which the agent sees to: with a podFailurePolicy the Job would
+	// wait for a lost node before it tries again (Kubernetes' Job API, podReplacementPolicy).
 	verifyRetries = 1
 )
 
@@ -57,9 +61,9 @@ func (c Config) verifyRemark() string {
 // verifyStart is how long IRIS may take to start on the copy, in seconds: as long as the database, and the same again for a node and the image.
 func (c Config) verifyStart() int { return c.RecoveryBudgetSeconds + awaitMargin }
 
-// verifyDeadline is all that a run may take, in seconds. It waits twice for IRIS: until it is ready, and until it admits a login.
+// verifyDeadline is all that a job may take, in seconds: each attempt all that one may. It waits twice for IRIS: until it is ready, and until it admits a login.
 func (c Config) verifyDeadline() int {
-	return verifyWaits*verifyPatience + verifyRestore + 2*c.verifyStart() + verifyCheck + verifyGrace + 20*60
+	return (1 + verifyRetries) * (verifyWaits*verifyPatience + verifyRestore + 2*c.verifyStart() + verifyCheck + verifyGrace + 20*60)
 }
 
 func (c Config) verifyClass() string { return "ha-iris-verify-" + c.Namespace }
@@ -78,18 +82,20 @@ func (c Config) copyComponent() component {
 	return component{name: "verify-copy", app: copyName, isolated: true, pod: c.copyPod()}
 }
 
-// verifications creates the schedule, what its pods may do, and what the copy is made from.
+// verifications creates the schedule, what its pods may do, and what the copy is made from. Another image is the copy's only once the database
+// has it: a change of the image may be refused or wait for hours, and no newer release starts on a backup of the older one, which was not stopped
+// in order (ADOCK 5.7).
 func (s *scope) verifications(
-	data *data, configuration *configuration, policies *policies, args *Args, filled pulumi.ResourceOption,
+	data *data, configuration *configuration, policies *policies, database pulumi.Resource, args *Args, filled pulumi.ResourceOption,
 ) error {
 	if !s.cfg.verifies() {
 		return nil
 	}
-	rights, err := s.verifyRights(data.namespace, args.After)
+	rights, err := s.verifyRights(data.namespace, database, args.After)
 	if err != nil {
 		return err
 	}
-	copied, err := s.copyTemplate(data.namespace, configuration, policies)
+	copied, err := s.copyTemplate(data.namespace, configuration, policies, database)
 	if err != nil {
 		return err
 	}
@@ -116,7 +122,9 @@ func (s *scope) verifications(
 }
 
 // copyTemplate is what agent verify makes the copy's pod from: what it runs, and with which settings, is decided here.
-func (s *scope) copyTemplate(in *namespace, configuration *configuration, policies *policies) (pulumi.Resource, error) {
+func (s *scope) copyTemplate(
+	in *namespace, configuration *configuration, policies *policies, database pulumi.Resource,
+) (pulumi.Resource, error) {
 	own := s.cfg.copyComponent()
 	pod := own.pod
 	pod.ImagePullSecrets = configuration.pullSecrets
@@ -127,7 +135,7 @@ func (s *scope) copyTemplate(in *namespace, configuration *configuration, polici
 	}
 	object, err := corev1.NewPodTemplate(s.ctx, copyName, &corev1.PodTemplateArgs{
 		Metadata: in.metadata(own, copyName, nil), Template: template,
-	}, s.options(pulumi.DependsOn(policies.of(own)))...)
+	}, s.options(pulumi.DependsOn(append(policies.of(own), database)))...)
 	return object, creating("PodTemplate "+copyName, err)
 }
 
@@ -179,12 +187,13 @@ func (c Config) copyPod() *corev1.PodSpecArgs {
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		EnableServiceLinks:            pulumi.Bool(false),
 		RestartPolicy:                 pulumi.String("Never"), // A start that fails is what is looked for.
-		TerminationGracePeriodSeconds: pulumi.Int(c.TerminationGracePeriodSeconds),
+		TerminationGracePeriodSeconds: pulumi.Int(copyGrace),
 	}
 }
 
-// copySettings are lines for [Startup], in which the first half of the merge file ends, and win over earlier ones (ACMF). Productions that
-// start by themselves would work on what the database works on (RACS EnsembleAutoStart).
+// copySettings are lines for [Startup] that only the copy's merge file has, which lacks iris.actions: what those have made in the database is in its
+// backup, and again they would work on what the database works on. In [Startup] the first half of the file ends, and later lines win over earlier
+// ones (ACMF). So would productions that start by themselves (RACS EnsembleAutoStart).
 func copySettings() []string { return []string{"EnsembleAutoStart=0"} }
 
 // awayFromTheDatabase keeps the copy's reads off the database's node, where there is another one.

@@ -163,6 +163,42 @@ func TestVerifications_TheCopyIsTheDatabaseAlone(t *testing.T) {
 	}
 }
 
+// While another image is refused, or waits for its backup, the copy has the database's: nothing of the verification with the image in it is written
+// before the Deployment.
+func TestVerifications_TheCopyGetsAnImageAfterTheDatabase(t *testing.T) {
+	t.Parallel()
+	cfg := community(verified(agentImage))
+	result := mustRun(t, cfg)
+	deployment := result.One(t, "kubernetes:apps/v1:Deployment", deploymentName)
+	for token, name := range map[string]string{
+		"kubernetes:core/v1:PodTemplate": copyName, "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": verifyName,
+	} {
+		one := result.One(t, token, name)
+		if !slices.Contains(one.RegisterRPC.GetDependencies(), deployment.URN) {
+			t.Errorf("%s %s may have another image than the database", token, name)
+		}
+		holds := false
+		for _, leaf := range testkit.Leaves(one.Inputs) {
+			holds = holds || strings.Contains(leaf.Text, cfg.Image)
+		}
+		if !holds {
+			t.Errorf("%s %s has no image: look elsewhere", token, name)
+		}
+	}
+}
+
+// A grace period of 0 deletes the pod while its processes may still hold the volume, and the database's is none of the copy's.
+func TestVerifications_TheCopyIsGivenTimeToStop(t *testing.T) {
+	t.Parallel()
+	for _, configured := range []int{0, maxGrace} {
+		cfg := community(verified(agentImage), func(c *Config) { c.TerminationGracePeriodSeconds = configured })
+		copied := copyOf(t, manifests(t, mustRun(t, cfg)))
+		if got := copied.Spec.TerminationGracePeriodSeconds; got == nil || *got != 30 {
+			t.Errorf("configured %d: got %v, want 30", configured, got)
+		}
+	}
+}
+
 func databaseTemplate(t *testing.T, objects []manifest) corev1.PodTemplateSpec {
 	t.Helper()
 	for _, one := range objects {
@@ -216,7 +252,7 @@ func TestVerifications_TimesContainEachOther(t *testing.T) {
 	cfg := community(verified(agentImage), func(c *Config) { c.Generation, c.RestoreFrom.Snapshot = 2, "yesterday" })
 	job := decode[batchv1.CronJob](t, manifests(t, mustRun(t, cfg)), "CronJob", verifyName)
 	spec := job.Spec.JobTemplate.Spec
-	least := verifyRestore + verifyCheck + cfg.verifyStart() + verifyCleanup
+	least := (1 + int(*spec.BackoffLimit)) * (verifyRestore + verifyCheck + 2*cfg.verifyStart() + verifyCleanup)
 	if *spec.ActiveDeadlineSeconds < int64(least) || *spec.Template.Spec.TerminationGracePeriodSeconds < verifyCleanup+60 {
 		t.Errorf("a job ends after %d s, of which %d for the end", *spec.ActiveDeadlineSeconds, *spec.Template.Spec.TerminationGracePeriodSeconds)
 	}

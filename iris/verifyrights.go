@@ -47,8 +47,9 @@ func (c Config) verifyAccounts() accountsOf {
 	return accountsOf{c.verifyComponent(), "ha-iris-verify-" + c.Namespace}
 }
 
-// verifyRights creates the account, what it may do, and the policy that narrows it.
-func (s *scope) verifyRights(in *namespace, after []pulumi.Resource) ([]pulumi.Resource, error) {
+// verifyRights creates the account, what it may do, and the policy that narrows it. after are what the roles need; the policy has the image that
+// the database runs, which the Deployment has first.
+func (s *scope) verifyRights(in *namespace, database pulumi.Resource, after []pulumi.Resource) ([]pulumi.Resource, error) {
 	own := s.cfg.verifyAccounts()
 	account, err := corev1.NewServiceAccount(s.ctx, verifyName, &corev1.ServiceAccountArgs{
 		Metadata: in.metadata(own.component, verifyName, nil),
@@ -69,7 +70,7 @@ func (s *scope) verifyRights(in *namespace, after []pulumi.Resource) ([]pulumi.R
 	narrowed, err := s.narrow(in, own, verifyName, s.cfg.verifyChecks(), admissionv1.NamedRuleWithOperationsArray{
 		requestsOf("", "v1", "CREATE", "pods", "persistentvolumeclaims", "configmaps"), requestsOf("", "v1", "DELETE", "pods", "persistentvolumeclaims"),
 		requestsOf("storage.k8s.io", "v1", "CREATE", "storageclasses"), requestsOf("storage.k8s.io", "v1", "DELETE", "storageclasses"),
-	})
+	}, database)
 	return append(made, narrowed...), err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -71,14 +72,20 @@ func list(ctx context.Context, d *database, o options, out, progress io.Writer) 
 		shown.Verified = noted[shown.Name]
 		entries = append(entries, shown)
 	}
+	last := newestOf(noted)
 	if o.json {
-		return json.NewEncoder(out).Encode(map[string]any{"backups": entries})
+		shown := map[string]any{"backups": entries}
+		if last != nil {
+			shown["lastVerified"] = last
+		}
+		return json.NewEncoder(out).Encode(shown)
 	}
 	if len(entries) == 0 {
-		_, err := fmt.Fprintln(out, "There are no backups. storage.backup in the configuration makes them (docs/operations.md, \"Backups\").")
-		return err
+		_, err = fmt.Fprintln(out, "There are no backups. storage.backup in the configuration makes them (docs/operations.md, \"Backups\").")
+	} else {
+		err = table(out, entries, o.all)
 	}
-	return table(out, entries, o.all)
+	return errors.Join(err, last.say(out, entries))
 }
 
 func table(out io.Writer, entries []entry, volumes bool) error {

@@ -72,7 +72,7 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 	switch path := strings.TrimPrefix(r.URL.Path, longhornPath); path {
 	case "/apis/apps/v1/namespaces/iris/deployments/iris":
-		answer = object{"spec": object{"template": object{"spec": object{"volumes": []any{
+		answer = object{"metadata": object{"annotations": object{ownerMark: "12ab"}}, "spec": object{"template": object{"spec": object{"volumes": []any{
 			object{"name": "merge"}, object{"persistentVolumeClaim": object{"claimName": w.claim}},
 		}}}}}
 	case "/api/v1/namespaces/iris/persistentvolumeclaims/" + w.claim:
@@ -216,7 +216,7 @@ func TestList_ShowsTheDatabasesBackupsTheNewestFirst(t *testing.T) {
 func TestList_ShowsWhatWasVerified(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	w.noted = object{"metadata": object{"labels": object{verifyLabel: verifyOfKind}}, "data": object{
+	w.noted = object{"metadata": object{"labels": object{verifyLabel: verifyOfKind, ownerMark: "12ab"}}, "data": object{
 		"newer":  `{"verdict":"good","at":"2026-11-01T11:00:00Z","message":"restored"}`,
 		"older":  `{"verdict":"bad","at":"2026-11-01T10:05:00Z","message":"the integrity check has found errors"}`,
 		"broken": `{"verdict":"unclear","at":"2026-11-01T10:35:00Z","message":"no room"}`, "gone": `{"verdict":"good"}`,
@@ -235,6 +235,10 @@ func TestList_ShowsWhatWasVerified(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &read); err != nil || read.Backups[1].Verified == nil || read.Backups[1].Verified.Verdict != verdictGood {
 		t.Errorf("%v: %s", err, out)
 	}
+	w.noted["metadata"] = object{"labels": object{verifyLabel: verifyOfKind, ownerMark: "34cd"}}
+	if code, out, said := w.runs(t, "list"); code != exitDone || strings.Contains(out, "yes") || !strings.Contains(said, "is of another stack") {
+		t.Errorf("another stack's: exit code %d: %s%s", code, out, said)
+	}
 	w.noted["metadata"] = object{}
 	if _, out, _ := w.runs(t, "list"); strings.Contains(out, "yes") {
 		t.Errorf("somebody else's: %s", out)
@@ -242,6 +246,34 @@ func TestList_ShowsWhatWasVerified(t *testing.T) {
 	w.noted = object{"metadata": "none"}
 	if code, out, said := w.runs(t, "list"); code != exitDone || !strings.Contains(out, "newer") || !strings.Contains(said, "is not known") {
 		t.Errorf("unreadable: exit code %d: %s%s", code, out, said)
+	}
+}
+
+// Retention deletes backups, and what was found last is worth knowing still.
+func TestList_SaysWhatWasVerifiedLastAlsoOfABackupThatIsGone(t *testing.T) {
+	t.Parallel()
+	const say = "The last verification was of gone, which is not listed, at 2026-11-01 12:00:00: NO: it lacks a row\n"
+	w := newWorld()
+	w.noted = object{"metadata": object{"labels": object{verifyLabel: verifyOfKind, ownerMark: "12ab"}}, "data": object{
+		"newer": `{"verdict":"good","at":"2026-11-01T11:00:00Z","message":"restored"}`,
+		"gone":  `{"verdict":"bad","at":"2026-11-01T12:00:00Z","message":"it lacks a row"}`,
+	}}
+	if _, out, said := w.runs(t, "list"); !strings.HasSuffix(out, say) {
+		t.Errorf("got\n%s%s", out, said)
+	}
+	_, out, _ := w.runs(t, "list", "--json")
+	var read struct{ LastVerified *lastVerified }
+	if err := json.Unmarshal([]byte(out), &read); err != nil || read.LastVerified == nil || read.LastVerified.Name != "gone" || read.LastVerified.Verdict != verdictBad {
+		t.Errorf("%v: %s", err, out)
+	}
+	w.backups = nil
+	if _, out, _ := w.runs(t, "list"); !strings.HasSuffix(out, say) {
+		t.Errorf("without backups: %s", out)
+	}
+	delete(w.noted["data"].(object), "gone")
+	w.backups = newWorld().backups
+	if _, out, _ := w.runs(t, "list"); strings.Contains(out, "The last verification") {
+		t.Errorf("of one that is listed: %s", out)
 	}
 }
 

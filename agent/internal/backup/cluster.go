@@ -56,7 +56,10 @@ type Pod struct {
 	Name, UID string
 	// Container is the id of its database's container: another one has nothing of what was frozen.
 	Container string
-	Ready     bool
+	// Image is that container's, and Started when the kubelet began with the pod; zero before.
+	Image   string
+	Started time.Time
+	Ready   bool
 }
 
 // Volume is Longhorn's volume.

@@ -124,7 +124,8 @@ func (b *Backups) Database(ctx context.Context) (backup.Database, error) {
 			continue
 		}
 		found.Pods = append(found.Pods, backup.Pod{
-			Name: pod.Name, UID: string(pod.UID), Container: containerID(pod, b.target.Container), Ready: podReady(pod) && pod.DeletionTimestamp.IsZero(),
+			Name: pod.Name, UID: string(pod.UID), Container: containerID(pod, b.target.Container), Image: imageOf(pod, b.target.Container),
+			Started: startOf(pod), Ready: podReady(pod) && pod.DeletionTimestamp.IsZero(),
 		})
 	}
 	return found, nil
@@ -137,6 +138,22 @@ func containerID(pod *corev1.Pod, name string) string {
 		}
 	}
 	return ""
+}
+
+func imageOf(pod *corev1.Pod, name string) string {
+	for _, one := range pod.Spec.Containers {
+		if one.Name == name {
+			return one.Image
+		}
+	}
+	return ""
+}
+
+func startOf(pod *corev1.Pod) time.Time {
+	if pod.Status.StartTime == nil {
+		return time.Time{}
+	}
+	return pod.Status.StartTime.Time
 }
 
 // Volume implements backup.Cluster. Longhorn notes on its volume which claim it is for, so that nothing of the whole cluster need be read.

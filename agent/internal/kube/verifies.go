@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"ha-iris/agent/internal/backup"
 	"ha-iris/agent/internal/verify"
@@ -175,7 +177,10 @@ func (v *Verifies) Running(ctx context.Context, run string) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(pods, func(one corev1.Pod) bool {
-		return string(one.UID) == run && one.Status.Phase != corev1.PodSucceeded && one.Status.Phase != corev1.PodFailed
+		// Of a lost node's pods nobody says that they have ended before the node is back. The time of a deletion has the grace period in it, after
+		// which the kubelet has killed what there was, if it can do anything at all; what cannot reach the API server deletes and makes nothing.
+		overdue := one.DeletionTimestamp != nil && one.DeletionTimestamp.Time.Before(time.Now())
+		return string(one.UID) == run && one.Status.Phase != corev1.PodSucceeded && one.Status.Phase != corev1.PodFailed && !overdue
 	}), nil
 }
 
@@ -327,6 +332,9 @@ func (v *Verifies) Restored(ctx context.Context) (verify.Restored, error) {
 	// What is required is not known before it has begun (volume_controller.go, checkAndInitVolumeRestore).
 	begun, _, _ := unstructured.NestedBool(volume.Object, "status", "restoreInitiated")
 	found.Filled = begun && !required
+	if found.Failed == "" {
+		found.Lost = faulted(volumes)
+	}
 	found.State = fmt.Sprintf("Longhorn restores into volume %s (%s, %s)", volume.GetName(), text(volume, "status", "state"), text(volume, "status", "robustness"))
 	return found, nil
 }
@@ -341,12 +349,13 @@ func (v *Verifies) Pod(ctx context.Context) (verify.Pod, error) {
 		return verify.Pod{}, fmt.Errorf("the pod %s/%s: %w", v.target.Database.Namespace, v.target.Copy, backup.ErrNotFound)
 	}
 	found := verify.Pod{
-		Name: pod.Name, Ready: podReady(pod) && pod.DeletionTimestamp.IsZero(), State: "the copy's pod is " + string(pod.Status.Phase),
+		Name: pod.Name, Image: imageOf(pod, v.target.Database.Container), Ready: podReady(pod) && pod.DeletionTimestamp.IsZero(),
+		State: "the copy's pod is " + string(pod.Status.Phase),
 	}
 	for _, one := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		isIRIS := one.Name == v.target.Database.Container
 		found.Started = found.Started || isIRIS && (one.State.Running != nil || one.State.Terminated != nil)
-		if ended := one.State.Terminated; ended != nil && (isIRIS || ended.ExitCode != 0) {
+		if ended := one.State.Terminated; ended != nil && isIRIS {
 			found.Ended = fmt.Sprintf("container %s, exit code %d, %s: %s", one.Name, ended.ExitCode, ended.Reason, ended.Message)
 		}
 		if waits := one.State.Waiting; waits != nil && waits.Reason != "" {
@@ -358,10 +367,58 @@ func (v *Verifies) Pod(ctx context.Context) (verify.Pod, error) {
 			found.State += "; " + one.Message
 		}
 	}
-	if found.Ended == "" && pod.Status.Phase == corev1.PodFailed { // Evicted, say: not IRIS' doing.
-		return found, fmt.Errorf("the copy's pod has failed: %s %s", pod.Status.Reason, pod.Status.Message)
+	volumes, err := v.copies(ctx)
+	if err != nil {
+		return found, err
 	}
+	found.Lost = cmp.Or(faulted(volumes), lost(pod, v.target.Database.Container))
 	return found, nil
+}
+
+// faulted says that a volume has lost its data. The copy's has one replica, so that it is lost with a node.
+func faulted(volumes []unstructured.Unstructured) string {
+	for _, one := range volumes {
+		if text(one, "status", "robustness") == "faulted" {
+			return fmt.Sprintf("Longhorn's volume %s is faulted: the disk or the node of its only replica is lost", one.GetName())
+		}
+	}
+	return ""
+}
+
+// lost is why the end of a pod is not IRIS' doing. The kubelet and the API server give a pod that they end a reason (Evicted, NodeShutdown,
+// Preempting, Terminated, OutOfmemory) or a condition, and its containers end with it; the reasons of a container are the kubelet's and
+// containerd's. What runs before IRIS does not have the copy's volume.
+func lost(pod *corev1.Pod, iris string) string {
+	if pod.DeletionTimestamp != nil {
+		return "the copy's pod was told to go: somebody deletes it, or its node is lost"
+	}
+	for _, one := range pod.Status.Conditions {
+		if one.Type == corev1.DisruptionTarget && one.Status == corev1.ConditionTrue {
+			return fmt.Sprintf("the copy's pod had to go: %s %s", one.Reason, one.Message)
+		}
+	}
+	failed := pod.Status.Phase == corev1.PodFailed
+	if failed && pod.Status.Reason != "" {
+		return fmt.Sprintf("the copy's pod has failed: %s %s", pod.Status.Reason, pod.Status.Message)
+	}
+	irisEnded := false
+	for _, one := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		ended := one.State.Terminated
+		if ended == nil {
+			continue
+		}
+		isIRIS := one.Name == iris
+		irisEnded = irisEnded || isIRIS
+		notIRIS := slices.Contains([]string{"OOMKilled", "ContainerStatusUnknown", "ContainerCannotRun", "StartError"}, ended.Reason)
+		if notIRIS || !isIRIS && ended.ExitCode != 0 {
+			return fmt.Sprintf("container %s of the copy's pod has ended with exit code %d, which IRIS has not done: %s %s", one.Name, ended.ExitCode,
+				ended.Reason, ended.Message)
+		}
+	}
+	if failed && !irisEnded {
+		return "the copy's pod has failed, and none of its containers has: " + pod.Status.Message
+	}
+	return ""
 }
 
 // Backups implements verify.Cluster. Those of the volume are the stack's, whoever has asked for them: no other stack's database is on it.
@@ -383,7 +440,10 @@ func (v *Verifies) Backups(ctx context.Context, volume string) ([]verify.Backup,
 		}
 		size, _ := strconv.ParseInt(bytes, 10, 64) // Not known before it is complete.
 		found = append(found, verify.Backup{
-			Name: one.Name, URL: text(*object, "status", "url"), Complete: one.State == backup.StateCompleted, Cut: cut, Bytes: size,
+			Name: one.Name, URL: text(*object, "status", "url"), Complete: one.State == backup.StateCompleted,
+			Consistent: object.GetLabels()[kindLabel] == kindConsistent || text(*object, "spec", "labels", kindLabel) == kindConsistent ||
+				text(*object, "status", "labels", kindLabel) == kindConsistent,
+			Cut: cut, Bytes: size,
 		})
 	}
 	return found, nil
@@ -394,33 +454,85 @@ func (v *Verifies) Report(ctx context.Context, event backup.Event) error {
 	return v.backups.report(ctx, "verify", event)
 }
 
+// job is the UID of the Job that has made the run's pod; empty when none has.
+func (v *Verifies) job(ctx context.Context) (string, error) {
+	pods, err := v.pods(ctx)
+	if err != nil {
+		return "", err
+	}
+	for i := range pods {
+		if owner := metav1.GetControllerOf(&pods[i]); string(pods[i].UID) == v.target.PodUID && owner != nil && owner.Kind == "Job" {
+			return string(owner.UID), nil
+		}
+	}
+	return "", nil
+}
+
+// FoundBad implements verify.Cluster.
+func (v *Verifies) FoundBad(ctx context.Context) (string, error) {
+	job, err := v.job(ctx)
+	if err != nil || job == "" {
+		return "", err
+	}
+	known, err := v.cluster.Core.ConfigMaps(v.target.Database.Namespace).Get(ctx, v.target.Results, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("the ConfigMap %s/%s: %w", v.target.Database.Namespace, v.target.Results, err)
+	case !v.owns(verifyResults, known.Labels):
+		return "", nil
+	}
+	for _, line := range known.Data {
+		var one verify.Result
+		if json.Unmarshal([]byte(line), &one) == nil && one.Job == job && one.Verdict == verify.Bad {
+			return one.Message, nil
+		}
+	}
+	return "", nil
+}
+
 // Record implements verify.Cluster.
 func (v *Verifies) Record(ctx context.Context, name string, result verify.Result) error {
+	job, err := v.job(ctx)
+	if err != nil {
+		return err
+	}
+	result.Job = job
 	result.Message = strings.ToValidUTF8(result.Message[:min(len(result.Message), maxMessage)], "")
 	line, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("write the result of %s: %w", name, err)
 	}
 	namespace := v.target.Database.Namespace
-	results := v.cluster.Core.ConfigMaps(namespace)
 	about := metav1.ObjectMeta{
 		Namespace: namespace, Name: v.target.Results, Labels: v.marks(verifyResults),
 		Annotations: map[string]string{stackAnnotation: v.target.Database.Stack},
 	}
-	known, err := results.Get(ctx, v.target.Results, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		_, err = results.Create(ctx, &corev1.ConfigMap{ObjectMeta: about, Data: map[string]string{name: string(line)}}, metav1.CreateOptions{})
-	case err == nil && !v.owns(verifyResults, known.Labels):
-		err = fmt.Errorf("%w: it is not this stack's, and left as it is", verify.ErrTaken)
-	case err == nil:
-		known.Data = newestResults(known.Data, name, string(line))
-		_, err = results.Update(ctx, known, metav1.UpdateOptions{}) // With the version that was read.
-	}
+	err = retry.OnError(retry.DefaultBackoff, func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }, func() error {
+		return v.put(ctx, about, name, string(line))
+	})
 	if err != nil {
 		return fmt.Errorf("the ConfigMap %s/%s: %w", namespace, v.target.Results, err)
 	}
 	return nil
+}
+
+// put writes a line into the ConfigMap with the version that was read.
+func (v *Verifies) put(ctx context.Context, about metav1.ObjectMeta, name, line string) error {
+	results := v.cluster.Core.ConfigMaps(about.Namespace)
+	known, err := results.Get(ctx, about.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		_, err = results.Create(ctx, &corev1.ConfigMap{ObjectMeta: about, Data: map[string]string{name: line}}, metav1.CreateOptions{})
+	case err == nil && !v.owns(verifyResults, known.Labels):
+		err = fmt.Errorf("%w: it is not this stack's, and left as it is. If nobody needs what it has: kubectl -n %s delete configmap %s", verify.ErrTaken,
+			about.Namespace, about.Name)
+	case err == nil:
+		known.Data = newestResults(known.Data, name, line)
+		_, err = results.Update(ctx, known, metav1.UpdateOptions{})
+	}
+	return err
 }
 
 // newestResults are those that are kept, with one more.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"ha-iris/agent/internal/verify"
 )
@@ -57,6 +62,24 @@ func TestVerifies_KeepTheNewestResults(t *testing.T) {
 	}
 }
 
+// Another run may write at the same moment: both results are kept.
+func TestVerifies_RecordAgainAfterAConflict(t *testing.T) {
+	t.Parallel()
+	core := fake.NewClientset()
+	view := NewVerifies(&Cluster{Core: core.CoreV1()}, verifiedTarget)
+	if err := view.Record(t.Context(), "first", verify.Result{At: now}); err != nil {
+		t.Fatal(err)
+	}
+	conflicts := 0
+	core.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		conflicts++
+		return conflicts == 1, nil, apierrors.NewConflict(corev1.Resource("configmaps"), "iris-verify", errors.New("it was changed"))
+	})
+	if err := view.Record(t.Context(), "second", verify.Result{At: now}); err != nil || conflicts != 2 || len(resultsOf(t, core)) != 2 {
+		t.Errorf("got %v after %d attempts: %v", err, conflicts, resultsOf(t, core))
+	}
+}
+
 func TestVerifies_LeaveSomebodyElsesConfigMap(t *testing.T) {
 	t.Parallel()
 	core := fake.NewClientset(&corev1.ConfigMap{
@@ -90,6 +113,7 @@ func TestVerifies_ListTheVolumesBackups(t *testing.T) {
 	t.Parallel()
 	cut := map[string]any{
 		"state": "Completed", "snapshotCreatedAt": "2026-11-02T03:04:05Z", "volumeSize": "1024", "url": "s3://b@r/?backup=b&volume=handle-1",
+		"labels": map[string]any{"ha-iris/backup": "consistent"},
 	}
 	r := newBackupRig(t, made("Backup", "b", "handle-1", nil, cut), made("Backup", "other", "handle-2", nil, cut),
 		made("Backup", "new", "handle-1", map[string]string{"RecurringJob": "j"}, map[string]any{"state": "InProgress"}),
@@ -99,42 +123,72 @@ func TestVerifies_ListTheVolumesBackups(t *testing.T) {
 		t.Fatalf("got %+v, %v", found, err)
 	}
 	for _, one := range found {
-		if one.Name == "b" && (one.Bytes != 1024 || !one.Complete || one.Cut.Hour() != 3 || one.URL == "") || one.Name == "new" && one.Complete {
+		if one.Name == "b" && (one.Bytes != 1024 || !one.Complete || one.Cut.Hour() != 3 || one.URL == "" || !one.Consistent) ||
+			one.Name == "new" && (one.Complete || one.Consistent) {
 			t.Errorf("got %+v", one)
 		}
 	}
 }
 
-// A pod that was evicted, or has no node, says nothing about a backup; a container that has ended does.
+// What the kubelet or a node has ended says nothing about a backup, whatever its containers' exit codes; IRIS that ends by itself does.
 func TestVerifies_TellHowThePodIs(t *testing.T) {
 	t.Parallel()
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "iris-verify-copy"}}
+	ended := func(name, reason string, code int32) []corev1.ContainerStatus {
+		return []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: code, Reason: reason, Message: "no licence",
+		}}}}
+	}
+	killed := ended("iris", "Error", 137)
+	now, failed := metav1.Now(), corev1.PodFailed
 	for name, test := range map[string]struct {
-		status            corev1.PodStatus
-		started           bool
-		ended, state, err string
+		status             corev1.PodStatus
+		deleted            *metav1.Time
+		robustness         string
+		started            bool
+		ended, state, lost string
 	}{
 		"no node": {status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient memory"},
 		}}, state: "Insufficient memory"},
-		"evicted": {status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}, err: "Evicted"},
-		"merge": {status: corev1.PodStatus{Phase: corev1.PodFailed, InitContainerStatuses: []corev1.ContainerStatus{
-			{Name: "cpf-merge", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}}},
-		}}, ended: "container cpf-merge"},
-		"merged": {status: corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{
-			{Name: "cpf-merge", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
-		}}},
-		"ended": {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
-			{Name: "iris", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: "no licence"}}},
-		}}, started: true, ended: "no licence"},
+		"evicted before it ran": {status: corev1.PodStatus{Phase: failed, Reason: "Evicted"}, lost: "Evicted"},
+		"evicted": {
+			status: corev1.PodStatus{Phase: failed, Reason: "Evicted", ContainerStatuses: killed}, started: true, ended: "exit code 137", lost: "Evicted",
+		},
+		"node is shut down": {
+			status:  corev1.PodStatus{Phase: failed, Reason: "Terminated", Message: "node shutdown", ContainerStatuses: killed},
+			started: true, ended: "exit code 137", lost: "node shutdown",
+		},
+		"preempted": {status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: killed, Conditions: []corev1.PodCondition{
+			{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "PreemptionByScheduler"},
+		}}, started: true, ended: "exit code 137", lost: "PreemptionByScheduler"},
+		"out of memory": {
+			status: corev1.PodStatus{Phase: failed, ContainerStatuses: ended("iris", "OOMKilled", 137)}, started: true, ended: "OOMKilled", lost: "OOMKilled",
+		},
+		"told to go": {status: corev1.PodStatus{ContainerStatuses: killed}, deleted: &now, started: true, ended: "exit code 137", lost: "told to go"},
+		"volume lost": {
+			status: corev1.PodStatus{Phase: failed, ContainerStatuses: ended("iris", "Error", 1)}, robustness: "faulted", started: true, ended: "exit code 1",
+			lost: "handle-copy is faulted",
+		},
+		"merge":  {status: corev1.PodStatus{Phase: failed, InitContainerStatuses: ended("cpf-merge", "Error", 1)}, lost: "container cpf-merge"},
+		"merged": {status: corev1.PodStatus{InitContainerStatuses: ended("cpf-merge", "Completed", 0)}},
+		"ended":  {status: corev1.PodStatus{Phase: failed, ContainerStatuses: ended("iris", "Error", 1)}, started: true, ended: "no licence"},
+		"failed": {status: corev1.PodStatus{Phase: failed}, lost: "none of its containers has"},
 		"pulls": {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "iris", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}},
 		}}, state: "ErrImagePull"},
 	} {
-		one := pod.DeepCopy()
-		one.Status = test.status
-		got, err := NewVerifies(&Cluster{Core: fake.NewClientset(one).CoreV1()}, verifiedTarget).Pod(t.Context())
-		if (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) || got.Started != test.started || got.Ready ||
+		copied := longhornVolume("handle-copy", "iris-verify-copy", "")
+		_ = unstructured.SetNestedField(copied.Object, cmp.Or(test.robustness, "healthy"), "status", "robustness")
+		r := newBackupRig(t, copied)
+		one := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "iris-verify-copy", DeletionTimestamp: test.deleted}, Status: test.status}
+		if test.deleted != nil {
+			one.Finalizers = []string{"kubernetes"} // Without one there is no such object.
+		}
+		if err := r.core.Tracker().Add(one); err != nil {
+			t.Fatal(err)
+		}
+		got, err := NewVerifies(r.backups.cluster, verifiedTarget).Pod(t.Context())
+		if err != nil || got.Started != test.started || got.Ready || (got.Lost != "") != (test.lost != "") || !strings.Contains(got.Lost, test.lost) ||
 			(got.Ended != "") != (test.ended != "") || !strings.Contains(got.Ended, test.ended) || !strings.Contains(got.State, test.state) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}

@@ -34,6 +34,8 @@ type Cluster interface {
 	Restored(ctx context.Context) (Restored, error)
 	Pod(ctx context.Context) (Pod, error)
 
+	// FoundBad is what an earlier attempt of the same Job has noted of a backup that is bad; empty when none has.
+	FoundBad(ctx context.Context) (string, error)
 	// Record notes what was found of a backup, for people and for the list of backups.
 	Record(ctx context.Context, backup string, result Result) error
 	// Report writes an event on the database's Deployment.
@@ -44,6 +46,8 @@ type Cluster interface {
 type Backup struct {
 	Name, URL string
 	Complete  bool
+	// Consistent says that IRIS was frozen for it.
+	Consistent bool
 	// Cut is the moment that it is of.
 	Cut time.Time
 	// Bytes is the volume's size: a restored volume has exactly that.
@@ -66,16 +70,19 @@ type Object struct {
 type Restored struct {
 	// Bound says that the claim has a volume: its class is no longer needed. Filled says that the volume has all data.
 	Bound, Filled bool
-	// State is for people. Failed is why it will not be filled.
-	State, Failed string
+	// State is for people. Failed is why it will not be filled, and Lost why it says nothing about the backup that it will not.
+	State, Failed, Lost string
 }
 
 // Pod is the copy's pod.
 type Pod struct {
-	Name string
+	// Image is its IRIS container's.
+	Name, Image string
 	// Started says that its IRIS container was started, Ready that users can log in.
 	Started, Ready bool
-	// Ended is why it has ended; empty while it has not. State is what it waits for.
+	// Lost is why this pod says nothing about the backup: the node, the kubelet or the copy's volume is why it is as it is. Empty otherwise.
+	Lost string
+	// Ended is why IRIS has ended; empty while it has not. State is what it waits for.
 	Ended, State string
 }
 
@@ -98,6 +105,8 @@ type Result struct {
 	At      time.Time `json:"at"`
 	// Message is for people, on one line.
 	Message string `json:"message"`
+	// Job is the UID of the run's Job, of which it may be one of several attempts.
+	Job string `json:"job,omitempty"`
 }
 
 // The reasons of events.

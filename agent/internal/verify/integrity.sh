@@ -3,14 +3,16 @@
 #
 # The exit codes are read by shell.go. Nothing but a POSIX shell, iris, cat and mv is used. The check is the vendor's entry for programs, with one
 # process, because the nodes have others' work too: CheckList^Integrity(outputglobal, dirlist, stopafteranyerror, listofglolist, maxproc); without
-# a list it checks all databases, and $system.Status.IsOK says that it ran and found no errors (GCDI, "Integrity Check API").
+# a list it checks all databases, and $system.Status.IsOK says that it ran and found no errors. One error code alone, that of an integrity check
+# with errors, says that it ran; another or several, that it may not have (GCDI, "Integrity Check API"). What the number is the vendor does not
+# document, and a session knows no macros: shell.go looks whether errors are listed (flag 2 lists nothing else).
 set -u
 file=${TMPDIR:-/tmp}/ha-iris-integrity
 
 check() {
   iris session IRIS -U%SYS <<'END'
 set sc=$$CheckList^Integrity(,,0,,1)
-write !,"ha-iris integrity ",$system.Status.IsOK(sc),!
+write !,"ha-iris integrity ",$system.Status.IsOK(sc)," ",$system.Status.GetErrorCodes(sc),!
 do Display^Integrity(,2)
 halt
 END

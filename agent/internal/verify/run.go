@@ -24,6 +24,11 @@ const (
 	// markerMargin is how much older than a backup a marker row has to be, to have to be in it: what IRIS keeps out of its journal for a moment,
 	// 2 s (RACS), and the difference of two clocks.
 	markerMargin = 2 * time.Minute
+	// consistentAge is how much older than the newest backup one may be that is chosen because IRIS was frozen for it: more than a week, so that
+	// such a schedule has one. An older one is of a schedule that makes none any more.
+	consistentAge = 8 * 24 * time.Hour
+	// settles is how long a container of IRIS' has ended before that counts: Longhorn and the kubelet say a moment later that a node is lost.
+	settles = 30 * time.Second
 	// missedPods is how often in a row the copy's pod must be missing to be gone.
 	missedPods = 3
 )
@@ -31,9 +36,12 @@ const (
 var (
 	// ErrTaken is that a name of the copy is somebody else's.
 	ErrTaken = errors.New("the name is taken")
-	// errBad is that the backup is bad: what else fails says nothing about it.
-	errBad     = errors.New("the backup is bad")
+	// ErrBad is that the backup is bad: what else fails says nothing about it.
+	ErrBad     = errors.New("the backup is bad")
 	errStopped = errors.New("told to stop")
+	// errLost says nothing about the backup, and errEnded may.
+	errLost  = errors.New("the copy's pod was lost")
+	errEnded = errors.New("its container has ended")
 )
 
 // Run is one verification.
@@ -63,14 +71,14 @@ func New(config Config, cluster Cluster, shell backup.Shell, log *slog.Logger, i
 }
 
 // Do verifies the last backup. A context that ends stops it; the copy is deleted all the same. The error says what is wrong and what to do, and
-// the same is an event on the Deployment.
+// the same is an event on the Deployment. It wraps ErrBad when the backup is bad, whatever else has failed.
 func (r *Run) Do(ctx context.Context) error {
 	r.began = time.Now()
 	steps := []struct {
 		name string
 		do   func(context.Context) error
 	}{
-		{"sweep", r.sweep}, {"choose", r.choose}, {"mark", r.mark}, {"restore", r.restore}, {"start", r.start}, {"check", r.check}, {"compare", r.compare},
+		{"remember", r.remember}, {"sweep", r.sweep}, {"choose", r.choose}, {"mark", r.mark}, {"restore", r.restore}, {"start", r.start}, {"check", r.check}, {"compare", r.compare},
 	}
 	var failure error
 	for _, step := range steps {
@@ -80,8 +88,8 @@ func (r *Run) Do(ctx context.Context) error {
 			break
 		}
 	}
-	r.note(context.WithoutCancel(ctx), failure)
-	return errors.Join(failure, r.cleanUp(context.WithoutCancel(ctx)))
+	noted := r.note(context.WithoutCancel(ctx), failure)
+	return errors.Join(failure, noted, r.cleanUp(context.WithoutCancel(ctx)))
 }
 
 // await looks until there is nothing more to wait for. An error of a look ends it; what is missing is said when the time is over.
@@ -114,6 +122,17 @@ func pause(ctx context.Context, long time.Duration) error {
 	case <-timer.C:
 	}
 	return ctx.Err()
+}
+
+// remember ends an attempt after one that has found a backup bad: it might verify another one, and the Job would end well.
+func (r *Run) remember(ctx context.Context) error {
+	return r.await(ctx, "what an earlier attempt has found is not known", r.config.Patience, lookEvery, func(ctx context.Context) (string, error) {
+		found, err := r.cluster.FoundBad(ctx)
+		if err != nil || found == "" {
+			return transient(err)
+		}
+		return "", fmt.Errorf("an earlier attempt of this job has ended with: %s: %w", found, ErrBad)
+	})
 }
 
 // sweep deletes what an earlier run has left, and wants nothing else under the copy's names.
@@ -175,7 +194,8 @@ func (o Object) deleteCommand() string {
 	return fmt.Sprintf("kubectl -n %s delete %s %s", o.Namespace, strings.ToLower(o.Kind), o.Name)
 }
 
-// choose takes the newest backup that is complete.
+// choose takes a backup that is complete: the newest for which IRIS was frozen, which lasts and is restored from, or else the newest. Of the others
+// those that are made every few minutes are gone again within hours, and what was found of them is of no use.
 func (r *Run) choose(ctx context.Context) error {
 	return r.await(ctx, "no backup was chosen", r.config.Patience, lookEvery, func(ctx context.Context) (string, error) {
 		volume, err := r.cluster.Volume(ctx)
@@ -192,10 +212,19 @@ func (r *Run) choose(ctx context.Context) error {
 			return "", fmt.Errorf("volume %s has no backup that can be verified: there are %d, and none is complete; look at go run ./ops/backup list",
 				volume.Name, len(all))
 		}
-		r.backup = slices.MaxFunc(complete, func(a, b Backup) int { return a.Cut.Compare(b.Cut) })
+		r.backup = newest(complete)
+		old := r.backup.Cut.Add(-consistentAge)
+		frozen := slices.DeleteFunc(complete, func(one Backup) bool { return !one.Consistent || one.Cut.Before(old) })
+		if len(frozen) > 0 {
+			r.backup = newest(frozen)
+		}
 		r.log.Info("verifies", "backup", r.backup.Name, "of", r.backup.Cut.UTC())
 		return "", nil
 	})
+}
+
+func newest(backups []Backup) Backup {
+	return slices.MaxFunc(backups, func(a, b Backup) int { return a.Cut.Compare(b.Cut) })
 }
 
 // mark finds out which marker row the backup must have, and writes one for the next run. Without a database that runs there is none: the backup
@@ -256,7 +285,9 @@ func (r *Run) restore(ctx context.Context) error {
 		case err != nil:
 			return transient(err)
 		case found.Failed != "":
-			return "", fmt.Errorf("%s, %w: %s", failed, errBad, found.Failed)
+			return "", fmt.Errorf("%s, %w: %s", failed, ErrBad, found.Failed)
+		case found.Lost != "":
+			return "", fmt.Errorf("%s: %s", failed, found.Lost)
 		}
 		if found.Bound && !tidied {
 			// A volume that is there needs its class no more, and it is the one object that Kubernetes would not collect with this run's pod.
@@ -300,26 +331,83 @@ func (r *Run) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := Pod{}
+	last, looks := Pod{}, &looks{}
 	err = r.await(ctx, fmt.Sprintf("IRIS does not start on backup %s", r.backup.Name), r.config.StartTimeout, lookEvery,
 		func(ctx context.Context) (string, error) {
-			pod, err := r.cluster.Pod(ctx)
-			if err != nil {
-				return transient(err)
+			pod, missing, err := r.look(ctx, looks)
+			if pod.Name != "" {
+				last, r.pod = pod, pod.Name
 			}
-			last, r.pod = pod, pod.Name
-			if pod.Ended != "" {
-				return "", fmt.Errorf("IRIS does not start on backup %s, %w: its container has ended: %s", r.backup.Name, errBad, short(pod.Ended))
-			}
-			if !pod.Ready {
+			switch {
+			case errors.Is(err, errEnded):
+				return "", fmt.Errorf("IRIS does not start on backup %s: %w", r.backup.Name, err)
+			case err == nil && missing == "" && !pod.Ready:
 				return pod.State, nil
 			}
-			return "", nil
+			return missing, err
 		})
-	if err != nil && last.Started && !errors.Is(err, errBad) && !errors.Is(err, errStopped) {
-		return fmt.Errorf("%w: %w", errBad, err) // A pod without a node would say nothing about the backup.
+	if err == nil || errors.Is(err, errStopped) || errors.Is(err, errLost) || last.Ended == "" && !last.Started { // A pod without a node says nothing about the backup.
+		return err
 	}
-	return err
+	if doubt := r.anotherImage(ctx, last.Image); doubt != "" {
+		return fmt.Errorf("%w: %s", err, doubt)
+	}
+	return fmt.Errorf("%w: %w", ErrBad, err)
+}
+
+// looks are what earlier looks at the copy's pod have seen.
+type looks struct {
+	absent int
+	ended  time.Time
+}
+
+// look looks at the copy's pod. The error wraps errLost when nothing of the backup can be known from it, and errEnded when IRIS has ended.
+func (r *Run) look(ctx context.Context, before *looks) (pod Pod, missing string, err error) {
+	pod, err = r.cluster.Pod(ctx)
+	switch {
+	case errors.Is(err, backup.ErrNotFound):
+		if before.absent++; before.absent >= missedPods {
+			return pod, "", fmt.Errorf("%w: it is gone: somebody has deleted it, or its node is lost", errLost)
+		}
+		return pod, err.Error(), nil
+	case err != nil:
+		return pod, err.Error(), nil
+	}
+	before.absent = 0
+	switch {
+	case pod.Lost != "":
+		return pod, "", fmt.Errorf("%w: %s", errLost, short(pod.Lost))
+	case pod.Ended == "":
+		return pod, "", nil
+	case before.ended.IsZero():
+		before.ended = time.Now()
+	case time.Since(before.ended) >= settles:
+		return pod, "", fmt.Errorf("%w: %s", errEnded, short(pod.Ended))
+	}
+	return pod, "its container has ended: " + short(pod.Ended), nil
+}
+
+// anotherImage is why another image than the copy's may have written the backup; empty when none has. A backup is no stop in order, and IRIS of
+// another release refuses to start on what was not stopped so (ADOCK 5.7).
+func (r *Run) anotherImage(ctx context.Context, image string) string {
+	const so = "whose release need not start on it: nothing is known of the backup. "
+	database, err := r.cluster.Database(ctx)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("which image has written it is not known (%v), "+so+"Verify it again", err)
+	case len(database.Pods) == 0:
+		return "which image has written it is not known, because the database has no pod, " + so + "Verify it again once the database runs"
+	}
+	for _, one := range database.Pods {
+		switch {
+		case one.Image != image:
+			return fmt.Sprintf("the copy has image %s and the database %s, %sVerify again once the change of the image is complete", image, one.Image, so)
+		case one.Started.IsZero() || r.backup.Cut.Before(one.Started):
+			return fmt.Sprintf("the database's pod with image %s has started since, so that another image may have written it, %sVerify one that is made from now on",
+				image, so)
+		}
+	}
+	return ""
 }
 
 // check has IRIS read every block of every database.
@@ -338,23 +426,20 @@ func (r *Run) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	absent := 0
+	looks := &looks{}
 	return r.await(ctx, "the integrity check has not ended", r.config.CheckTimeout, checkEvery, func(ctx context.Context) (string, error) {
-		return r.result(ctx, &absent)
+		return r.result(ctx, looks)
 	})
 }
 
-func (r *Run) result(ctx context.Context, absent *int) (string, error) {
-	pod, err := r.cluster.Pod(ctx)
-	switch {
-	case err == nil && pod.Ended != "":
-		return "", fmt.Errorf("%w: IRIS has ended during the integrity check: %s", errBad, short(pod.Ended))
-	case errors.Is(err, backup.ErrNotFound):
-		if *absent++; *absent >= missedPods {
-			return "", errors.New("the copy's pod is gone: somebody has deleted it, or its node is lost")
-		}
-	case err == nil:
-		*absent = 0
+func (r *Run) result(ctx context.Context, looks *looks) (string, error) {
+	switch pod, missing, err := r.look(ctx, looks); {
+	case errors.Is(err, errEnded):
+		return "", fmt.Errorf("%w: IRIS has ended during the integrity check: %w", ErrBad, err)
+	case err != nil:
+		return "", err
+	case pod.Ended != "":
+		return missing, nil
 	}
 	output, code, err := ask(ctx, r.shell, r.pod, "result")
 	switch {
@@ -372,7 +457,7 @@ func (r *Run) result(ctx context.Context, absent *int) (string, error) {
 	case !complete:
 		return "", fmt.Errorf("the integrity check did not run to its end: %s", said)
 	case !intact:
-		return "", fmt.Errorf("%w: the integrity check of backup %s has found errors: %s", errBad, r.backup.Name, said)
+		return "", fmt.Errorf("%w: the integrity check of backup %s has found errors: %s", ErrBad, r.backup.Name, said)
 	}
 	return "", nil
 }
@@ -392,13 +477,13 @@ func (r *Run) compare(ctx context.Context) error {
 				return "", nil
 			}
 		}
-		return "", fmt.Errorf("%w: backup %s is of %s and lacks the marker row that the database got at %s", errBad, r.backup.Name,
+		return "", fmt.Errorf("%w: backup %s is of %s and lacks the marker row that the database got at %s", ErrBad, r.backup.Name,
 			r.backup.Cut.UTC().Format(time.RFC3339), r.expected.at.UTC().Format(time.RFC3339))
 	})
 }
 
-// note says what was found, where people and the list of backups read it.
-func (r *Run) note(ctx context.Context, failure error) {
+// note says what was found, where people and the list of backups read it. A result that nobody can read later is an error.
+func (r *Run) note(ctx context.Context, failure error) error {
 	ctx, cancel := context.WithTimeout(ctx, noteBudget)
 	defer cancel()
 	result := Result{Verdict: Good, At: time.Now().UTC()}
@@ -409,7 +494,7 @@ func (r *Run) note(ctx context.Context, failure error) {
 		if r.expected == nil {
 			result.Message += "; no marker row was looked for: " + r.unmarked
 		}
-	case errors.Is(failure, errBad):
+	case errors.Is(failure, ErrBad):
 		result.Verdict, result.Message = Bad, failure.Error()
 	default:
 		result.Verdict, result.Message = Unclear, failure.Error()
@@ -417,14 +502,17 @@ func (r *Run) note(ctx context.Context, failure error) {
 	if failure != nil {
 		event.Warning, event.Reason = true, ReasonFailed
 	}
+	event.Message = result.Message
+	var lost error
 	if r.backup.Name != "" {
 		if err := r.cluster.Record(ctx, r.backup.Name, result); err != nil {
-			r.log.Warn("the result was not noted", "error", err)
+			lost = fmt.Errorf("backup %s was found %s, and that was not noted: %w", r.backup.Name, result.Verdict, err)
+			event.Warning, event.Reason, event.Message = true, ReasonFailed, lost.Error()+"; what was found: "+result.Message
 		}
 	}
-	event.Message = result.Message
-	r.log.Info("ends", "verdict", string(result.Verdict), "message", result.Message)
+	r.log.Info("ends", "verdict", string(result.Verdict), "message", event.Message)
 	r.report(ctx, event)
+	return lost
 }
 
 func (r *Run) report(ctx context.Context, event backup.Event) {

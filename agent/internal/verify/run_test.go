@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,6 +81,38 @@ func TestRun_MakesACopyApart(t *testing.T) {
 	})
 }
 
+// The backups that last are those for which IRIS was frozen; one that such a schedule has left behind for ever is not verified each week.
+func TestRun_PrefersABackupForWhichIRISWasFrozen(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		frozen map[string]time.Duration
+		want   string
+	}{
+		"newest of two": {map[string]time.Duration{"nightly": 12 * time.Hour, "before": 36 * time.Hour}, "nightly"},
+		"weekly":        {map[string]time.Duration{"weekly": 7 * 24 * time.Hour}, "weekly"},
+		"left behind":   {map[string]time.Duration{"by-hand": 10 * 24 * time.Hour}, "last"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				for name, age := range test.frozen {
+					one := backupObject(name, age, "Completed")
+					labels := one.GetLabels()
+					labels["ha-iris/backup"] = "consistent"
+					one.SetLabels(labels)
+					w.add(one)
+				}
+				if err := w.run(w.t.Context()); err != nil {
+					w.t.Fatal(err)
+				}
+				if got := w.noted(test.want, verify.ReasonVerified, "restored from "+test.want); got == "" {
+					w.t.Errorf("nothing is noted of %s", test.want)
+				}
+			})
+		})
+	}
+}
+
 // Each way to fail: what is said, what is noted of the backup, and that nothing is left.
 func TestRun_Failures(t *testing.T) {
 	t.Parallel()
@@ -96,10 +129,42 @@ func TestRun_Failures(t *testing.T) {
 		"restore fails":          {func(w *world) { w.restoreFails = "block 7 is damaged" }, "Longhorn says: block 7 is damaged", verify.Bad},
 		"restore takes for ever": {func(w *world) { w.restoreTakes = -1 }, "backup last was not restored: after", verify.Unclear},
 		"IRIS ends":              {func(w *world) { w.iris = "startup failed" }, "exit code 1, : startup failed", verify.Bad},
-		"IRIS never ready":       {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
+		"IRIS ends, the database was started since": {func(w *world) {
+			w.iris = "startup failed"
+			w.database(func(pod *corev1.Pod) { pod.Status.StartTime = ago(time.Hour) })
+		}, "has started since, so that another image may have written it", verify.Unclear},
+		"IRIS ends, the database has another image": {func(w *world) {
+			w.iris = "startup failed"
+			w.database(func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "iris@sha256:2" })
+		}, "the copy has image iris@sha256:1 and the database iris@sha256:2", verify.Unclear},
+		"IRIS never ready, the database has another image": {func(w *world) {
+			w.startTakes = -1
+			w.database(func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "iris@sha256:2" })
+		}, "the copy has image iris@sha256:1 and the database iris@sha256:2", verify.Unclear},
+		"IRIS ends, there is no database": {func(w *world) {
+			w.iris = "startup failed"
+			_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-a")
+		}, "the database has no pod", verify.Unclear},
+		"IRIS never ready": {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
 		"integrity errors": {
+			func(w *world) {
+				w.integrity = "\nha-iris integrity 0 930\n%SYS>Directory: /external/iris/user/ 2 errors\n"
+			},
+			"has found errors: error codes 930: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
+		},
+		"check is prevented": {
+			func(w *world) { w.integrity = "\nha-iris integrity 0 1075\n%SYS>No Errors were found.\n" },
+			"did not run to its end: error codes 1075", verify.Unclear,
+		},
+		"errors, and part of the check is prevented": {
+			func(w *world) {
+				w.integrity = "\nha-iris integrity 0 930,1075\n%SYS>Directory: /external/iris/user/ 2 errors\n"
+			},
+			"did not run to its end: error codes 930,1075", verify.Unclear,
+		},
+		"no error codes": {
 			func(w *world) { w.integrity = "\nha-iris integrity 0\n%SYS>Directory: /external/iris/user/ 2 errors\n" },
-			"has found errors: %SYS>Directory: /external/iris/user/ 2 errors", verify.Bad,
+			"did not run to its end", verify.Unclear,
 		},
 		"no verdict":     {func(w *world) { w.integrity = "%SYS><NOROUTINE> *Integrity" }, "did not run to its end", verify.Unclear},
 		"check for ever": {func(w *world) { w.checkTakes = 1000 * time.Hour }, "the integrity check has not ended: after 12h", verify.Unclear},
@@ -107,7 +172,32 @@ func TestRun_Failures(t *testing.T) {
 		"another marker": {func(w *world) { w.rows["3"], w.copied["3"] = w.row(-3*time.Hour), "5 other" }, "lacks the marker row", verify.Bad},
 		"pod is deleted": {func(w *world) {
 			w.onContinue = func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) }
-		}, "the copy's pod is gone", verify.Unclear},
+		}, "the copy's pod was lost: it is gone", verify.Unclear},
+		"pod is deleted while IRIS starts": {func(w *world) {
+			w.startTakes = -1
+			time.AfterFunc(2*time.Minute, func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) })
+		}, "the copy's pod was lost: it is gone", verify.Unclear},
+		"pod is evicted while IRIS starts": {func(w *world) { w.startTakes = -1; w.evicts(2 * time.Minute) },
+			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear},
+		"pod is evicted during the check": {func(w *world) { w.evicts(3 * time.Minute) },
+			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear},
+		"volume is lost during the restore": {func(w *world) {
+			w.restoreTakes = -1
+			w.faults(time.Minute)
+		}, "backup last was not restored: Longhorn's volume pvc-copy is faulted", verify.Unclear},
+		"volume is lost during the check": {func(w *world) { w.faults(3 * time.Minute) }, "Longhorn's volume pvc-copy is faulted", verify.Unclear},
+		"IRIS ends a moment before its volume is faulted": {func(w *world) {
+			w.iris = "I/O error"
+			w.faults(105 * time.Second)
+		}, "Longhorn's volume pvc-copy is faulted", verify.Unclear},
+		"IRIS ends during the check": {func(w *world) {
+			time.AfterFunc(3*time.Minute, func() {
+				w.changesTheCopy(func(pod *corev1.Pod) {
+					pod.Status.Phase = corev1.PodFailed
+					pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "it hangs"}}
+				})
+			})
+		}, "IRIS has ended during the integrity check: its container has ended: container iris, exit code 1", verify.Bad},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +210,9 @@ func TestRun_Failures(t *testing.T) {
 				if left := w.left(); len(left) > 0 {
 					w.t.Errorf("left: %v", left)
 				}
+				if errors.Is(err, verify.ErrBad) != (test.verdict == verify.Bad) {
+					w.t.Errorf("the exit code says something else: %v", err)
+				}
 				got := w.noted("last", verify.ReasonFailed, test.want)
 				if test.verdict == "" && got != "" || !strings.Contains(got, string(test.verdict)) {
 					w.t.Errorf("noted %q, want %s", got, test.verdict)
@@ -128,6 +221,41 @@ func TestRun_Failures(t *testing.T) {
 			})
 		})
 	}
+}
+
+func (w *world) changesTheCopy(change func(*corev1.Pod)) {
+	pods := corev1.SchemeGroupVersion.WithResource("pods")
+	object, err := w.core.Tracker().Get(pods, "iris", copyName)
+	pod, ok := object.(*corev1.Pod)
+	if err != nil || !ok {
+		w.t.Errorf("got %v, %v", object, err)
+		return
+	}
+	pod = pod.DeepCopy()
+	change(pod)
+	if err := w.core.Tracker().Update(pods, pod, "iris"); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// evicts does what a kubelet does that needs room: the container is ended too.
+func (w *world) evicts(after time.Duration) {
+	time.AfterFunc(after, func() {
+		w.changesTheCopy(func(pod *corev1.Pod) {
+			pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
+			pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}}
+		})
+	})
+}
+
+// faults takes the copy's volume its only replica.
+func (w *world) faults(after time.Duration) {
+	time.AfterFunc(after, func() {
+		lost := volume("pvc-copy", copyName, map[string]any{"restoreInitiated": true, "restoreRequired": w.restoreTakes < 0, "robustness": "faulted"})
+		if err := w.dynamic.Tracker().Update(longhornResource("volumes"), lost, "longhorn-system"); err != nil {
+			w.t.Error(err)
+		}
+	})
 }
 
 // row is a marker row of a time from now.
@@ -243,6 +371,60 @@ func TestRun_LeavesARunThatIsAtWork(t *testing.T) {
 	})
 }
 
+// A run whose node is lost is told to go and never says that it has: what it has left is deleted once its time is over, and not before.
+func TestRun_SweepsAfterARunWhoseNodeIsLost(t *testing.T) {
+	t.Parallel()
+	for left, works := range map[time.Duration]bool{-time.Minute: false, time.Hour: true} {
+		inBubble(t, func(w *world) {
+			w.leaves(marks, "uid-other")
+			w.add(&corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: "iris", Name: "iris-verify-0-y", UID: types.UID("uid-other"), DeletionTimestamp: ago(-left), Finalizers: []string{"f"},
+				},
+				Status: corev1.PodStatus{Phase: corev1.PodRunning},
+			})
+			err := w.run(w.t.Context())
+			if works != (err != nil && strings.Contains(err.Error(), "is of another run, which is at work")) || !works && err != nil {
+				w.t.Errorf("told to go %v from now: got %v", left, err)
+			}
+		})
+	}
+}
+
+// The second attempt of a job might verify another backup and find it good: after a bad one there is none. Another job's result is none of its.
+func TestRun_ABadBackupIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	for job, ends := range map[string]bool{"uid-job": true, "uid-another": false} {
+		inBubble(t, func(w *world) {
+			isController := true
+			w.add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "iris", Name: "iris-verify-1-x", UID: ownRun,
+				OwnerReferences: []metav1.OwnerReference{{Kind: "Job", Name: "iris-verify-1", UID: types.UID(job), Controller: &isController}},
+			}})
+			w.integrity = "\nha-iris integrity 0 930\n2 errors\n"
+			if err := w.run(w.t.Context()); !errors.Is(err, verify.ErrBad) {
+				w.t.Fatalf("got %v", err)
+			}
+			noted := w.noted("last", verify.ReasonFailed, "has found errors")
+			if !strings.Contains(noted, `"job":"`+job+`"`) {
+				w.t.Errorf("noted %s", noted)
+			}
+			w.integrity = "\nha-iris integrity 1\n"
+			w.add(backupObject("newer", time.Hour, "Completed"))
+			if !ends {
+				_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-verify-1-x")
+			}
+			err := w.run(w.t.Context())
+			if ends && (!errors.Is(err, verify.ErrBad) || !strings.Contains(err.Error(), "an earlier attempt of this job has ended with: ")) || !ends && err != nil {
+				w.t.Errorf("job %s: got %v", job, err)
+			}
+			if got := w.noted("last", verify.ReasonFailed, ""); got != noted {
+				w.t.Errorf("noted %s, was %s", got, noted)
+			}
+		})
+	}
+}
+
 // Whatever has one of the names and not all marks of this stack is never deleted, and is named.
 func TestRun_NeverDeletesWhatIsSomebodyElses(t *testing.T) {
 	t.Parallel()
@@ -285,6 +467,26 @@ func TestRun_DoesNotTakeOverWhatComesInBetween(t *testing.T) {
 		}
 		if left := w.left(); strings.Join(left, " ") != "claim" {
 			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// A result that is nowhere fails the run: the ConfigMap of an earlier stack of the name is left as it is, and what was found is said.
+func TestRun_AResultThatIsNotNotedFailsTheRun(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.add(&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "iris-verify", Labels: map[string]string{
+				"ha-iris/verify": "results", "ha-iris/namespace": "iris", "ha-iris/owner": "34cd",
+			}},
+			Data: map[string]string{"theirs": "x"},
+		})
+		const want = "backup last was found good, and that was not noted: the ConfigMap iris/iris-verify: the name is taken"
+		if err := w.run(w.t.Context()); err == nil || errors.Is(err, verify.ErrBad) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v", err)
+		}
+		if got := w.noted("last", verify.ReasonFailed, want); got != "" || len(w.left()) > 0 {
+			t.Errorf("noted %q, left: %v", got, w.left())
 		}
 	})
 }

@@ -146,15 +146,35 @@ func program() string {
 	return code.String()
 }
 
-// verdictOf reads what the check has printed. Anything but its own word for success is none.
+// verdictOf reads what the check has printed. Anything but its own word for success is none; and it has run to its end only with success, or with
+// one error code and errors that it lists (integrity.sh).
 func verdictOf(output string) (intact, complete bool, said string) {
 	for line := range strings.Lines(output) {
-		if text, ours := strings.CutPrefix(strings.TrimSpace(line), verdictPrefix); ours {
-			_, after, _ := strings.Cut(output, verdictPrefix+text)
-			return text == "1", true, short(after)
+		text, ours := strings.CutPrefix(strings.TrimSpace(line), verdictPrefix)
+		if !ours {
+			continue
 		}
+		_, after, _ := strings.Cut(output, verdictPrefix+text)
+		word, codes, _ := strings.Cut(text, " ")
+		codes = strings.TrimSpace(codes)
+		if word == "1" {
+			return true, true, short(after)
+		}
+		one := codes != "" && !strings.Contains(codes, ",")
+		return false, word == "0" && one && listsErrors(after), short("error codes " + codes + ": " + after)
 	}
 	return false, false, short(output)
+}
+
+// listsErrors says whether a list of errors has one: "No Errors were found" is none.
+func listsErrors(list string) bool {
+	for line := range strings.Lines(list) {
+		text := strings.ToLower(line)
+		if strings.Contains(text, "error") && !strings.Contains(text, "no error") {
+			return true
+		}
+	}
+	return false
 }
 
 // short is the beginning of a text, on one line.

@@ -79,7 +79,10 @@ func newWorld(t *testing.T) *world {
 	w.core = fake.NewClientset(
 		&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "iris-a", UID: "uid-iris-a"}, Spec: usingClaim("data"),
-			Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+			Status: corev1.PodStatus{
+				Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+				StartTime: ago(20 * 24 * time.Hour),
+			},
 		},
 		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "iris", Name: "data", UID: "uid-data"}},
 		&corev1.PodTemplate{
@@ -103,6 +106,24 @@ func newWorld(t *testing.T) *world {
 	w.core.PrependReactor("*", "*", w.react)
 	w.dynamic.PrependReactor("*", "*", w.react)
 	return w
+}
+
+func ago(long time.Duration) *metav1.Time {
+	at := metav1.NewTime(time.Now().Add(-long))
+	return &at
+}
+
+// database changes the database's pod.
+func (w *world) database(change func(*corev1.Pod)) {
+	w.t.Helper()
+	pod, err := w.core.CoreV1().Pods("iris").Get(w.t.Context(), "iris-a", metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	change(pod)
+	if err := w.core.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), pod, "iris"); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func usingClaim(name string) corev1.PodSpec {

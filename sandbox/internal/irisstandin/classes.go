@@ -33,6 +33,8 @@ func (p *process) call(class, method string, arguments []string) (string, error)
 		return "1", nil
 	case "%system.status.isok":
 		return truth(toNumber(argument(0)) != 0), nil // A status is 1, or 0 and what is wrong.
+	case "%system.status.geterrorcodes":
+		return errorCodes(argument(0)), nil
 	case "backup.general.externalfreeze":
 		return p.freeze(argument(2) != "0", argument(6))
 	case "backup.general.externalthaw":

@@ -53,9 +53,19 @@ func (p *process) checkList(arguments []string) (string, error) {
 		}
 	}
 	if len(p.integrity) > 0 {
-		return "0 ERROR #930: Integrity check errors", nil // Which number the vendor's has is not known; nobody may read it.
+		return "0 ERROR #930: Integrity check errors", nil // Which number the vendor's has is not known; nobody may count on it.
 	}
 	return "1", nil
+}
+
+// errorCodes is $system.Status.GetErrorCodes: the numbers of a %Status, with commas; of success nothing.
+func errorCodes(status string) string {
+	var codes []string
+	for _, part := range strings.Split(status, "#")[1:] {
+		code, _, _ := strings.Cut(part, ":")
+		codes = append(codes, code)
+	}
+	return strings.Join(codes, ",")
 }
 
 func (p *process) display() {

@@ -64,7 +64,7 @@ func TestIntegrity_IsWhatTheAgentsScriptKnows(t *testing.T) {
 		}
 		return string(out), exit.ExitCode()
 	}
-	for _, want := range []string{"ha-iris integrity 1\n", "ha-iris integrity 0\n"} {
+	for _, want := range []string{"ha-iris integrity 1 \n", "ha-iris integrity 0 930\n"} {
 		temporary := t.TempDir()
 		if out, code := run("result", temporary); code != 7 {
 			t.Errorf("before there is one: %d, %s", code, out)
