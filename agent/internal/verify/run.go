@@ -371,7 +371,7 @@ func (r *Run) look(ctx context.Context, before *looks) (pod Pod, missing string,
 		}
 		return pod, err.Error(), nil
 	case err != nil:
-		return pod, err.Error(), nil
+		return pod, err.Error(), nil //nolint:nilerr // The API server may be away for a while; the text is said.
 	}
 	before.absent = 0
 	switch {

@@ -177,10 +177,14 @@ func TestRun_Failures(t *testing.T) {
 			w.startTakes = -1
 			time.AfterFunc(2*time.Minute, func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) })
 		}, "the copy's pod was lost: it is gone", verify.Unclear},
-		"pod is evicted while IRIS starts": {func(w *world) { w.startTakes = -1; w.evicts(2 * time.Minute) },
-			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear},
-		"pod is evicted during the check": {func(w *world) { w.evicts(3 * time.Minute) },
-			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear},
+		"pod is evicted while IRIS starts": {
+			func(w *world) { w.startTakes = -1; w.evicts(2 * time.Minute) },
+			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear,
+		},
+		"pod is evicted during the check": {
+			func(w *world) { w.evicts(3 * time.Minute) },
+			"the copy's pod was lost: the copy's pod has failed: Evicted The node was low on resource", verify.Unclear,
+		},
 		"volume is lost during the restore": {func(w *world) {
 			w.restoreTakes = -1
 			w.faults(time.Minute)
