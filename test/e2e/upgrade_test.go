@@ -15,7 +15,7 @@ func TestUpgrade_WaitsForABackup(t *testing.T) {
 	onOwn(t)
 	on := ownSandbox(t, "e2e-upgrade")
 	b := &backedUp{stack: newStack(t, "upgrade"), on: on}
-	b.c = baseConfig(on).set("failover", object{"mode": "longhorn", "image": agentImage}).
+	b.c = baseConfig(on).set("failover.mode", "longhorn").set("failover.image", agentImage).
 		set("storage.backup", object{"target": backupBucket, "cron": "0 0 1 1 *", "consistent": object{"cron": "0 0 1 1 *"}})
 	t.Cleanup(func() { checkEmpty(t, on) })
 	b.configure(b.c)
