@@ -128,10 +128,10 @@ func backupSituations() map[string][]situation {
 			{"a backup", []string{job + minutes(1, 1), verify + minutes(0, 1)}, nil},
 		},
 		"HaIrisVerificationTooOld": {
-			// Two weeks, and the 22 h 5 min 30 s that a run may take.
-			{"none since 15 days", []string{verified + minutes(start-15*24*3600, 7), begun + minutes(-9_000_000, 7)}, []string{`cronjob="iris-verify"`}},
+			// Two weeks, and the 40 h 31 min that both attempts of a run may take.
+			{"none since 16 days", []string{verified + minutes(start-16*24*3600, 7), begun + minutes(-9_000_000, 7)}, []string{`cronjob="iris-verify"`}},
 			{"one of 14 days ago", []string{verified + minutes(start-14*24*3600, 60), begun + minutes(-9_000_000, 60)}, nil},
-			{"never", []string{begun + minutes(start-15*24*3600, 7)}, []string{`cronjob="iris-verify"`}},
+			{"never", []string{begun + minutes(start-16*24*3600, 7)}, []string{`cronjob="iris-verify"`}},
 			{"switched on this week", []string{begun + minutes(start-7*24*3600, 60)}, nil},
 			{"of another stack", []string{strings.ReplaceAll(verified, `"iris"`, `"other"`) + minutes(0, 60)}, nil},
 		},
