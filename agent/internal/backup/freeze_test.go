@@ -446,7 +446,7 @@ func TestScript_RefusesOtherWords(t *testing.T) {
 // It is a part of a URL, of which servers and what lies between take 8 kB at least.
 func TestScript_FitsIntoARequest(t *testing.T) {
 	t.Parallel()
-	if size := len(url.QueryEscape(program())); size > 5000 {
+	if size := len(url.QueryEscape(Program(script))); size > 5000 {
 		t.Errorf("it takes %d characters", size)
 	}
 }

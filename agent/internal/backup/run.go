@@ -127,7 +127,7 @@ func (r *Run) check(ctx context.Context) phase {
 		if time.Since(r.began) >= r.config.Patience {
 			return r.fail(fmt.Errorf("nothing was frozen and no backup made, because for %v: %s", r.config.Patience, text), phaseEnd)
 		}
-		if err := pause(ctx, checkEvery); err != nil {
+		if err := Pause(ctx, checkEvery); err != nil {
 			return r.fail(fmt.Errorf("nothing was frozen and no backup made: told to stop while waiting: %s", text), phaseEnd)
 		}
 	}
@@ -255,7 +255,7 @@ func (r *Run) waitForOthers(ctx context.Context, said string) phase {
 		return r.fail(fmt.Errorf("IRIS IN POD %s IS FROZEN, for %v and longer, and not by this run (%s); no backup was made. Unless another backup is under "+
 			"way, thaw it now: %s; after 600 s of freeze updates and logins wait", r.pod.Name, frozen, said, r.thawCommand()), phaseEnd)
 	}
-	if pause(ctx, checkEvery) != nil {
+	if Pause(ctx, checkEvery) != nil {
 		return r.fail(fmt.Errorf("told to stop while IRIS was frozen, and not by this run (%s); no backup was made. To end a freeze that was left in the "+
 			"middle: %s", said, r.thawCommand()), phaseEnd)
 	}
@@ -287,7 +287,7 @@ func (r *Run) cut(ctx context.Context) phase {
 				last = errors.New("it is not cut yet")
 			}
 		}
-		if pause(within, freezeEvery) == nil {
+		if Pause(within, freezeEvery) == nil {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -327,7 +327,7 @@ func (r *Run) thaw(ctx context.Context) phase {
 			return r.fail(fmt.Errorf("IRIS IN POD %s MAY BE FROZEN: it was not seen thawed, also after the dead man's time of %v (%s). Thaw it now: "+
 				"%s; after 600 s of freeze updates and logins wait", r.pod.Name, r.config.FreezeLimit, said, r.thawCommand()), phaseEnd)
 		}
-		_ = pause(ctx, freezeEvery) // The context never ends.
+		_ = Pause(ctx, freezeEvery) // The context never ends.
 	}
 }
 
@@ -353,8 +353,8 @@ func (r *Run) containerGone(ctx context.Context) bool {
 	return true
 }
 
-// pause returns nil after a time, or the context's error.
-func pause(ctx context.Context, long time.Duration) error {
+// Pause returns nil after a time, or the context's error.
+func Pause(ctx context.Context, long time.Duration) error {
 	timer := time.NewTimer(long)
 	defer timer.Stop()
 	select {

@@ -63,7 +63,7 @@ const (
 func ask(ctx context.Context, shell Shell, within time.Duration, pod string, arguments ...string) (answer, string) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	output, code, err := shell.Exec(ctx, pod, append([]string{"/bin/sh", "-c", program(), "ha-iris"}, arguments...))
+	output, code, err := shell.Exec(ctx, pod, append([]string{"/bin/sh", "-c", Program(script), "ha-iris"}, arguments...))
 	if errors.Is(err, ErrNotStarted) {
 		return answerNever, err.Error()
 	}
@@ -82,8 +82,8 @@ func ask(ctx context.Context, shell Shell, within time.Duration, pod string, arg
 	}
 }
 
-// program is the script without its comments: it is part of a URL, and of audit logs.
-func program() string {
+// Program is a script without its comments: it is part of a URL, and of audit logs.
+func Program(script string) string {
 	var code strings.Builder
 	for line := range strings.Lines(script) {
 		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "#") {

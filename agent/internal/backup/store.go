@@ -46,7 +46,7 @@ func (r *Run) store(ctx context.Context) phase {
 				r.log.Info("backs up", "state", backup.State, "percent", backup.Progress, "says", backup.Message)
 			}
 		}
-		if pause(within, backupEvery) == nil {
+		if Pause(within, backupEvery) == nil {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -70,7 +70,7 @@ func (r *Run) create(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return err
 		}
-		if pause(ctx, backupEvery) != nil {
+		if Pause(ctx, backupEvery) != nil {
 			return errors.Join(err, ctx.Err())
 		}
 	}

@@ -130,9 +130,16 @@ func TestVerifies_ListTheVolumesBackups(t *testing.T) {
 	}
 }
 
-// What the kubelet or a node has ended says nothing about a backup, whatever its containers' exit codes; IRIS that ends by itself does.
-func TestVerifies_TellHowThePodIs(t *testing.T) {
-	t.Parallel()
+// podState is how the copy's pod is, and what is to be said of it.
+type podState struct {
+	status             corev1.PodStatus
+	deleted            *metav1.Time
+	robustness         string
+	started            bool
+	ended, state, lost string
+}
+
+func podStates() map[string]podState {
 	ended := func(name, reason string, code int32) []corev1.ContainerStatus {
 		return []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 			ExitCode: code, Reason: reason, Message: "no licence",
@@ -140,13 +147,7 @@ func TestVerifies_TellHowThePodIs(t *testing.T) {
 	}
 	killed := ended("iris", "Error", 137)
 	now, failed := metav1.Now(), corev1.PodFailed
-	for name, test := range map[string]struct {
-		status             corev1.PodStatus
-		deleted            *metav1.Time
-		robustness         string
-		started            bool
-		ended, state, lost string
-	}{
+	return map[string]podState{
 		"no node": {status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient memory"},
 		}}, state: "Insufficient memory"},
@@ -176,7 +177,13 @@ func TestVerifies_TellHowThePodIs(t *testing.T) {
 		"pulls": {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "iris", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}},
 		}}, state: "ErrImagePull"},
-	} {
+	}
+}
+
+// What the kubelet or a node has ended says nothing about a backup, whatever its containers' exit codes; IRIS that ends by itself does.
+func TestVerifies_TellHowThePodIs(t *testing.T) {
+	t.Parallel()
+	for name, test := range podStates() {
 		copied := longhornVolume("handle-copy", "iris-verify-copy", "")
 		_ = unstructured.SetNestedField(copied.Object, cmp.Or(test.robustness, "healthy"), "status", "robustness")
 		r := newBackupRig(t, copied)

@@ -107,21 +107,10 @@ func (r *Run) await(ctx context.Context, what string, budget, every time.Duratio
 		if !time.Now().Before(deadline) {
 			return fmt.Errorf("%s: after %v: %s", what, budget, missing)
 		}
-		if pause(ctx, every) != nil {
+		if backup.Pause(ctx, every) != nil {
 			return fmt.Errorf("%s: %w: %s", what, errStopped, missing)
 		}
 	}
-}
-
-// pause returns nil after a time, or the context's error.
-func pause(ctx context.Context, long time.Duration) error {
-	timer := time.NewTimer(long)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-	return ctx.Err()
 }
 
 // remember ends an attempt after one that has found a backup bad: it might verify another one, and the Job would end well.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -113,14 +114,15 @@ func TestRun_PrefersABackupForWhichIRISWasFrozen(t *testing.T) {
 	}
 }
 
-// Each way to fail: what is said, what is noted of the backup, and that nothing is left.
-func TestRun_Failures(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		spoil   func(w *world)
-		want    string
-		verdict verify.Verdict
-	}{
+// failure is a way to fail.
+type failure struct {
+	spoil   func(w *world)
+	want    string
+	verdict verify.Verdict
+}
+
+func startFailures() map[string]failure {
+	return map[string]failure{
 		"no backup": {func(w *world) {
 			for _, name := range []string{"last", "older"} {
 				_ = w.dynamic.Tracker().Delete(longhornResource("backups"), "longhorn-system", name)
@@ -146,6 +148,11 @@ func TestRun_Failures(t *testing.T) {
 			_ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", "iris-a")
 		}, "the database has no pod", verify.Unclear},
 		"IRIS never ready": {func(w *world) { w.startTakes = -1 }, "IRIS does not start on backup last: after 30m", verify.Bad},
+	}
+}
+
+func checkFailures() map[string]failure {
+	return map[string]failure{
 		"integrity errors": {
 			func(w *world) {
 				w.integrity = "\nha-iris integrity 0 930\n%SYS>Directory: /external/iris/user/ 2 errors\n"
@@ -170,6 +177,11 @@ func TestRun_Failures(t *testing.T) {
 		"check for ever": {func(w *world) { w.checkTakes = 1000 * time.Hour }, "the integrity check has not ended: after 12h", verify.Unclear},
 		"marker missing": {func(w *world) { w.rows["3"] = w.row(-7 * 24 * time.Hour) }, "lacks the marker row that the database got at", verify.Bad},
 		"another marker": {func(w *world) { w.rows["3"], w.copied["3"] = w.row(-3*time.Hour), "5 other" }, "lacks the marker row", verify.Bad},
+	}
+}
+
+func lossFailures() map[string]failure {
+	return map[string]failure{
 		"pod is deleted": {func(w *world) {
 			w.onContinue = func() { _ = w.core.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "iris", copyName) }
 		}, "the copy's pod was lost: it is gone", verify.Unclear},
@@ -202,7 +214,16 @@ func TestRun_Failures(t *testing.T) {
 				})
 			})
 		}, "IRIS has ended during the integrity check: its container has ended: container iris, exit code 1", verify.Bad},
-	} {
+	}
+}
+
+// Each way to fail: what is said, what is noted of the backup, and that nothing is left.
+func TestRun_Failures(t *testing.T) {
+	t.Parallel()
+	all := startFailures()
+	maps.Copy(all, checkFailures())
+	maps.Copy(all, lossFailures())
+	for name, test := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {

@@ -132,18 +132,7 @@ func freeSlot(rows []marker) int {
 func ask(ctx context.Context, shell backup.Shell, pod, what string) (output string, code int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, call)
 	defer cancel()
-	return shell.Exec(ctx, pod, []string{"/bin/sh", "-c", program(), "ha-iris", what})
-}
-
-// program is the script without its comments: it is part of a URL, and of audit logs.
-func program() string {
-	var code strings.Builder
-	for line := range strings.Lines(script) {
-		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "#") {
-			code.WriteString(line)
-		}
-	}
-	return code.String()
+	return shell.Exec(ctx, pod, []string{"/bin/sh", "-c", backup.Program(script), "ha-iris", what})
 }
 
 // verdictOf reads what the check has printed. Anything but its own word for success is none; and it has run to its end only with success, or with

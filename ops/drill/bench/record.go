@@ -77,16 +77,12 @@ func (r *results) add(others *results) {
 	})
 }
 
-// union are the entries of two lists with commas between them, each once.
+// union are the entries of two lists with "and" between them, each once. A machine's text has commas of its own.
 func union(a, b string) string {
-	entries := strings.Split(a, ", ")
-	for _, entry := range strings.Split(b, ", ") {
-		if !slices.Contains(entries, entry) {
-			entries = append(entries, entry)
-		}
-	}
+	const between = " and "
+	entries := append(strings.Split(a, between), strings.Split(b, between)...)
 	slices.Sort(entries)
-	return strings.Join(entries, ", ")
+	return strings.Join(slices.Compact(entries), between)
 }
 
 // writeRecord writes the lines of runs, the oldest first.

@@ -204,7 +204,7 @@ func TestPublish_AddsToWhatIsThere(t *testing.T) {
 		t.Errorf("published again:\n%s\nbefore:\n%s", again, before)
 	}
 	second := t.TempDir()
-	content, err := json.Marshal(about{Machine: "another", Source: "source def", Commit: commitSynchronous, Begun: time.Unix(9, 0)})
+	content, err := json.Marshal(about{Machine: "another, with commas", Source: "source def", Commit: commitSynchronous, Begun: time.Unix(9, 0)})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(second, aboutFile), content, 0o600)
 	}
@@ -213,7 +213,7 @@ func TestPublish_AddsToWhatIsThere(t *testing.T) {
 	}
 	put(t, second, guarded, "lose-node", 1, lasting(70), "")
 	after := publish(second)
-	if !strings.HasSuffix(after, strings.TrimPrefix(before, beginMark)) || !strings.Contains(after, "another; source def") {
+	if !strings.HasSuffix(after, strings.TrimPrefix(before, beginMark)) || !strings.Contains(after, "another, with commas; source def") {
 		t.Errorf("a second measurement gave\n%s\nafter\n%s", after, before)
 	}
 	third := t.TempDir()
@@ -237,6 +237,9 @@ func TestPublish_AddsToWhatIsThere(t *testing.T) {
 	if err != nil || !strings.Contains(string(picture), "lose-node, guard, median of 3") ||
 		!strings.Contains(string(picture), "<title>take-over recorded: 1.5 s, guard</title>") {
 		t.Errorf("the picture of the phases is %s, %v", picture, err)
+	}
+	if !strings.Contains(got, "another, with commas; source def; ") {
+		t.Errorf("the machine is another one in\n%s", got)
 	}
 	if !strings.Contains(got, "| `lose-node` | guard | 3 | 70.0 | 80.0 | max of 3 | 90.0 | 0 | 0 of 300 | - |") {
 		t.Errorf("a third one gave\n%s", got)

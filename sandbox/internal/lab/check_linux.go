@@ -115,7 +115,13 @@ func freeWatches() int {
 	if err != nil {
 		return watchesPerLab
 	}
-	descriptors, _ := filepath.Glob("/proc/[0-9]*/fd/*") // The pattern is well-formed.
+	return limit - openWatches("/proc/[0-9]*/fd/*")
+}
+
+// openWatches is how many inotify instances of this user are among the descriptors.
+func openWatches(pattern string) int {
+	open := 0
+	descriptors, _ := filepath.Glob(pattern) // It is well-formed.
 	for _, path := range descriptors {
 		owner, err := os.Lstat(path)
 		if err != nil {
@@ -123,8 +129,8 @@ func freeWatches() int {
 		}
 		stat, known := owner.Sys().(*syscall.Stat_t)
 		if kind, err := os.Readlink(path); err == nil && kind == "anon_inode:inotify" && known && int(stat.Uid) == os.Geteuid() {
-			limit--
+			open++
 		}
 	}
-	return limit
+	return open
 }
