@@ -229,25 +229,19 @@ func (u *upgrade) save(ctx context.Context, will string) error {
 	return nil
 }
 
-// targetTrouble is why Longhorn cannot use the backup target; empty when it can, or when that cannot be found out.
+// targetTrouble is what to do about a backup target that Longhorn cannot use; empty when it can, or when that cannot be found out. Longhorn's reason
+// may quote the target's login, which is known to the storage only, and is not repeated here.
 func (u *upgrade) targetTrouble(ctx context.Context) string {
 	var target struct {
 		Status struct {
-			Available  bool            `json:"available"`
-			Conditions live.Conditions `json:"conditions"`
+			Available bool `json:"available"`
 		} `json:"status"`
 	}
 	found, err := u.api.Get(ctx, u.longhornPath()+"backuptargets/default", &target)
 	if err != nil || found && target.Status.Available {
 		return ""
 	}
-	reason := "it gives no reason"
-	for _, one := range target.Status.Conditions {
-		if one.Type == "Unavailable" && one.Status == "True" && one.Message != "" {
-			reason = one.Message
-		}
-	}
-	return fmt.Sprintf("Longhorn cannot use the backup target: %s (kubectl -n %s describe backuptargets.longhorn.io default)", reason, u.longhorn)
+	return fmt.Sprintf("Longhorn cannot use the backup target; why: kubectl -n %s describe backuptargets.longhorn.io default", u.longhorn)
 }
 
 func (u *upgrade) longhornPath() string {

@@ -90,8 +90,8 @@ func TestVerifications_RightsAreNoWiderThanNeeded(t *testing.T) {
 	}
 	for request, wants := range map[string][]string{
 		"CREATE pods": {
-			`"iris-verify-copy"`, `"ha-iris/verify"`, "persistentVolumeClaim.claimName ==", `["iris-credentials", "iris-license-key"]`, cfg.Image, "!has(v.projected)",
-			"automountServiceAccountToken",
+			`"iris-verify-copy"`, `"ha-iris/verify"`, `claimName.orValue("") == "iris-verify-copy"`, `"iris-credentials"`, cfg.Image, "hostNetwork", "nodeName", "privileged",
+			"automountServiceAccountToken", "lifecycle", `"iris-external-sys:/`,
 		},
 		"CREATE persistentvolumeclaims": {`"iris-verify-copy"`, `"ha-iris-verify-iris"`}, "CREATE configmaps": {`"iris-verify"`},
 		"CREATE storageclasses": {`"ha-iris-verify-iris"`, "driver.longhorn.io", `"Delete"`},

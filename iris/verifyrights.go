@@ -74,9 +74,7 @@ func (s *scope) verifyRights(in *namespace, database pulumi.Resource, after []pu
 	return append(made, narrowed...), err
 }
 
-// verifyChecks narrow what RBAC can only give as a whole. Whoever may make pods may otherwise read every Secret of the namespace and mount the
-// database's claim: what is made are the copy's own objects, and its pod has the database's image, the copy's claim and the two Secrets that IRIS
-// reads.
+// verifyChecks narrow what RBAC can only give as a whole: what is made are the copy's own objects, and its pod is what the PodTemplate has.
 func (c Config) verifyChecks() []check {
 	marked := func(object string) string {
 		return fmt.Sprintf(`%[1]s.metadata.?labels.orValue({})[?"ha-iris/verify"].orValue("") == "copy" && `+
@@ -86,20 +84,11 @@ func (c Config) verifyChecks() []check {
 		all := append([]string{"object.metadata.?name.orValue(\"\") == " + quoted(name)}, conditions...)
 		return `request.operation != "CREATE" || (` + strings.Join(all, " && ") + ")"
 	}
-	secrets := []string{quoted(credentialsName), quoted(licenseName)}
 	const madeText, deletedText = "agent verify makes the objects of its copy only", "agent verify deletes what it has marked as its copy's only"
 	checks := []check{
 		{"pods", made(copyName, marked("object"), `object.metadata.labels[?"app"].orValue("") == `+quoted(copyName)), madeText},
-		{"pods", made(copyName,
-			`object.spec.?volumes.orValue([]).all(v, !has(v.projected) && !has(v.csi) && !has(v.ephemeral) && `+
-				`(!has(v.persistentVolumeClaim) || v.persistentVolumeClaim.claimName == `+quoted(copyName)+`) && `+
-				`(!has(v.secret) || v.secret.?secretName.orValue("") in [`+strings.Join(secrets, ", ")+`]))`,
-		), "agent verify mounts its copy's claim and IRIS' own Secrets only"},
-		{"pods", made(copyName,
-			"(object.spec.containers + object.spec.?initContainers.orValue([])).all(k, k.image == "+quoted(c.Image)+
-				" && !has(k.envFrom) && k.?env.orValue([]).all(e, !has(e.valueFrom)))",
-			"object.spec.?automountServiceAccountToken.orValue(true) == false",
-		), "agent verify runs the database's image only, without Secrets in its environment or an account"},
+		{"pods", made(copyName, c.copyMounts()), "agent verify mounts what its copy's template does only"},
+		{"pods", made(copyName, c.copyRuns()...), "agent verify runs what its copy's template does only"},
 		{"persistentvolumeclaims", made(copyName, marked("object"), `object.spec.?storageClassName.orValue("") == `+quoted(c.verifyClass())), madeText},
 		{"storageclasses", made(c.verifyClass(), marked("object"), `object.provisioner == "driver.longhorn.io"`,
 			`object.?reclaimPolicy.orValue("") == "Delete"`, `object.?parameters.orValue({})[?"numberOfReplicas"].orValue("") == "1"`), madeText},

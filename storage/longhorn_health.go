@@ -21,6 +21,9 @@ func rebuildOffline(volume string) string {
 		offlineRebuilding, rebuildsOffline)
 }
 
+// verifyCopy is the claim of a verification's copy, which has one replica (iris, copyName).
+const verifyCopy = "iris-verify-copy"
+
 const longhornPath = "/apis/longhorn.io/v1beta2/namespaces/" + namespaceName + "/"
 
 // longhornItems is a list of Longhorn's objects of one kind, with what is read of all kinds.
@@ -92,6 +95,9 @@ func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, er
 			line += fmt.Sprintf(" in %d of %d zones", inZones, min(wanted, zones))
 		}
 		switch rebuild := lists["engines"].rebuild(volume.Metadata.Name); {
+		case status.KubernetesStatus.PVCName == verifyCopy:
+			line += fmt.Sprintf(": it is the copy of a verification, which nothing rebuilds. It ends by itself, or with its job: kubectl -n %s delete jobs -l app=iris-verify",
+				status.KubernetesStatus.Namespace)
 		case rebuild != "":
 			line += ", " + rebuild
 		case !attached && volume.Spec.OfflineRebuilding == rebuildsOffline && healthy < wanted:

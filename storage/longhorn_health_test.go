@@ -61,6 +61,9 @@ func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
 	broken := named("pvc-1-e-0", map[string]any{"volumeName": "pvc-1"}, map[string]any{
 		"rebuildStatus": map[string]any{"tcp://10.0.0.3:10000": map[string]any{"error": "no space left"}},
 	})
+	copied := named("pvc-1", map[string]any{"numberOfReplicas": 1}, map[string]any{
+		"state": "detached", "robustness": "faulted", "kubernetesStatus": map[string]any{"namespace": "iris", "pvcName": verifyCopy},
+	})
 	for name, test := range map[string]struct {
 		volume            any
 		replicas, engines []any
@@ -83,6 +86,7 @@ func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
 		"told to rebuild":  {retired, append(good("a", "b"), longhornReplica("c", then, then)), nil, living, `and is "detached": Longhorn attaches it to rebuild it`},
 		"how to tell":      {longhornVolume("detached", "unknown"), good("a", "b"), nil, living, "or told to: kubectl -n longhorn-system patch volumes.longhorn.io pvc-1 --type merge"},
 		"rebuilding":       {longhornVolume("attached", "degraded"), append(good("a", "b"), longhornReplica("c", "", "")), []any{rebuilding}, living, "has 2 of 3 healthy replicas, a rebuild is at 45 %"},
+		"a copy":           {copied, []any{longhornReplica("a", then, then)}, nil, living, "with its job: kubectl -n iris delete jobs -l app=iris-verify"},
 		"rebuild failed":   {longhornVolume("attached", "degraded"), good("a", "b"), []any{broken}, living, "a rebuild failed: no space left"},
 	} {
 		api := &apiServer{t: t, objects: longhornObjects([]any{test.volume}, test.replicas, test.engines, test.nodes)}

@@ -34,6 +34,8 @@ type facts struct {
 	missing answer[[]Right]
 	// operator and snapshots are the kinds of the Prometheus Operator and of VolumeSnapshots, asked for when one is made.
 	operator, snapshots answer[kinds]
+	// daemonSets are asked for when a copy of the database is started now and then.
+	daemonSets answer[list[daemon]]
 }
 
 // answer is what came of one question.
@@ -102,6 +104,7 @@ func readFacts(ctx context.Context, cluster *live.Cluster, needs Needs) *facts {
 		func() { f.limits = read[list[limitRange]](ctx, cluster, within+"/limitranges") },
 		func() { f.operator = readKinds(ctx, cluster, needs, operatorGroup) },
 		func() { f.snapshots = readKinds(ctx, cluster, needs, snapshotGroup) },
+		func() { f.daemonSets = readEnforcers(ctx, cluster, needs) },
 		func() { f.missing.value, f.missing.err = missingRights(ctx, cluster, needs) },
 	} {
 		asked.Go(ask)

@@ -124,6 +124,7 @@ func judge(facts *facts, needs Needs, found *findings) {
 	checkLimits(facts, needs.Database, found)
 	checkPod(facts, needs.Database, found)
 	checkKinds(facts, needs, found)
+	checkEnforced(facts, needs, found)
 	checkRights(facts, needs, found)
 	found.warnings.Merge(facts.unread())
 }

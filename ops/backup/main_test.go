@@ -235,6 +235,10 @@ func TestList_ShowsWhatWasVerified(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &read); err != nil || read.Backups[1].Verified == nil || read.Backups[1].Verified.Verdict != verdictGood {
 		t.Errorf("%v: %s", err, out)
 	}
+	w.noted["data"] = object{"newer": `{"verdict":"good","at":"2026-11-01T11:00:00Z","message":"restored","unmarked":"the database does not run"}`}
+	if _, out, _ := w.runs(t, "list"); !strings.Contains(out, "yes, no row  newer\n") {
+		t.Errorf("without a row: %s", out)
+	}
 	w.noted["metadata"] = object{"labels": object{verifyLabel: verifyOfKind, ownerMark: "34cd"}}
 	if code, out, said := w.runs(t, "list"); code != exitDone || strings.Contains(out, "yes") || !strings.Contains(said, "is of another stack") {
 		t.Errorf("another stack's: exit code %d: %s%s", code, out, said)

@@ -28,6 +28,8 @@ type verified struct {
 	Verdict string    `json:"verdict"`
 	At      time.Time `json:"at"`
 	Message string    `json:"message"`
+	// Unmarked is why no row of an earlier run was looked for; empty when one was.
+	Unmarked string `json:"unmarked,omitempty"`
 }
 
 // lastVerified is the newest of what was found, whether its backup is there still or not.
@@ -62,6 +64,8 @@ func (v *verified) word() string {
 	switch {
 	case v == nil:
 		return "-"
+	case v.Verdict == verdictGood && v.Unmarked != "": // It starts and is whole, and need not be this database's last state.
+		return "yes, no row"
 	case v.Verdict == verdictGood:
 		return "yes"
 	case v.Verdict == verdictBad:

@@ -25,7 +25,9 @@ func TestGuard(t *testing.T) {
 	s.up()
 	claim := on.claimUID(t)
 	// A stack that has run without the guard gets it by one key.
-	cfg = cfg.set("failover.image", agentImage)
+	cfg = cfg.set("failover.image", agentImage).set("storage.backup", object{
+		"target": "nfs://nas.example:/backups/", "consistent": object{"cron": "0 0 1 1 *"}, "verify": object{"enabled": true, "cron": "0 0 1 1 *"},
+	})
 	s.configure(cfg)
 	planned, err := s.preview()
 	if err != nil || planned["replace"] > 0 || planned["delete"] > 0 {
@@ -37,6 +39,7 @@ func TestGuard(t *testing.T) {
 	}
 	on.isGuarded(t)
 	t.Run("may do what it must and no more", func(t *testing.T) { checkGuardRights(t, on) })
+	t.Run("verifies with the copy's pod and no other", func(t *testing.T) { checkVerifyRights(t, on) })
 	t.Run("frees the database of a lost node", func(t *testing.T) { checkTakeOver(t, on) })
 	if now := on.claimUID(t); now != claim {
 		t.Fatal("the claim is another one: the data is lost")

@@ -68,14 +68,14 @@ func (l *lab) backsUpNow() string {
 // of a copy left. It returns what is noted of the last one.
 func (l *lab) verifies(job, ends, text string, backups ...string) string {
 	l.t.Helper()
+	earlier := l.eventsSay(text)
 	l.startsVerification(job)
 	if output, err := l.on.tryKubectl(l.t, "-n", "iris", "wait", "job/"+job, "--for=condition="+ends, "--timeout="+verifyWait.String()); err != nil {
 		log, _ := l.on.tryKubectl(l.t, "-n", "iris", "logs", "job/"+job)
 		l.t.Fatalf("%v\n%s\n%s", err, output, log)
 	}
-	events := l.on.kubectl(l.t, "-n", "iris", "get", "events", "--field-selector=involvedObject.name=iris", "-o", "jsonpath={..message}")
-	if !strings.Contains(events, text) {
-		l.t.Errorf("no event says %q: %s", text, events)
+	if l.eventsSay(text) <= earlier {
+		l.t.Errorf("job %s: no event of its own says %q", job, text)
 	}
 	l.wantsNoCopy()
 	said := ""
@@ -87,6 +87,14 @@ func (l *lab) verifies(job, ends, text string, backups ...string) string {
 		}
 	}
 	return said
+}
+
+// eventsSay is how many events of the database have a text.
+func (l *lab) eventsSay(text string) int {
+	l.t.Helper()
+	all := l.on.kubectl(l.t, "-n", "iris", "get", "events", "--field-selector=involvedObject.name=iris", "-o",
+		`jsonpath={range .items[*]}{.message}{"\n"}{end}`)
+	return strings.Count(all, text)
 }
 
 func (l *lab) startsVerification(job string) {

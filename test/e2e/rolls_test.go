@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -317,10 +318,10 @@ func (r *rolling) watch() func() int {
 	}
 }
 
-// healthyZones are the zones that have a healthy replica.
+// healthyZones are the zones that have a healthy replica. The two lists are of two moments, between which a busy machine lets a node be replaced: what
+// was seen counts if the nodes are the same before and after.
 func (r *rolling) healthyZones() (map[string]bool, error) {
-	nodes, err := r.on.tryKubectl(r.t, "get", "nodes", "-o",
-		`jsonpath={range .items[*]}{.metadata.name}={.metadata.labels.topology\.kubernetes\.io/zone}{"\n"}{end}`)
+	before, err := r.nodesNow()
 	if err != nil {
 		return nil, err
 	}
@@ -329,10 +330,12 @@ func (r *rolling) healthyZones() (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	zoneOf := map[string]string{}
-	for _, line := range strings.Fields(nodes) {
-		name, zone, _ := strings.Cut(line, "=")
-		zoneOf[name] = zone
+	zoneOf, err := r.nodesNow()
+	switch {
+	case err != nil:
+		return nil, err
+	case !maps.Equal(before, zoneOf):
+		return nil, errors.New("the nodes have changed meanwhile")
 	}
 	zones := map[string]bool{}
 	for _, line := range strings.Fields(replicas) {
@@ -341,6 +344,18 @@ func (r *rolling) healthyZones() (map[string]bool, error) {
 		}
 	}
 	return zones, nil
+}
+
+// nodesNow are all nodes with their zones.
+func (r *rolling) nodesNow() (map[string]string, error) {
+	text, err := r.on.tryKubectl(r.t, "get", "nodes", "-o",
+		`jsonpath={range .items[*]}{.metadata.name}={.metadata.labels.topology\.kubernetes\.io/zone}{"\n"}{end}`)
+	zones := map[string]string{}
+	for _, line := range strings.Fields(text) {
+		name, zone, _ := strings.Cut(line, "=")
+		zones[name] = zone
+	}
+	return zones, err
 }
 
 // mustGoInOrder wants the old nodes of one zone gone before those of the next are touched.

@@ -18,9 +18,11 @@ import (
 	"strings"
 )
 
-// A message longer than this is in the log above.
+// What is longer is in the log above. A test's error looks as what it logs, and what it logs afterwards may be long: of all but the last messages
+// the first line is shown.
 const (
-	messagesShown = 2
+	messagesShown = 30
+	wholeMessages = 2
 	linesShown    = 3
 	columnsShown  = 200
 )
@@ -135,11 +137,15 @@ func (t *test) about() string {
 		what = "did not end"
 	}
 	fmt.Fprintf(&text, "%s: %s\n", what, t.name)
-	for _, message := range t.messages[max(0, len(t.messages)-messagesShown):] {
-		for i, line := range strings.Split(message, "\n") {
-			if i < linesShown {
-				fmt.Fprintf(&text, "    %.*s\n", columnsShown, line)
-			}
+	first := max(0, len(t.messages)-messagesShown)
+	for i, message := range t.messages[first:] {
+		lines := strings.Split(message, "\n")
+		shown := 1
+		if first+i >= len(t.messages)-wholeMessages {
+			shown = linesShown
+		}
+		for _, line := range lines[:min(shown, len(lines))] {
+			fmt.Fprintf(&text, "    %.*s\n", columnsShown, line)
 		}
 	}
 	return text.String()

@@ -44,6 +44,10 @@ func TestWatch(t *testing.T) {
 				"func TestZ(t *testing.T) {}",
 			false, "failed: example TestA/b\n    x_test.go:3: no\n    never\n",
 		},
+		"goes on after its error": {
+			"import \"testing\"\nfunc TestA(t *testing.T) { t.Error(\"no\\nnever\"); t.Log(\"1\"); t.Log(\"2\"); t.Log(\"3\\n4\") }",
+			false, "failed: example TestA\n    x_test.go:3: no\n    x_test.go:3: 1\n    x_test.go:3: 2\n    x_test.go:3: 3\n    4\n",
+		},
 		"takes too long": {
 			"import (\"testing\"; \"time\")\nfunc TestA(t *testing.T) { time.Sleep(time.Minute) }",
 			false, "did not end: example TestA\n    panic: test timed out",

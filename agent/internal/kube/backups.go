@@ -196,7 +196,8 @@ func (b *Backups) Target(ctx context.Context, name string) (backup.Target, error
 	for _, one := range conditions {
 		condition, _ := one.(map[string]any)
 		if condition["type"] == "Unavailable" && condition["status"] == "True" {
-			found.Reason, _ = condition["message"].(string)
+			message, _ := condition["message"].(string)
+			found.Reason = hidden(message)
 		}
 	}
 	return found, nil
@@ -259,7 +260,7 @@ func (b *Backups) Snapshot(ctx context.Context, name string) (backup.Snapshot, e
 func snapshotOf(object *unstructured.Unstructured) backup.Snapshot {
 	return backup.Snapshot{
 		Name: object.GetName(), UID: string(object.GetUID()), Asked: object.GetCreationTimestamp().Time,
-		Cut: text(*object, "status", "creationTime") != "", Error: text(*object, "status", "error"),
+		Cut: text(*object, "status", "creationTime") != "", Error: hidden(text(*object, "status", "error")),
 	}
 }
 
@@ -312,7 +313,7 @@ func backupOf(object *unstructured.Unstructured) backup.Backup {
 	progress, _, _ := unstructured.NestedInt64(object.Object, "status", "progress")
 	found := backup.Backup{
 		Name: object.GetName(), UID: string(object.GetUID()), Snapshot: text(*object, "spec", "snapshotName"),
-		State: text(*object, "status", "state"), Progress: progress, Message: text(*object, "status", "error"),
+		State: text(*object, "status", "state"), Progress: progress, Message: hidden(text(*object, "status", "error")),
 		Created: object.GetCreationTimestamp().Time, ByHand: object.GetLabels()[byHandLabel] == byHand || stored[byHandLabel] == byHand,
 	}
 	if found.Snapshot == "" { // One that Longhorn has read from the target.

@@ -325,7 +325,7 @@ func (v *Verifies) Restored(ctx context.Context) (verify.Restored, error) {
 		// Nothing tries again (longhorn-manager volume_controller.go, checkAndFinishVolumeRestore).
 		if condition, _ := one.(map[string]any); condition["type"] == "Restore" && condition["reason"] == "RestoreFailure" {
 			message, _ := condition["message"].(string)
-			found.Failed = "Longhorn says: " + message
+			found.Failed = "Longhorn says: " + hidden(message)
 		}
 	}
 	required, _, _ := unstructured.NestedBool(volume.Object, "status", "restoreRequired")

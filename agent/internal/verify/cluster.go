@@ -105,6 +105,8 @@ type Result struct {
 	At      time.Time `json:"at"`
 	// Message is for people, on one line.
 	Message string `json:"message"`
+	// Unmarked is why no marker row was looked for in it; empty when one was, or when it was not come to that.
+	Unmarked string `json:"unmarked,omitempty"`
 	// Job is the UID of the run's Job, of which it may be one of several attempts.
 	Job string `json:"job,omitempty"`
 }

@@ -481,6 +481,7 @@ func (r *Run) note(ctx context.Context, failure error) error {
 	case failure == nil:
 		result.Message = fmt.Sprintf("restored from %s, started and found intact after %v", r.backup.Name, time.Since(r.began).Round(time.Second))
 		if r.expected == nil {
+			result.Unmarked = r.unmarked
 			result.Message += "; no marker row was looked for: " + r.unmarked
 		}
 	case errors.Is(failure, ErrBad):

@@ -333,7 +333,10 @@ func TestRun_WithoutADatabase(t *testing.T) {
 		if err := w.run(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		w.noted("last", verify.ReasonVerified, "no marker row was looked for: the database does not run")
+		line := w.noted("last", verify.ReasonVerified, "no marker row was looked for: the database does not run")
+		if !strings.Contains(line, `"unmarked":"the database does not run"`) {
+			w.t.Errorf("noted: %s", line)
+		}
 	})
 }
 
