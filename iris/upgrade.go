@@ -238,8 +238,11 @@ func (u *upgrade) targetTrouble(ctx context.Context) string {
 		} `json:"status"`
 	}
 	found, err := u.api.Get(ctx, u.longhornPath()+"backuptargets/default", &target)
-	if err != nil || found && target.Status.Available {
+	switch {
+	case err != nil || found && target.Status.Available:
 		return ""
+	case !found:
+		return "Longhorn has no backup target"
 	}
 	return fmt.Sprintf("Longhorn cannot use the backup target; why: kubectl -n %s describe backuptargets.longhorn.io default", u.longhorn)
 }

@@ -9,15 +9,18 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Whoever may make pods may make one that reads every Secret of the namespace, mounts the database's claim or runs on the node as root, unless a
-// policy looks at it. So the copy's pod has to run what its PodTemplate has. The template itself cannot be the policy's parameter: once it is
-// deleted, with the stack, the agent could not delete its copy.
+// Whoever may make pods may make one that reads every Secret of the namespace, mounts the database's claim or, where the namespace's own standard does
+// not forbid it, is root on the node, unless a policy looks at it. So the copy's pod has to begin as its PodTemplate has it; what runs in it
+// afterwards is whatever the account executes there (docs/security.md). The template itself cannot be the policy's parameter: once it is deleted, with
+// the stack, the agent could not delete its copy.
 
-// copyRuns is what holds for the copy's pod: that it has these containers and no others, with nothing more to run or to read than these.
+// copyRuns is what holds for the copy's pod: that it has these containers and no others, with what they run, and nothing of the node's. Variables may
+// be added: some clusters give every pod the API server's address or a proxy's.
 func (c Config) copyRuns() []string {
 	pod := c.copyPod()
 	conditions := []string{
-		`object.spec.?automountServiceAccountToken.orValue(true) == false`, `object.spec.?nodeName.orValue("") == ""`,
+		`object.spec.?automountServiceAccountToken.orValue(true) == false`, `object.spec.?serviceAccountName.orValue("default") in ["", "default"]`,
+		`object.spec.?nodeName.orValue("") == ""`, `!object.spec.?priorityClassName.orValue("").startsWith("system-")`,
 		`!object.spec.?hostNetwork.orValue(false)`, `!object.spec.?hostPID.orValue(false)`, `!object.spec.?hostIPC.orValue(false)`,
 	}
 	for _, kind := range []struct {
@@ -35,42 +38,38 @@ func (c Config) copyRuns() []string {
 	return conditions
 }
 
-// containerRuns is what holds for one container. Its image may be another registry's name for the same only if the database's is.
+// containerRuns is what holds for one container.
 func containerRuns(of string, want *corev1.ContainerArgs) []string {
 	conditions := []string{
 		fmt.Sprintf("%s.name == %s", of, literal(want.Name)), fmt.Sprintf("%s.image == %s", of, literal(want.Image)),
 		fmt.Sprintf("%s.?command.orValue([]) == %s", of, literals(want.Command)), fmt.Sprintf("%s.?args.orValue([]) == %s", of, literals(want.Args)),
-		fmt.Sprintf("!has(%[1]s.lifecycle) && !has(%[1]s.envFrom) && !%[1]s.?securityContext.?privileged.orValue(false)", of),
+		fmt.Sprintf("!has(%[1]s.lifecycle) && !has(%[1]s.envFrom) && !has(%[1]s.ports) && !has(%[1]s.volumeDevices)", of),
+		fmt.Sprintf("%[1]s.?securityContext.?allowPrivilegeEscalation.orValue(true) == false && !%[1]s.?securityContext.?privileged.orValue(false) && "+
+			"%[1]s.?securityContext.?capabilities.?add.orValue([]) == []", of),
 	}
 	for _, probe := range []struct {
 		field string
 		want  corev1.ProbePtrInput
 	}{{"startupProbe", want.StartupProbe}, {"readinessProbe", want.ReadinessProbe}, {"livenessProbe", want.LivenessProbe}} {
-		var command pulumi.StringArrayInput
+		none := fmt.Sprintf("!has(%s.%s)", of, probe.field)
 		if args, _ := probe.want.(*corev1.ProbeArgs); args != nil {
 			if exec, _ := args.Exec.(*corev1.ExecActionArgs); exec != nil {
-				command = exec.Command
+				none = fmt.Sprintf("%s.?%s.?exec.?command.orValue([]) == %s", of, probe.field, literals(exec.Command))
 			}
 		}
-		conditions = append(conditions, fmt.Sprintf("%s.?%s.?exec.?command.orValue([]) == %s", of, probe.field, literals(command)))
+		conditions = append(conditions, none)
 	}
-	var mounts, variables []string
+	var mounts []string
 	mounted, _ := want.VolumeMounts.(corev1.VolumeMountArray)
 	for _, one := range mounted {
 		if mount, ok := one.(*corev1.VolumeMountArgs); ok {
 			mounts = append(mounts, strconv.Quote(knownText(mount.Name)+":"+knownText(mount.MountPath)))
 		}
 	}
-	set, _ := want.Env.(corev1.EnvVarArray)
-	for _, one := range set {
-		if variable, ok := one.(*corev1.EnvVarArgs); ok {
-			variables = append(variables, strconv.Quote(knownText(variable.Name)+"="+knownText(variable.Value)))
-		}
-	}
 	return append(
 		conditions,
 		fmt.Sprintf(`%s.?volumeMounts.orValue([]).all(m, m.name + ":" + m.mountPath in [%s] && !has(m.subPath) && !has(m.subPathExpr))`, of, strings.Join(mounts, ", ")),
-		fmt.Sprintf(`%s.?env.orValue([]).all(e, e.name + "=" + e.?value.orValue("") in [%s] && !has(e.valueFrom))`, of, strings.Join(variables, ", ")),
+		fmt.Sprintf(`%s.?env.orValue([]).all(e, !has(e.valueFrom))`, of),
 	)
 }
 
@@ -88,7 +87,7 @@ func (c Config) copyMounts() string {
 	return "object.spec.?volumes.orValue([]).all(v, (" + strings.Join(known, ") || (") + "))"
 }
 
-// knownText is a text that is known when the program runs; empty for none.
+// knownText is a text that is known when the program runs; empty for any other, which no pod has then.
 func knownText(input any) string {
 	text, _ := input.(pulumi.String)
 	return string(text)

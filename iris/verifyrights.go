@@ -89,9 +89,13 @@ func (c Config) verifyChecks() []check {
 		{"pods", made(copyName, marked("object"), `object.metadata.labels[?"app"].orValue("") == `+quoted(copyName)), madeText},
 		{"pods", made(copyName, c.copyMounts()), "agent verify mounts what its copy's template does only"},
 		{"pods", made(copyName, c.copyRuns()...), "agent verify runs what its copy's template does only"},
-		{"persistentvolumeclaims", made(copyName, marked("object"), `object.spec.?storageClassName.orValue("") == `+quoted(c.verifyClass())), madeText},
+		{"persistentvolumeclaims", made(copyName, marked("object"), `object.spec.?storageClassName.orValue("") == `+quoted(c.verifyClass()),
+			`!has(object.spec.dataSource) && !has(object.spec.dataSourceRef) && !has(object.spec.volumeName)`), madeText},
 		{"storageclasses", made(c.verifyClass(), marked("object"), `object.provisioner == "driver.longhorn.io"`,
-			`object.?reclaimPolicy.orValue("") == "Delete"`, `object.?parameters.orValue({})[?"numberOfReplicas"].orValue("") == "1"`), madeText},
+			`object.?reclaimPolicy.orValue("") == "Delete"`, `object.?parameters.orValue({})[?"numberOfReplicas"].orValue("") == "1"`,
+			// A class that says so is the default of all claims of the cluster, and other parameters have Longhorn fetch data from an address or read Secrets.
+			`object.?parameters.orValue({}).all(k, k in ["fromBackup", "numberOfReplicas", "dataLocality", "staleReplicaTimeout", "fsType"])`,
+			`!object.metadata.?annotations.orValue({}).exists(k, k.endsWith("/is-default-class")) && !has(object.mountOptions)`), madeText},
 		{"configmaps", made(verifyName), "agent verify makes one ConfigMap, " + verifyName},
 	}
 	for _, resource := range []string{"pods", "persistentvolumeclaims", "storageclasses"} {

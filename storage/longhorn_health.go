@@ -96,7 +96,7 @@ func longhornUnhealthy(ctx context.Context, cluster *live.Cluster) ([]string, er
 		}
 		switch rebuild := lists["engines"].rebuild(volume.Metadata.Name); {
 		case status.KubernetesStatus.PVCName == verifyCopy:
-			line += fmt.Sprintf(": it is the copy of a verification, which nothing rebuilds. It ends by itself, or with its job: kubectl -n %s delete jobs -l app=iris-verify",
+			line += fmt.Sprintf(": it is the copy of a verification, which nothing rebuilds. It ends by itself, or with its job: kubectl -n %s delete jobs -l app.kubernetes.io/component=verify",
 				status.KubernetesStatus.Namespace)
 		case rebuild != "":
 			line += ", " + rebuild

@@ -86,7 +86,7 @@ func TestLonghornUnhealthy_CountsReplicasOnLivingNodes(t *testing.T) {
 		"told to rebuild":  {retired, append(good("a", "b"), longhornReplica("c", then, then)), nil, living, `and is "detached": Longhorn attaches it to rebuild it`},
 		"how to tell":      {longhornVolume("detached", "unknown"), good("a", "b"), nil, living, "or told to: kubectl -n longhorn-system patch volumes.longhorn.io pvc-1 --type merge"},
 		"rebuilding":       {longhornVolume("attached", "degraded"), append(good("a", "b"), longhornReplica("c", "", "")), []any{rebuilding}, living, "has 2 of 3 healthy replicas, a rebuild is at 45 %"},
-		"a copy":           {copied, []any{longhornReplica("a", then, then)}, nil, living, "with its job: kubectl -n iris delete jobs -l app=iris-verify"},
+		"a copy":           {copied, []any{longhornReplica("a", then, then)}, nil, living, "with its job: kubectl -n iris delete jobs -l app.kubernetes.io/component=verify"},
 		"rebuild failed":   {longhornVolume("attached", "degraded"), good("a", "b"), []any{broken}, living, "a rebuild failed: no space left"},
 	} {
 		api := &apiServer{t: t, objects: longhornObjects([]any{test.volume}, test.replicas, test.engines, test.nodes)}

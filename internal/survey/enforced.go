@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,6 +14,9 @@ const daemonSets = "/apis/apps/v1/daemonsets?limit=500"
 
 // daemon is a DaemonSet, as far as it is read.
 type daemon struct {
+	Status struct {
+		Desired int `json:"desiredNumberScheduled"`
+	} `json:"status"`
 	Spec struct {
 		Template struct {
 			Spec struct {
@@ -32,7 +36,9 @@ func (c daemonContainer) enforces() bool {
 	switch c.Name {
 	case "aws-eks-nodeagent": // It always runs, and is told whether it has something to do.
 		return slices.Contains(c.Args, "--enable-network-policy=true")
-	case "cilium-agent", "calico-node", "antrea-agent", "kube-router", "weave-npc", "azure-npm", "ovnkube-controller", "ovnkube-node", "kube-network-policies":
+	case "kube-router":
+		return !slices.Contains(c.Args, "--run-firewall=false")
+	case "cilium-agent", "calico-node", "antrea-agent", "weave-npc", "azure-npm", "ovnkube-controller", "ovnkube-node", "kube-network-policies", "kindnet-cni", "cni-server":
 		return true
 	}
 	return false
@@ -52,14 +58,17 @@ func checkEnforced(facts *facts, needs Needs, found *findings) {
 	if len(needs.Database.VerifyRoles) == 0 {
 		return
 	}
+	if strings.Contains(facts.version.value.Text, "+k3s") { // Its server enforces them, without a DaemonSet.
+		return
+	}
 	for _, one := range facts.daemonSets.value.Items {
-		if slices.ContainsFunc(one.Spec.Template.Spec.Containers, daemonContainer.enforces) {
+		if one.Status.Desired > 0 && slices.ContainsFunc(one.Spec.Template.Spec.Containers, daemonContainer.enforces) {
 			return
 		}
 	}
 	seen := "no DaemonSet that is known to enforce network policies"
 	if !facts.daemonSets.known() {
-		seen = "no answer to whether something enforces network policies"
+		seen = fmt.Sprintf("no answer to whether something enforces network policies (%v)", facts.daemonSets.err)
 	}
 	found.warnings.AddSecret("storage.backup.verify.enabled", "true, with "+seen, strings.Join([]string{
 		"a cluster that enforces them: what runs in the copy of the database (tasks of the Task Manager, an application's own jobs) may otherwise reach",

@@ -7,8 +7,10 @@ import (
 
 const daemons = "GET /apis/apps/v1/daemonsets"
 
-func daemonSet(container string, args ...string) object {
-	return object{"spec": object{"template": object{"spec": object{"containers": []object{{"name": container, "args": args}}}}}}
+func daemonSet(container string, args ...string) object { return daemonSetOn(3, container, args...) }
+
+func daemonSetOn(nodes int, container string, args ...string) object {
+	return object{"status": object{"desiredNumberScheduled": nodes}, "spec": object{"template": object{"spec": object{"containers": []object{{"name": container, "args": args}}}}}}
 }
 
 // The copy of a database that is verified is kept apart by network policies alone, which Kubernetes takes where nobody enforces them.
@@ -23,6 +25,9 @@ func TestEnforced_IsSaidWhereNothingIsKnownToKeepACopyApart(t *testing.T) {
 		"calico":          {items(daemonSet("calico-node")), ""},
 		"eks, on":         {items(daemonSet("aws-eks-nodeagent", "--enable-network-policy=true")), ""},
 		"eks, off":        {items(daemonSet("aws-eks-nodeagent", "--enable-network-policy=false")), warned + "DaemonSet"},
+		"kube-router":     {items(daemonSet("kube-router", "--run-firewall=true")), ""},
+		"its routes only": {items(daemonSet("kube-router", "--run-firewall=false")), warned + "DaemonSet"},
+		"on no node":      {items(daemonSetOn(0, "cilium-agent")), warned + "DaemonSet"},
 		"kube-proxy only": {items(daemonSet("kube-proxy")), warned + "DaemonSet"},
 		"forbidden":       {failure{403, "no"}, warned + "answer"},
 	} {

@@ -171,7 +171,7 @@ func (d *database) find(ctx context.Context, mounted volume, from string) (backu
 		named := from != "" && (one.Metadata.Name == from || one.Status.URL == from)
 		switch {
 		case named && one.Status.State != completed:
-			return backup{}, fmt.Errorf("%w: %s is %s, not %s %s", errFailed, one.Metadata.Name, state(one), completed, one.Status.Error)
+			return backup{}, fmt.Errorf("%w: %s is %s, not %s %s", errFailed, one.Metadata.Name, state(one), completed, hidden(one.Status.Error))
 		case named || from == "" && one.Status.State == completed:
 			return one, nil
 		}

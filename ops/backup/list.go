@@ -45,7 +45,7 @@ func entryOf(one backup) entry {
 	}
 	return entry{
 		Name: one.Metadata.Name, When: one.when().UTC(), Kind: one.kind(), ByHand: one.byHand(), Bytes: number(one.Status.Size),
-		VolumeBytes: number(one.Status.VolumeSize), State: state(one), Error: one.Status.Error, Volume: one.volume(), URL: one.Status.URL,
+		VolumeBytes: number(one.Status.VolumeSize), State: state(one), Error: hidden(one.Status.Error), Volume: one.volume(), URL: one.Status.URL,
 	}
 }
 

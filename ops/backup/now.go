@@ -140,7 +140,7 @@ func (d *database) cut(ctx context.Context, name string) (clock.Found, error) {
 	case status.Ready && status.Created != "":
 		return clock.Found{Done: true}, nil
 	case status.Error != "":
-		return clock.Found{State: status.Error}, nil // Longhorn tries again.
+		return clock.Found{State: hidden(status.Error)}, nil // Longhorn tries again.
 	default:
 		return clock.Found{State: "the snapshot is not cut yet; the volume must be attached, so that the database must run"}, nil
 	}
@@ -158,7 +158,7 @@ func (d *database) stored(ctx context.Context, name string) (clock.Found, error)
 	case made.Status.State == completed:
 		return clock.Found{Done: true}, nil
 	case made.Status.State == "Error":
-		return clock.Found{Hopeless: true, State: made.Status.Error}, nil
+		return clock.Found{Hopeless: true, State: hidden(made.Status.Error)}, nil
 	default:
 		return clock.Found{State: state(made)}, nil
 	}

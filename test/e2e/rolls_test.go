@@ -298,11 +298,14 @@ func (s *stack) setBinary(binary string) {
 // a living node at any time.
 func (r *rolling) watch() func() int {
 	stop, stopped := make(chan struct{}), sync.WaitGroup{}
-	fewest := 3
+	fewest, seen, missed, began := 3, 0, 0, time.Now()
 	stopped.Go(func() {
 		for {
 			if zones, err := r.healthyZones(); err == nil {
+				seen++
 				fewest = min(fewest, len(zones))
+			} else {
+				missed++
 			}
 			select {
 			case <-stop:
@@ -312,8 +315,13 @@ func (r *rolling) watch() func() int {
 		}
 	})
 	return func() int {
+		r.t.Helper()
 		close(stop)
 		stopped.Wait()
+		r.t.Logf("%d samples of the replicas, %d without an answer", seen, missed)
+		if least := int(time.Since(began).Seconds() / 10); seen <= least {
+			r.t.Errorf("%d samples of the replicas say nothing, want more than %d", seen, least)
+		}
 		return fewest
 	}
 }

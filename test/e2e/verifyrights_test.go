@@ -12,6 +12,10 @@ import (
 // checkVerifyRights asks the API server as the runs that verify backups. They may make the pod of their template, and no other.
 func checkVerifyRights(t *testing.T, on sandbox) {
 	t.Helper()
+	// A namespace that is shared need not enforce a standard, which would refuse some of these before the policy is asked.
+	const standard = "pod-security.kubernetes.io/enforce="
+	on.kubectl(t, "label", "namespace", "iris", "--overwrite", standard+"privileged")
+	defer on.kubectl(t, "label", "namespace", "iris", "--overwrite", standard+"restricted")
 	for _, test := range []struct {
 		name string
 		// change makes another pod of the template's.
@@ -22,9 +26,12 @@ func checkVerifyRights(t *testing.T, on sandbox) {
 		{"another name", func(metadata, _, _ object) { metadata["name"] = "other" }, "makes the objects of its copy only"},
 		{"no marks", func(metadata, _, _ object) { metadata["labels"] = object{"app": "iris-verify-copy"} }, "makes the objects of its copy only"},
 		{"the Service's label", func(metadata, _, _ object) { metadata["labels"].(object)["app"] = "iris" }, "makes the objects of its copy only"},
-		{"the node's processes", func(_, spec, _ object) { spec["hostPID"] = true }, securityOnly},
-		{"the node's network", func(_, spec, _ object) { spec["hostNetwork"] = true }, securityOnly},
+		{"the node's processes", func(_, spec, _ object) { spec["hostPID"] = true }, runsOnly},
+		{"the node's network", func(_, spec, _ object) { spec["hostNetwork"] = true }, runsOnly},
 		{"a node of its choice", func(_, spec, _ object) { spec["nodeName"] = "sandbox-1" }, runsOnly},
+		{"a request to anywhere", func(_, _, iris object) {
+			iris["livenessProbe"] = object{"httpGet": object{"port": 80, "host": "169.254.169.254"}}
+		}, runsOnly},
 		{"an account", func(_, spec, _ object) { spec["automountServiceAccountToken"] = true }, mountsOnly},
 		{"one more container", func(_, spec, iris object) {
 			spec["containers"] = append(spec["containers"].([]any), object{
@@ -36,7 +43,11 @@ func checkVerifyRights(t *testing.T, on sandbox) {
 		{"another image", func(_, _, iris object) { iris["image"] = "busybox" }, runsOnly},
 		{"privileges", func(_, _, iris object) {
 			iris["securityContext"] = object{"privileged": true}
-		}, securityOnly},
+		}, runsOnly},
+		{"a capability", func(_, _, iris object) {
+			iris["securityContext"].(object)["capabilities"] = object{"add": []any{"SYS_ADMIN"}}
+		}, runsOnly},
+		{"a port of the node", func(_, _, iris object) { iris["ports"] = []any{object{"containerPort": 1972, "hostPort": 1972}} }, runsOnly},
 		{"a hook", func(_, _, iris object) {
 			iris["lifecycle"] = object{"postStart": object{"exec": object{"command": []any{"sh"}}}}
 		}, runsOnly},
@@ -46,16 +57,20 @@ func checkVerifyRights(t *testing.T, on sandbox) {
 		{"a Secret in the environment", func(_, _, iris object) {
 			iris["envFrom"] = []any{object{"secretRef": object{"name": "iris-credentials"}}}
 		}, runsOnly},
-		{"another variable", func(_, _, iris object) {
-			iris["env"] = append(iris["env"].([]any), object{"name": "LD_PRELOAD", "value": "/x"})
-		}, runsOnly},
+		{"a variable that a cluster adds", func(_, _, iris object) {
+			iris["env"] = append(iris["env"].([]any), object{"name": "HTTPS_PROXY", "value": "http://proxy.example"})
+		}, ""},
 		{"another mount", func(_, _, iris object) {
 			iris["volumeMounts"] = append(iris["volumeMounts"].([]any), object{"name": "merge", "mountPath": "/usr"})
 		}, runsOnly},
-		{"the node's files", mounting(object{"name": "more", "hostPath": object{"path": "/"}}), securityOnly},
-		{"the database's claim", mounting(object{"name": "more", "persistentVolumeClaim": object{"claimName": "iris-pvc"}}), mountsOnly},
-		{"another Secret", mounting(object{"name": "more", "secret": object{"secretName": "ha-iris-longhorn"}}), mountsOnly},
-		{"another share", mounting(object{"name": "more", "nfs": object{"server": "nas", "path": "/"}}), securityOnly},
+		{"the node's files", mounting(object{"name": "merge", "hostPath": object{"path": "/"}}), mountsOnly},
+		{"the database's claim", mounting(object{"name": "iris-external-sys", "persistentVolumeClaim": object{"claimName": "iris-pvc"}}), mountsOnly},
+		{"another Secret", mounting(object{"name": "credentials", "secret": object{"secretName": "other"}}), mountsOnly},
+		{"another ConfigMap", mounting(object{"name": "settings", "configMap": object{"name": "iris-verify"}}), mountsOnly},
+		{"another share", mounting(object{"name": "merge", "nfs": object{"server": "nas", "path": "/"}}), mountsOnly},
+		{"one more volume", func(_, spec, _ object) {
+			spec["volumes"] = append(spec["volumes"].([]any), object{"name": "more", "emptyDir": object{}})
+		}, mountsOnly},
 	} {
 		output, err := on.tryKubectl(t, "--as", "system:serviceaccount:iris:iris-verify", "create", "--dry-run=server", "--validate=false", "-f",
 			writeFile(t, "pod.json", on.copysPod(t, test.change)))
@@ -66,15 +81,20 @@ func checkVerifyRights(t *testing.T, on sandbox) {
 }
 
 const (
-	runsOnly = "runs what its copy's template does only"
-	// securityOnly is the standard that the namespace enforces, which refuses such a pod before the policy is asked. A namespace that is shared need
-	// not have it.
-	securityOnly = "violates PodSecurity"
-	mountsOnly   = "mounts what its copy's template does only"
+	runsOnly   = "runs what its copy's template does only"
+	mountsOnly = "mounts what its copy's template does only"
 )
 
+// mounting puts another volume in the place of the template's of that name.
 func mounting(volume object) func(metadata, spec, iris object) {
-	return func(_, spec, _ object) { spec["volumes"] = append(spec["volumes"].([]any), volume) }
+	return func(_, spec, _ object) {
+		volumes, _ := spec["volumes"].([]any)
+		for i, one := range volumes {
+			if known, _ := one.(object); known["name"] == volume["name"] {
+				volumes[i] = volume
+			}
+		}
+	}
 }
 
 // copysPod is a pod as agent verify makes it, but for a change.

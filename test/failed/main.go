@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// What is longer is in the log above. A test's error looks as what it logs, and what it logs afterwards may be long: of all but the last messages
-// the first line is shown.
+// What is longer is in the log above. A test's error looks as what it logs, and what it logs afterwards may be long: the first and the last messages
+// are shown, of all but the last ones their first line.
 const (
 	messagesShown = 30
 	wholeMessages = 2
@@ -137,11 +137,13 @@ func (t *test) about() string {
 		what = "did not end"
 	}
 	fmt.Fprintf(&text, "%s: %s\n", what, t.name)
-	first := max(0, len(t.messages)-messagesShown)
-	for i, message := range t.messages[first:] {
-		lines := strings.Split(message, "\n")
-		shown := 1
-		if first+i >= len(t.messages)-wholeMessages {
+	for i, message := range t.messages {
+		left := len(t.messages) - i
+		if i >= messagesShown/2 && left > messagesShown/2 {
+			continue
+		}
+		lines, shown := strings.Split(message, "\n"), 1
+		if left <= wholeMessages {
 			shown = linesShown
 		}
 		for _, line := range lines[:min(shown, len(lines))] {

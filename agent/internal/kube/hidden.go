@@ -2,15 +2,18 @@ package kube
 
 import "regexp"
 
-// login is what follows the name of a secret. When a mount or a request fails Longhorn repeats the command with its options, as of a CIFS share
-// mount's -o username=...,password=...; the agent does not know the target's login to look for it.
-var login = regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)?|(?:secret|account|access|shared)[-_ ]?(?:access[-_ ]?)?key|signature|sig|token|credentials?)["']?\s*[=:]\s*)` +
-	`(?:"[^"]*"|'[^']*'|[^\s,;&"']+)`)
-
-// userInfo is the login in an address.
-var userInfo = regexp.MustCompile(`(://)[^/\s@]+@`)
+// When a mount or a request fails Longhorn repeats the command with its options, as of a CIFS share mount's -o username=...,password=...; the agent does
+// not know the target's login to look for it. So what follows the name of a secret is taken out: in JSON, in YAML, as an option or as a variable.
+// A password may have anything in it but what ends an option. Words that errors have too ("credentials: no role found") are names only with a
+// quote or an equals sign. ops/backup has the same for its table.
+var (
+	login = regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)?|(?:secret|account|access|shared)[-_ ]?(?:access[-_ ]?)?key|authorization)[\\"']*\s*[=:]\s*` +
+		`|(?:signature|sig|token|credentials?)(?:[\\"']*\s*=|[\\"']+\s*:)\s*)[^,\n]+`)
+	// userInfo is the login in an address. Without a colon it is a bucket, as in s3://bucket@region/.
+	userInfo = regexp.MustCompile(`(://[^/\s:@]*:)[^\s@]+(?:@[^\s@/]*)*@`)
+)
 
 // hidden takes logins out of a text of Longhorn's, before events, logs and results repeat it.
 func hidden(text string) string {
-	return userInfo.ReplaceAllString(login.ReplaceAllString(text, "${1}[secret]"), "${1}[secret]@")
+	return login.ReplaceAllString(userInfo.ReplaceAllString(text, "${1}[secret]@"), "${1}[secret]")
 }

@@ -246,7 +246,7 @@ func (r *Run) markOnce(ctx context.Context) error {
 		}
 	}
 	if r.expected == nil {
-		r.unmarked = "the database has none from before this backup; the next verification has one"
+		r.unmarked = "the database has none from before this backup; a backup from later than 2 minutes from now has one"
 	}
 	if err := writeMarker(ctx, r.shell, pod, rows, r.token, time.Now()); err != nil {
 		r.log.Warn("no marker row was written for the next verification", "because", err)
@@ -481,7 +481,7 @@ func (r *Run) note(ctx context.Context, failure error) error {
 	case failure == nil:
 		result.Message = fmt.Sprintf("restored from %s, started and found intact after %v", r.backup.Name, time.Since(r.began).Round(time.Second))
 		if r.expected == nil {
-			result.Unmarked = r.unmarked
+			result.Unmarked = short(r.unmarked)
 			result.Message += "; no marker row was looked for: " + r.unmarked
 		}
 	case errors.Is(failure, ErrBad):

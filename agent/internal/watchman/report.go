@@ -3,6 +3,7 @@ package watchman
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -79,11 +80,14 @@ func (r *Reporter) decided(decision guard.Decision, world guard.World, now time.
 	}
 }
 
-// keyOf is the same for decisions that need not be told apart: reasons have ages in them and change each second.
+// ages are the durations in reasons, which change each second.
+var ages = regexp.MustCompile(`-?\d[\d.hmnsµ]*`)
+
+// keyOf is the same for decisions that need not be told apart. One rule may forbid a step for several reasons in turn, and the last may stay.
 func keyOf(decision guard.Decision) string {
 	parts := []string{string(decision.Verdict), fmt.Sprint(subjectOf(decision.Step))}
 	for _, one := range decision.Refusals {
-		parts = append(parts, string(one.Rule), one.Node)
+		parts = append(parts, string(one.Rule), one.Node, ages.ReplaceAllString(one.Why, ""))
 	}
 	return strings.Join(parts, "|")
 }
