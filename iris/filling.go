@@ -25,6 +25,8 @@ const (
 	// is for 17 MiB/s, which is less than a slow store gives.
 	fillBudget = 30 * time.Minute
 	fillPerGiB = time.Minute
+	// claimPatience is for a claim that the same update makes, without anything before it but its class.
+	claimPatience = time.Minute
 )
 
 // filling waits until the volume of a new generation has its data, before anything is moved to it: the database runs on its old volume
@@ -48,8 +50,8 @@ type filling struct {
 	found error
 }
 
-// guardFilled returns the option, of everything that uses the newest claim, that waits for its data.
-func (s *scope) guardFilled(args *Args) (pulumi.ResourceOption, error) {
+// guardFilled returns the option, of everything that uses the newest claim, that waits for its data, and what else may wait for them.
+func (s *scope) guardFilled(args *Args) (*filling, pulumi.ResourceOption, error) {
 	about := &pulumi.LogArgs{Resource: s.parent}
 	bytes, _ := s.cfg.VolumeBytes() // Validated.
 	f := &filling{
@@ -61,9 +63,10 @@ func (s *scope) guardFilled(args *Args) (pulumi.ResourceOption, error) {
 		warn:   func(text string) { _ = s.ctx.Log.Warn(text, about) },
 		now:    time.Now, pause: clock.Pause,
 	}
-	return guard.BeforeWrite(s.ctx, s.name+"-guard-filled", func(before, _ guard.Inputs) error {
+	option, err := guard.BeforeWrite(s.ctx, s.name+"-guard-filled", func(before, _ guard.Inputs) error {
 		return f.beforeWrite(s.ctx.Context(), before)
 	})
+	return f, option, err
 }
 
 func (f *filling) beforeWrite(ctx context.Context, before guard.Inputs) error {
@@ -73,12 +76,31 @@ func (f *filling) beforeWrite(ctx context.Context, before guard.Inputs) error {
 	case before.None() && !f.restores, before.Any(f.names):
 		return nil // There is nothing to wait for, or it has been waited for.
 	}
+	return f.wait(ctx)
+}
+
+// wait waits once, for all.
+func (f *filling) wait(ctx context.Context) error {
 	f.once.Do(func() {
 		if f.found = f.await(ctx); f.found == nil {
 			f.retire(ctx)
 		}
 	})
 	return f.found
+}
+
+// waitBeside is for what need not come after the claim, which may come after it then: with pulumi up --parallel 1 nothing makes it meanwhile.
+func (f *filling) waitBeside(ctx context.Context) error {
+	watch := clock.Watch{Budget: claimPatience, Tick: fillTick, Report: fillReport, Now: f.now, Pause: f.pause, Say: func(string, time.Duration) {}}
+	found, _, err := watch.Until(ctx, func() clock.Found {
+		var claim boundClaim
+		there, err := f.api.Get(ctx, claimPath(f.namespace, f.claim), &claim)
+		return clock.Found{Done: there && err == nil}
+	})
+	if err != nil || !found.Done {
+		return err //nolint:wrapcheck // The context's own.
+	}
+	return f.wait(ctx)
 }
 
 // retire has the storage look after the old volumes, which stay. A failure is no reason to keep the database on one of them.

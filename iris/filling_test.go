@@ -204,3 +204,17 @@ func TestFilling_IsWaitedForByWhatMovesToTheClaim(t *testing.T) {
 		}
 	}
 }
+
+// What need not come after the claim goes on where nothing makes it meanwhile.
+func TestFilling_IsNotWaitedForBeforeItsClaimIsMade(t *testing.T) {
+	t.Parallel()
+	storage := &restorer{looks: []clock.Found{{State: "restores"}, {Done: true}}}
+	f, _, waited := fill(t, bound(), storage)
+	if err := f.waitBeside(t.Context()); err != nil || waited() != fillTick || len(storage.asked) != 2 {
+		t.Errorf("with a claim: waited %s, asked %v, %v", waited(), storage.asked, err)
+	}
+	f, _, waited = fill(t, &objects{there: map[string]string{}}, storage)
+	if err := f.waitBeside(t.Context()); err != nil || waited() > claimPatience+fillTick || waited() < claimPatience {
+		t.Errorf("without: waited %s, %v", waited(), err)
+	}
+}

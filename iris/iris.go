@@ -148,7 +148,11 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err != nil {
 		return err
 	}
-	upgrade, err := s.guardUpgrade(args.API)
+	moved, filled, err := s.guardFilled(args)
+	if err != nil {
+		return err
+	}
+	upgrade, err := s.guardUpgrade(args.API, moved)
 	if err != nil {
 		return err
 	}
@@ -169,10 +173,6 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 		}
 	}
 	class, err := s.priorityClass(data.namespace)
-	if err != nil {
-		return err
-	}
-	filled, err := s.guardFilled(args)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,9 @@ type upgrade struct {
 	// image and claim are those of the configuration.
 	image, claim string
 	// without is why no backup can be made; empty: it can.
-	without   string
+	without string
+	// filled waits for the data of the claim that the database moves to.
+	filled    func(context.Context) error
 	preview   bool
 	log, warn func(text string)
 
@@ -56,12 +58,12 @@ type upgrade struct {
 }
 
 // guardUpgrade returns the Deployment's option that has the data backed up before its image changes, and sets that of what its pod mounts.
-func (s *scope) guardUpgrade(api Cluster) (deployment pulumi.ResourceOption, err error) {
+func (s *scope) guardUpgrade(api Cluster, moved *filling) (deployment pulumi.ResourceOption, err error) {
 	about := &pulumi.LogArgs{Resource: s.parent}
 	u := &upgrade{
 		api: api, namespace: s.cfg.Namespace, selector: "app=" + s.cfg.database().app, longhorn: s.cfg.LonghornNamespace,
 		image: s.cfg.Image, claim: s.cfg.claimName(),
-		without: s.cfg.whyNoBackup(), preview: s.ctx.DryRun(),
+		without: s.cfg.whyNoBackup(), filled: moved.waitBeside, preview: s.ctx.DryRun(),
 		log:    func(text string) { _ = s.ctx.Log.Info(text, about) }, // A failure to log does not stop the run.
 		warn:   func(text string) { _ = s.ctx.Log.Warn(text, about) },
 		budget: backupDeadline*time.Second + upgradeMargin, now: time.Now, pause: clock.Pause,
@@ -100,7 +102,7 @@ func (u *upgrade) beforeMounted(ctx context.Context) error {
 	}
 	deployment, found, err := observed(ctx, u.api, u.namespace)
 	if claim := deployment.Spec.Template.Spec.claim(); err == nil && found && claim != "" && claim != u.claim {
-		return nil // It moves to another volume.
+		return u.filled(ctx) // Until it moves there, a pod that is replaced is one of the old volume, with its settings.
 	}
 	return u.look(ctx, u.image)
 }

@@ -103,8 +103,9 @@ func guarding(api Cluster) (u *upgrade, said *[]string, waited func() time.Durat
 	say := func(text string) { lines = append(lines, text) }
 	u = &upgrade{
 		api: api, namespace: "iris", selector: "app=iris", longhorn: "longhorn-system", log: say, warn: say, budget: time.Hour,
-		now:   func() time.Time { return now },
-		pause: func(ctx context.Context, length time.Duration) error { now = now.Add(length); return ctx.Err() },
+		filled: func(context.Context) error { return errors.New("it is not filled") },
+		now:    func() time.Time { return now },
+		pause:  func(ctx context.Context, length time.Duration) error { now = now.Add(length); return ctx.Err() },
 	}
 	return u, &lines, func() time.Duration { return now.Sub(start) }
 }
@@ -409,7 +410,6 @@ func TestUpgrade_HoldsNothingElseUp(t *testing.T) {
 	}{
 		"the same image":      {there: map[string]string{deploymentPath: runs(newImage, "1", "NewReplicaSetAvailable")}},
 		"the first one":       {},
-		"another volume":      {there: map[string]string{deploymentPath: elsewhere}},
 		"no cluster yet":      {err: live.ErrUnknown},
 		"a preview":           {there: map[string]string{deploymentPath: runs(oldImage, "1", "NewReplicaSetAvailable")}, preview: true},
 		"a preview of a dark": {err: errors.New("refused"), preview: true},
@@ -423,11 +423,17 @@ func TestUpgrade_HoldsNothingElseUp(t *testing.T) {
 	if err := (&upgrade{image: newImage}).beforeMounted(t.Context()); err != nil {
 		t.Errorf("without an API server: %v", err)
 	}
+	// A restore: until its data are there, a pod that is replaced is one of the old volume, with its settings.
+	restoring, said, _ := guarding(&upgraded{objects: objects{there: map[string]string{deploymentPath: elsewhere}}})
+	restoring.image, restoring.claim = newImage, "iris-pvc-2"
+	if err := restoring.beforeMounted(t.Context()); err == nil || err.Error() != "it is not filled" || len(*said) > 0 {
+		t.Errorf("another volume: got %v, said %q", err, *said)
+	}
 	u, _, _ := guarding(&upgraded{objects: objects{err: errors.New("refused")}})
 	if err := u.beforeMounted(t.Context()); err == nil {
 		t.Error("it is written although nobody knows whether the image changes")
 	}
-	u, said, _ := guarding(&upgraded{objects: objects{there: map[string]string{deploymentPath: runs(oldImage, "0", "NewReplicaSetAvailable")}}})
+	u, said, _ = guarding(&upgraded{objects: objects{there: map[string]string{deploymentPath: runs(oldImage, "0", "NewReplicaSetAvailable")}}})
 	first, second, deployment := u.mounting(t)
 	if err := errors.Join(first, second, deployment); err != nil || len(*said) != 1 {
 		t.Errorf("scaled to 0: got %v, said %q", err, *said)
