@@ -91,7 +91,7 @@ func (g assembled) run(ctx context.Context, listener net.Listener) error {
 	defer shutdown()
 	terms := watchman.DefaultTerms()
 	voucher := watchman.NewVoucher(g.clock, terms, g.identity())
-	campaign := watchman.NewCampaign(g.lock(), terms, g.term(recorder, voucher), g.log, g.metrics)
+	campaign := watchman.NewCampaign(watchman.NewDeferring(g.lock(), g.clock, g.config.KnownFor), terms, g.term(recorder, voucher), g.log, g.metrics)
 	handler := watchman.Handler(g.options.node, voucher.Say, campaign.Known, g.metrics)
 	group, within := errgroup.WithContext(ctx)
 	group.Go(func() error { return watchman.Serve(within, listener, handler) })

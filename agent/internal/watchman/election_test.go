@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -37,7 +38,10 @@ type candidate struct {
 	cut      bool
 }
 
-func (b *ballot) stand(name string) *candidate {
+func (b *ballot) stand(name string) *candidate { return b.standYoung(name, 0) }
+
+// standYoung is of a guard that is young for a while.
+func (b *ballot) standYoung(name string, young time.Duration) *candidate {
 	c := &candidate{
 		Interface: &resourcelock.LeaseLock{
 			LeaseMeta: metav1.ObjectMeta{Namespace: "iris", Name: "guard"}, Client: b.client.CoordinationV1(),
@@ -45,7 +49,9 @@ func (b *ballot) stand(name string) *candidate {
 		},
 		ballot: b, metrics: NewMetrics(), ended: make(chan error, 1),
 	}
-	c.campaign = NewCampaign(c, DefaultTerms(), func(ctx context.Context) { b.lead(ctx, name) }, slog.New(slog.NewTextHandler(io.Discard, nil)),
+	began := time.Now()
+	lock := NewDeferring(c, func() time.Duration { return time.Since(began) }, young)
+	c.campaign = NewCampaign(lock, DefaultTerms(), func(ctx context.Context) { b.lead(ctx, name) }, slog.New(slog.NewTextHandler(io.Discard, nil)),
 		c.metrics)
 	ctx, stop := context.WithCancel(b.t.Context())
 	c.stop = stop
@@ -196,5 +202,29 @@ func TestCampaign_RefusesTermsThatCannotBe(t *testing.T) {
 	campaign := NewCampaign(c, Terms{}, func(context.Context) {}, slog.New(slog.NewTextHandler(io.Discard, nil)), NewMetrics())
 	if err := campaign.Run(t.Context()); err == nil {
 		t.Error("accepted")
+	}
+}
+
+// When a leader ends in order a guard that may go on with its take-over follows it, not the pod that replaces it, which starts in the same second.
+func TestCampaign_AYoungGuardLeavesTheLeaseToTheOthers(t *testing.T) {
+	t.Parallel()
+	for range 5 { // Who looks first is chance.
+		elect(t, func(t *testing.T, b *ballot) {
+			const young = 75 * time.Second
+			first := b.standYoung("first", young)
+			time.Sleep(deference + 6*time.Second)
+			b.wantLeader("first") // There is nobody else.
+			second := b.standYoung("second", young)
+			time.Sleep(young)
+			third := b.standYoung("third", young)
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond)
+			first.finish()
+			time.Sleep(deference)
+			b.wantLeader("second")
+			second.finish()
+			time.Sleep(deference + 6*time.Second)
+			b.wantLeader("third")
+			third.finish()
+		})
 	}
 }
