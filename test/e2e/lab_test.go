@@ -210,7 +210,7 @@ func (l *lab) has(number int) (bool, error) {
 }
 
 // survives wants the database and its first row back after something has happened, and says how long that took.
-func (l *lab) survives(what string, happen func()) {
+func (l *lab) survives(what string, happen func()) (took time.Duration) {
 	l.t.Helper()
 	began := time.Now()
 	answers := func() error {
@@ -230,9 +230,10 @@ func (l *lab) survives(what string, happen func()) {
 	happen()
 	since := <-gone
 	eventually(l.t, recovery, answers)
-	l.t.Logf("%s: answers again %s after it began, %s after the last answer", what, time.Since(began).Round(time.Second),
-		time.Since(since).Round(time.Second))
+	took = time.Since(began)
+	l.t.Logf("%s: answers again %s after it began, %s after the last answer", what, took.Round(time.Second), time.Since(since).Round(time.Second))
 	l.on.kubectl(l.t, "-n", "iris", "rollout", "status", "deployment/iris", "--timeout=120s")
+	return took
 }
 
 // heals wants all three replicas back.
