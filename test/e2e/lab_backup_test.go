@@ -36,6 +36,7 @@ func TestLab_ConsistentBackups(t *testing.T) {
 	l.step("a run that is told to stop", func() { l.thawsAfter("SIGTERM", 20*time.Second, func(job string) { l.deletesJob(job) }) })
 	l.step("a snapshot that is never cut", func() { l.thawsAfter("the budget", 80*time.Second, func(string) {}) })
 	l.step("an API server that goes away", l.losesTheAPIServerWhileFrozen)
+	l.step("its node dies", l.losesItsNodeWhileFrozen)
 	l.step("a run after all that", l.makesOne)
 	l.destroyEverything(l.cfg)
 }
@@ -240,6 +241,29 @@ func (l *lab) killsTheAgent(what string) {
 func (l *lab) deletesJob(job string) {
 	l.t.Helper()
 	l.on.kubectl(l.t, "-n", "iris", "delete", "job", job, "--ignore-not-found", "--wait=false")
+}
+
+// losesItsNodeWhileFrozen kills the node of the frozen database, which comes back elsewhere and is not frozen there, whoever else was.
+func (l *lab) losesItsNodeWhileFrozen() {
+	l.t.Helper()
+	const what = "the frozen database's node dies"
+	longhorn, node := l.on.process(l.t, "stand-in"), l.node()
+	job := l.run()
+	l.waitUntilFrozen(func() { l.signal(longhorn, syscall.SIGSTOP) })
+	defer l.signal(longhorn, syscall.SIGCONT)
+	l.survives(what, func() {
+		l.on.fault(l.t, "kill", node)
+		l.on.kubectl(l.t, "-n", "iris", "delete", "job", job, "--wait=false") // Its next attempt is another test's.
+		l.signal(longhorn, syscall.SIGCONT)
+	})
+	if now := l.node(); now == node {
+		l.t.Errorf("%s: the database is on %s, which is lost", what, node)
+	}
+	if frozen, err := l.frozen(); err != nil || frozen {
+		l.t.Errorf("%s: frozen where it came back: %v, %v", what, frozen, err)
+	}
+	l.on.fault(l.t, "start", node)
+	l.isSettled(what, node)
 }
 
 // losesTheAPIServerWhileFrozen stops the API server, and with it every way into the pod: only the dead man can thaw. The database's own
