@@ -209,7 +209,7 @@ func TestCampaign_RefusesTermsThatCannotBe(t *testing.T) {
 func TestCampaign_AYoungGuardLeavesTheLeaseToTheOthers(t *testing.T) {
 	t.Parallel()
 	for range 5 { // Who looks first is chance.
-		elect(t, func(t *testing.T, b *ballot) {
+		elect(t, func(_ *testing.T, b *ballot) {
 			const young = 75 * time.Second
 			first := b.standYoung("first", young)
 			time.Sleep(deference + 6*time.Second)
