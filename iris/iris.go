@@ -167,11 +167,7 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	if err := s.prePull(data.namespace, configuration, policies); err != nil {
 		return err
 	}
-	for _, text := range []string{s.cfg.failoverRemark(), s.cfg.backupRemark(), s.cfg.verifyRemark()} {
-		if text != "" {
-			_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: i}) // A failure to log does not stop the run.
-		}
-	}
+	s.remark()
 	class, err := s.priorityClass(data.namespace)
 	if err != nil {
 		return err
@@ -204,4 +200,13 @@ func (i *IRIS) provision(ctx *pulumi.Context, name string, args *Args, plan *pla
 	ready := rollout.after(s.ctx, deployment)
 	i.Host, i.PortalURL, i.SuperserverPort = onceKnown(service.host, ready), onceKnown(service.portalURL, ready), service.superserverPort
 	return nil
+}
+
+// remark says what the configuration leaves out for want of something else.
+func (s *scope) remark() {
+	for _, text := range []string{s.cfg.failoverRemark(), s.cfg.backupRemark(), s.cfg.verifyRemark()} {
+		if text != "" {
+			_ = s.ctx.Log.Info(text, &pulumi.LogArgs{Resource: s.parent}) // A failure to log does not stop the run.
+		}
+	}
 }
