@@ -4,6 +4,8 @@ package e2e_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +55,14 @@ func TestGuard(t *testing.T) {
 	s.destroyEverything(cfg)
 }
 
-// isGuarded waits until a guard leads.
+// isGuarded waits until a guard leads. If the test fails, it says what the guards said last.
 func (s sandbox) isGuarded(t *testing.T) {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			s.guardsSaid(t)
+		}
+	})
 	eventually(t, agentBuild, func() error {
 		holder, err := s.tryKubectl(t, "-n", "iris", "get", "lease", "iris-guard", "-o", "jsonpath={.spec.holderIdentity}")
 		if err == nil && holder == "" {
@@ -63,6 +70,26 @@ func (s sandbox) isGuarded(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// guardsSaid logs the last lines of each guard on a simulated node.
+func (s sandbox) guardsSaid(t *testing.T) {
+	t.Helper()
+	const lines = 6
+	logs, err := filepath.Glob(filepath.Join(repository, ".local", "sandbox", s.Name, "agents", "*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Logf("the guards have no logs (%v)", err)
+	}
+	for _, name := range logs {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Logf("read a guard's log: %v", err)
+		}
+		said := strings.Split(strings.TrimSpace(string(content)), "\n")
+		for _, line := range said[max(0, len(said)-lines):] {
+			t.Logf("%s: %s", strings.TrimSuffix(filepath.Base(name), ".log"), line)
+		}
+	}
 }
 
 // checkGuardRights asks the API server as the guard. What it may not do must be refused by name, by RBAC or by the policy.

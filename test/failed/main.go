@@ -24,7 +24,7 @@ const (
 	messagesShown = 30
 	wholeMessages = 2
 	linesShown    = 3
-	columnsShown  = 200
+	columnsShown  = 400
 )
 
 // event is one line of `go test -json` (go doc test2json).
