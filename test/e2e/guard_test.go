@@ -151,6 +151,7 @@ const fastTakeOver = 100 * time.Second
 // checkTakeOver kills the database's node and gives it back.
 func checkTakeOver(t *testing.T, on sandbox) {
 	t.Helper()
+	on.guardsAreKnown(t)
 	pod, node := on.database(t)
 	began := time.Now()
 	on.fault(t, "kill", node)

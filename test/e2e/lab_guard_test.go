@@ -47,6 +47,7 @@ const guardedLimit = 140 * time.Second
 // losesNodeGuarded takes the database's node away while it writes, and gives it back once the database is elsewhere.
 func (l *lab) losesNodeGuarded(what string, begin, end func(node string)) {
 	l.t.Helper()
+	l.on.guardsAreKnown(l.t) // The loss before may have cost one.
 	node := l.node()
 	w := l.acknowledging()
 	if took := l.survives(what, func() { begin(node) }); took > guardedLimit {
