@@ -24,11 +24,9 @@ const (
 	// guardTolerationSeconds is how long a guard stays on a node that is lost; another one leads within 20 s meanwhile.
 	guardTolerationSeconds = 5
 	// guardUser is the user "nonroot" of distroless images, which ko builds upon.
-	guardUser = 65532
-	// maxAffinityWeight is the most that the API server takes.
-	maxAffinityWeight = 100
-	hostnameKey       = "kubernetes.io/hostname"
-	zoneKey           = "topology.kubernetes.io/zone"
+	guardUser   = 65532
+	hostnameKey = "kubernetes.io/hostname"
+	zoneKey     = "topology.kubernetes.io/zone"
 )
 
 // guardComponent frees the database of a lost node (agent/README.md). It talks to the API server, whose address a policy cannot name:
@@ -119,15 +117,7 @@ func (c Config) guardPod() *corev1.PodSpecArgs {
 		EnableServiceLinks:           pulumi.Bool(false),
 		Tolerations:                  tolerate(guardTolerationSeconds),
 		TopologySpreadConstraints:    guardSpread(),
-		Affinity: &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
-			PreferredDuringSchedulingIgnoredDuringExecution: corev1.WeightedPodAffinityTermArray{&corev1.WeightedPodAffinityTermArgs{
-				Weight: pulumi.Int(maxAffinityWeight), // One on the database's node goes with it.
-				PodAffinityTerm: &corev1.PodAffinityTermArgs{
-					LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"app": pulumi.String(deploymentName)}},
-					TopologyKey:   pulumi.String(hostnameKey),
-				},
-			}},
-		}},
+		Affinity:                     c.guardAffinity(),
 		SecurityContext: &corev1.PodSecurityContextArgs{
 			RunAsNonRoot: pulumi.Bool(true), RunAsUser: pulumi.Int(guardUser), RunAsGroup: pulumi.Int(guardUser),
 			FsGroup:        pulumi.Int(guardUser), // The token's file.

@@ -170,29 +170,38 @@ func roleRef(kind string, name pulumi.StringInput) *rbacv1.RoleRefArgs {
 	return &rbacv1.RoleRefArgs{ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String(kind), Name: name}
 }
 
-// guardMark is the annotation with the guard's record on a node (agent/internal/kube, Target.Annotation).
+// guardMark is the annotation with the guard's record on a node, and the label of the one that has the volume (agent/internal/kube,
+// Target.Annotation and Target.Label).
 func (c Config) guardMark() string { return "guard.ha-iris/" + c.Namespace }
+
+// guardLabelValue is that label's only value (agent/internal/kube, labelValue).
+const guardLabelValue = "volume"
 
 // check is a condition in CEL that every request of the guard for a resource must fulfil.
 type check struct {
 	resource, expression, message string
 }
 
-// guardChecks narrow what RBAC can only give as a whole: a node is changed in one taint and one annotation, a replica in the time at which it
+// guardChecks narrow what RBAC can only give as a whole: a node is changed in one taint, one annotation and one label, a replica in the time at which it
 // failed, and nothing is deleted but the database's pods, its driver's attachments and engines that belong to nothing.
 func (c Config) guardChecks() []check {
 	const ourTaint = `t.key == "node.kubernetes.io/out-of-service" && t.value == "nodeshutdown" && t.effect == "NoExecute"`
-	ourAnnotation := c.guardMark()
+	mark := c.guardMark()
 	checks := []check{
 		{
-			"nodes", `object.metadata.?labels.orValue({}) == oldObject.metadata.?labels.orValue({}) && ` +
-				`object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) && ` +
+			"nodes", `object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) && ` +
 				`object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])`,
-			"the guard changes no label, finalizer or owner of a node",
+			"the guard changes no finalizer or owner of a node",
 		},
 		{
-			"nodes", unchangedBut("metadata.?annotations.orValue({})", "k == "+quoted(ourAnnotation)),
-			"of a node's annotations the guard changes " + ourAnnotation + " only",
+			// It may go, whatever its value was; what is there afterwards has that value, or the one that it had.
+			"nodes", unchangedBut("metadata.?labels.orValue({})", fmt.Sprintf(`k == %s && object.metadata.?labels[?k].orValue(%[2]s) == %[2]s`,
+				quoted(mark), quoted(guardLabelValue))),
+			"of a node's labels the guard changes " + mark + "=" + guardLabelValue + " only",
+		},
+		{
+			"nodes", unchangedBut("metadata.?annotations.orValue({})", "k == "+quoted(mark)),
+			"of a node's annotations the guard changes " + mark + " only",
 		},
 		{"nodes", unchangedBut("spec", `k == "taints"`), "of a node's spec the guard changes the taints only"},
 		{

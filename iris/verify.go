@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -179,7 +178,7 @@ func (c Config) copyPod() *corev1.PodSpecArgs {
 		Containers:      corev1.ContainerArray{database},
 		NodeSelector:    c.nodeSelector(),
 		Tolerations:     c.tolerations(),
-		Affinity:        awayFromTheDatabase(),
+		Affinity:        awayFromTheDatabase(), // Its reads, where there is another node.
 		SecurityContext: podSecurity(),
 		// A policy does not hold in every network. Without names little is found in any.
 		DnsPolicy:                     pulumi.String("None"),
@@ -195,19 +194,6 @@ func (c Config) copyPod() *corev1.PodSpecArgs {
 // backup, and again they would work on what the database works on. In [Startup] the first half of the file ends, and later lines win over earlier
 // ones (ACMF). So would productions that start by themselves (RACS EnsembleAutoStart).
 func copySettings() []string { return []string{"EnsembleAutoStart=0"} }
-
-// awayFromTheDatabase keeps the copy's reads off the database's node, where there is another one.
-func awayFromTheDatabase() *corev1.AffinityArgs {
-	return &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
-		PreferredDuringSchedulingIgnoredDuringExecution: corev1.WeightedPodAffinityTermArray{&corev1.WeightedPodAffinityTermArgs{
-			Weight: pulumi.Int(100),
-			PodAffinityTerm: &corev1.PodAffinityTermArgs{
-				TopologyKey:   pulumi.String("kubernetes.io/hostname"),
-				LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"app": pulumi.String(deploymentName)}},
-			},
-		}},
-	}}
-}
 
 // verifyPod is the run's own pod without what refers to other objects.
 func (c Config) verifyPod() *corev1.PodSpecArgs {

@@ -110,6 +110,7 @@ func (c Config) pod() *corev1.PodSpecArgs {
 		Containers:      containers,
 		NodeSelector:    c.nodeSelector(),
 		Tolerations:     c.tolerations(),
+		Affinity:        c.databaseAffinity(),
 		SecurityContext: podSecurity(),
 		// No container talks to the Kubernetes API but the check in the pod, which mounts a token of its own.
 		AutomountServiceAccountToken: pulumi.Bool(false),

@@ -42,6 +42,7 @@ func TestGuard(t *testing.T) {
 	on.isGuarded(t)
 	t.Run("may do what it must and no more", func(t *testing.T) { checkGuardRights(t, on) })
 	t.Run("verifies with the copy's pod and no other", func(t *testing.T) { checkVerifyRights(t, on) })
+	t.Run("keeps the database where its volume is", func(t *testing.T) { checkStays(t, on) })
 	t.Run("frees the database of a lost node", func(t *testing.T) { checkTakeOver(t, on) })
 	if now := on.claimUID(t); now != claim {
 		t.Fatal("the claim is another one: the data is lost")
@@ -92,13 +93,23 @@ func (s sandbox) guardsSaid(t *testing.T) {
 	}
 }
 
+const (
+	// guardLabel is the label of the node that has the volume, and the annotation of one that is taken over.
+	guardLabel   = "guard.ha-iris/iris"
+	onlyItsLabel = "labels the guard changes " + guardLabel + "=volume only"
+)
+
 // checkGuardRights asks the API server as the guard. What it may not do must be refused by name, by RBAC or by the policy.
 func checkGuardRights(t *testing.T, on sandbox) {
 	t.Helper()
 	node := strings.Fields(on.kubectl(t, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))[0]
 	pod := strings.Fields(on.kubectl(t, "-n", "iris", "get", "pods", "-l", "app=iris-guard", "-o", "jsonpath={.items[*].metadata.name}"))[0]
 	asGuard := []string{"--as", "system:serviceaccount:iris:iris-guard"}
+	_, home := on.database(t)
+	on.isLabelled(t, home) // By the guard itself, so that there is one to take away.
 	for _, allowed := range [][]string{
+		{"label", "node", node, guardLabel + "=volume", "--overwrite", "--dry-run=server"},
+		{"label", "node", home, guardLabel + "-", "--dry-run=server"},
 		{"annotate", "node", node, "guard.ha-iris/iris=x"},
 		{"annotate", "node", node, "guard.ha-iris/iris-"},
 		{"taint", "node", node, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute", "--dry-run=server"},
@@ -112,7 +123,10 @@ func checkGuardRights(t *testing.T, on sandbox) {
 		arguments []string
 		because   string
 	}{
-		{[]string{"label", "node", node, "x=y"}, "changes no label"},
+		{[]string{"label", "node", node, "x=y"}, onlyItsLabel},
+		{[]string{"label", "node", node, "kubernetes.io/os-"}, onlyItsLabel},
+		{[]string{"label", "node", home, guardLabel + "=other", "--overwrite"}, onlyItsLabel},
+		{[]string{"label", "node", node, "guard.ha-iris/other=volume"}, onlyItsLabel},
 		{[]string{"annotate", "node", node, "guard.ha-iris/other=x"}, "annotations the guard changes guard.ha-iris/iris only"},
 		{[]string{"taint", "node", node, "mine=yes:NoExecute"}, "taints the guard changes"},
 		{[]string{"taint", "node", node, "node.kubernetes.io/out-of-service=other:NoExecute"}, "taints the guard changes"},
@@ -148,6 +162,44 @@ func firstReplica(t *testing.T, on sandbox) string {
 // guard; in between lies what tells one from the other on a loaded machine.
 const fastTakeOver = 100 * time.Second
 
+// isLabelled wants the label on one node alone. The guard looks each 10 s.
+func (s sandbox) isLabelled(t *testing.T, node string) {
+	t.Helper()
+	eventually(t, time.Minute, func() error {
+		labelled, err := s.tryKubectl(t, "get", "nodes", "-l", guardLabel+"=volume", "-o", "jsonpath={.items[*].metadata.name}")
+		if err == nil && labelled != node {
+			err = fmt.Errorf("the label of the node that has the volume is on %q, want %s", labelled, node)
+		}
+		return err
+	})
+}
+
+// deletions is how often the pod is deleted: without a preference it would come back to one of three equal nodes each time.
+const deletions = 3
+
+// checkStays deletes the database's pod, which starts again on the node that has the volume.
+func checkStays(t *testing.T, on sandbox) {
+	t.Helper()
+	for range deletions {
+		pod, node := on.database(t)
+		if pod == "" {
+			t.Fatal("the database does not run")
+		}
+		on.isLabelled(t, node)
+		on.kubectl(t, "-n", "iris", "delete", "pod", pod, "--wait=false")
+		eventually(t, 2*time.Minute, func() error {
+			now, home := on.database(t)
+			if now == "" || now == pod {
+				return fmt.Errorf("the database's pod is %q", now)
+			}
+			if home != node {
+				t.Fatalf("the database has moved from %s, which has its volume, to %s", node, home)
+			}
+			return nil
+		})
+	}
+}
+
 // checkTakeOver kills the database's node and gives it back.
 func checkTakeOver(t *testing.T, on sandbox) {
 	t.Helper()
@@ -159,6 +211,8 @@ func checkTakeOver(t *testing.T, on sandbox) {
 	if marks := on.guardMarks(t, node); !strings.Contains(marks, "bootID") {
 		t.Errorf("the lost node carries no record of the take-over: %q", marks)
 	}
+	_, home := on.database(t)
+	on.isLabelled(t, home)
 	on.fault(t, "start", node)
 	on.isGivenBack(t, node)
 	on.saysEvents(t, "TakeOverStarted", "TakeOverFinished", "NodeReturned")

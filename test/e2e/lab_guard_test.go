@@ -24,6 +24,7 @@ func TestLab_Guard(t *testing.T) {
 	claim := l.claim()
 	l.writes(1)
 	l.step("an API server that is away stops nothing", l.missesAPIServer)
+	l.step("a deleted pod", l.staysWhereItsVolumeIs)
 	l.step("a killed node", func() { l.losesNodeGuarded("kill", l.fault("kill"), l.fault("start")) })
 	l.step("a node without kubelet", func() { l.losesNodeGuarded("kubelet-stop", l.fault("kubelet-stop"), l.fault("start")) })
 	l.step("a node that is cut off", func() { l.losesNodeGuarded("cut", l.fault("cut"), l.fault("join")) })
@@ -34,10 +35,23 @@ func TestLab_Guard(t *testing.T) {
 	for _, seconds := range []int{5, 10, 20, 40, 48, 52, 60, 75} {
 		l.step(fmt.Sprintf("a node that is cut off for %d s", seconds), func() { l.isCutOffFor(time.Duration(seconds) * time.Second) })
 	}
+	// By now the guards are not spread as they were.
+	l.step("a deleted pod after that", l.staysWhereItsVolumeIs)
 	if l.claim() != claim {
 		t.Error("the claim is another one: the data is lost")
 	}
 	l.destroyEverything(l.cfg)
+}
+
+// staysWhereItsVolumeIs deletes the database's pod, which starts again on its node.
+func (l *lab) staysWhereItsVolumeIs() {
+	l.t.Helper()
+	node := l.node()
+	l.on.isLabelled(l.t, node)
+	l.losesPod()
+	if now := l.node(); now != node {
+		l.t.Errorf("the database has moved from %s, which has its volume, to %s", node, now)
+	}
 }
 
 // guardedLimit is between what the guard takes here, 76 to 99 s (docs/failover-runs.csv) and up to 40 s more for another leader (128 s seen, at load 30), and what

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -127,6 +128,11 @@ func (g assembled) term(recorder record.EventRecorder, voucher *watchman.Voucher
 		Namespace: g.options.namespace, Claim: g.options.claim, Node: g.options.node, Pod: g.options.pod, LonghornNamespace: g.options.longhornNamespace,
 	}
 	return func(ctx context.Context) {
+		var labelling sync.WaitGroup
+		defer labelling.Wait() // A term has ended when nothing of it writes any more.
+		if g.config.Mode == guard.ModeGuard {
+			labelling.Go(func() { watchman.NewLabelling(kube.NewLabeller(g.cluster, target), g.log).Run(ctx) })
+		}
 		reporter := watchman.NewReporter(target.Namespace, g.log, recorder, g.metrics)
 		watchman.NewLoop(g.config, kube.NewReader(g.cluster, target), kube.NewActor(g.cluster, target), reporter, voucher).Run(ctx)
 	}

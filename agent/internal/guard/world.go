@@ -159,6 +159,19 @@ type Reader interface {
 	World(ctx context.Context) (World, time.Time, error)
 }
 
+// Labeller keeps a label on the node that has the database's volume, which the database's next pod prefers: there the volume need be neither
+// detached nor attached.
+type Labeller interface {
+	// Label looks where the volume is attached, and moves the label there. It returns what it has changed, also beside an error.
+	Label(ctx context.Context) ([]Labelled, error)
+}
+
+// Labelled is a node that has got the label, or lost it.
+type Labelled struct {
+	Node string
+	Has  bool
+}
+
 // Actor changes the cluster.
 type Actor interface {
 	// Do takes a step with its preconditions. An error is no reason to stop: the world is read again and decided on each second,

@@ -187,7 +187,11 @@ func TestActor_NodePatches(t *testing.T) {
 			if err := r.actor.Do(t.Context(), steps()[kind]); err != nil {
 				t.Fatal(err)
 			}
-			if _, patch := r.last(false); reflect.ValueOf(patch["metadata"]).Len() != 2 ||
+			metadata := 2
+			if kind == guard.WriteRecord {
+				metadata = 3 // The label too.
+			}
+			if _, patch := r.last(false); reflect.ValueOf(patch["metadata"]).Len() != metadata ||
 				patch["metadata"].(map[string]any)["resourceVersion"] != "7" {
 				t.Errorf("got %v", patch)
 			}

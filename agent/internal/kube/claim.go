@@ -55,8 +55,8 @@ func (r *Reader) resolve(ctx context.Context) (claim, error) {
 	return found, nil
 }
 
-func (r *Reader) attachments(ctx context.Context) ([]storagev1.VolumeAttachment, error) {
-	list, err := r.cluster.Storage.VolumeAttachments().List(ctx, metav1.ListOptions{})
+func (c *Cluster) attachments(ctx context.Context) ([]storagev1.VolumeAttachment, error) {
+	list, err := c.Storage.VolumeAttachments().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("the attachments of volumes: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"ha-iris/agent/internal/guard"
 )
 
-// nodePatch is a merge patch of a node: the guard's annotation and, where it is given, the whole list of taints. A merge patch
+// nodePatch is a merge patch of a node: the guard's annotation, its label and, where it is given, the whole list of taints. A merge patch
 // replaces lists; with the resourceVersion no other taint can get lost by that.
 type nodePatch struct {
 	Metadata nodeMetadata `json:"metadata"`
@@ -22,15 +22,23 @@ type nodePatch struct {
 
 type nodeMetadata struct {
 	ResourceVersion string             `json:"resourceVersion"`
-	Annotations     map[string]*string `json:"annotations"`
+	Annotations     map[string]*string `json:"annotations,omitempty"`
+	Labels          map[string]*string `json:"labels,omitempty"`
 }
 
 type nodeSpec struct {
 	Taints []corev1.Taint `json:"taints"`
 }
 
+// writeRecord takes the label away with the same request: the database's next pod must not prefer the node that it is taken from, which
+// may be back, with the engine that was cut off, before the pod is scheduled.
 func (a *Actor) writeRecord(ctx context.Context, step guard.Step) error {
-	return a.patchNode(ctx, step, &step.Record, nil)
+	metadata, err := a.recorded(step, &step.Record)
+	if err != nil {
+		return err
+	}
+	metadata.Labels = map[string]*string{a.target.Label(): nil}
+	return a.cluster.patchNode(ctx, step.Node, nodePatch{Metadata: metadata})
 }
 
 func (a *Actor) setTaint(ctx context.Context, step guard.Step) error {
@@ -99,27 +107,39 @@ func (a *Actor) readNode(ctx context.Context, step guard.Step) (*corev1.Node, er
 
 // patchNode writes the record, or removes it, together with the taints.
 func (a *Actor) patchNode(ctx context.Context, step guard.Step, record *guard.Record, spec *nodeSpec) error {
-	if step.ResourceVersion == "" {
-		return fmt.Errorf("the node %s: %w", step.Node, errNoPrecondition)
+	metadata, err := a.recorded(step, record)
+	if err != nil {
+		return err
 	}
+	return a.cluster.patchNode(ctx, step.Node, nodePatch{Metadata: metadata, Spec: spec})
+}
+
+// recorded is what a patch says of the record, with the step's precondition.
+func (a *Actor) recorded(step guard.Step, record *guard.Record) (nodeMetadata, error) {
 	var value *string
 	if record != nil {
 		written, err := json.Marshal(record)
 		if err != nil {
-			return fmt.Errorf("the record of the node %s: %w", step.Node, err)
+			return nodeMetadata{}, fmt.Errorf("the record of the node %s: %w", step.Node, err)
 		}
 		text := string(written)
 		value = &text
 	}
-	patch, err := json.Marshal(nodePatch{
-		Metadata: nodeMetadata{step.ResourceVersion, map[string]*string{a.target.Annotation(): value}},
-		Spec:     spec,
-	})
-	if err != nil {
-		return fmt.Errorf("the change of the node %s: %w", step.Node, err)
+	return nodeMetadata{
+		ResourceVersion: step.ResourceVersion, Annotations: map[string]*string{a.target.Annotation(): value},
+	}, nil
+}
+
+func (c *Cluster) patchNode(ctx context.Context, name string, change nodePatch) error {
+	if change.Metadata.ResourceVersion == "" {
+		return fmt.Errorf("the node %s: %w", name, errNoPrecondition)
 	}
-	if _, err := a.cluster.Core.Nodes().Patch(ctx, step.Node, mergePatch, patch, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("change the node %s: %w", step.Node, err)
+	patch, err := json.Marshal(change)
+	if err != nil {
+		return fmt.Errorf("the change of the node %s: %w", name, err)
+	}
+	if _, err := c.Core.Nodes().Patch(ctx, name, mergePatch, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("change the node %s: %w", name, err)
 	}
 	return nil
 }

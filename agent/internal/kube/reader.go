@@ -99,7 +99,7 @@ func (r *Reader) look(ctx context.Context) (findings, error) {
 	first, within := errgroup.WithContext(ctx)
 	first.Go(func() (err error) { found.pods, err = r.pods(within); return err })
 	first.Go(func() (err error) { found.claim, err = r.resolve(within); return err })
-	first.Go(func() (err error) { found.others.attachments, err = r.attachments(within); return err })
+	first.Go(func() (err error) { found.others.attachments, err = r.cluster.attachments(within); return err })
 	if err := first.Wait(); err != nil {
 		return found, err
 	}

@@ -19,9 +19,9 @@ const nodeEvents = "default"
 func Rights(target Target, lease string) []Right {
 	own, lh := target.Namespace, target.LonghornNamespace
 	rights := []Right{
-		{Verb: "list", Resource: "nodes", Why: "Ready, boot ID, taints, the volumes in use, the guard's record"},
-		{Verb: "get", Resource: "nodes", Acts: true, Why: "the taints, before the list of them is changed"},
-		{Verb: "patch", Resource: "nodes", Acts: true, Why: "the guard's annotation and the out-of-service taint"},
+		{Verb: "list", Resource: "nodes", Why: "Ready, boot ID, taints, the volumes in use, the guard's record; those with its label"},
+		{Verb: "get", Resource: "nodes", Acts: true, Why: "the taints, before the list of them is changed; what a node is like, before it gets the label"},
+		{Verb: "patch", Resource: "nodes", Acts: true, Why: "the guard's annotation and label, and the out-of-service taint"},
 		{Verb: "list", Resource: "pods", Namespace: own, Why: "the pods that use the claim"},
 		{Verb: "delete", Resource: "pods", Namespace: own, Acts: true, Why: "the lost node's pod"},
 		{Verb: "get", Resource: "persistentvolumeclaims", Namespace: own, Name: target.Claim, Why: "the claim's volume"},

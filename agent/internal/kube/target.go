@@ -22,7 +22,9 @@ const (
 	// annotationPrefix begins the annotation with the guard's record. Its name is the namespace: two databases on one cluster keep
 	// a record each.
 	annotationPrefix = "guard.ha-iris/"
-	outOfServiceKey  = "node.kubernetes.io/out-of-service"
+	// labelValue is the label's only value. The Deployment and the admission policy have the same (iris/placement.go, iris/guardrights.go).
+	labelValue      = "volume"
+	outOfServiceKey = "node.kubernetes.io/out-of-service"
 	// outOfServiceValue is the one that Kubernetes' documentation uses. Kubernetes looks at the key and the effect alone; the
 	// guard takes only a taint with this value and the effect NoExecute for its own.
 	outOfServiceValue = "nodeshutdown"
@@ -33,6 +35,10 @@ const (
 
 // Annotation is the key of the guard's record on nodes.
 func (t Target) Annotation() string { return annotationPrefix + t.Namespace }
+
+// Label is the key of the label of the node that has the volume: the annotation's, which fits, because a namespace is never longer than the
+// 63 characters that a label's name may have.
+func (t Target) Label() string { return t.Annotation() }
 
 // parseRecord reads an annotation. One that is not the guard's own writing counts as a record of nothing: it is written anew or
 // given back, and no taint is ever taken away for it.
