@@ -17,7 +17,7 @@ ENV ?= dev
 NODES :=
 ifneq ($(filter lab-%,$(MAKECMDGOALS)),)
 override STACK := lab
-override NODES := --nodes real
+override NODES := --nodes real --snapshots
 endif
 ifneq ($(filter ci-preview,$(MAKECMDGOALS)),)
 override STACK := $(ENV)
@@ -276,7 +276,7 @@ e2e: tools ## The program on the real Pulumi engine, Kubernetes provider and API
 	cd sandbox && go test -tags sandbox -count=1 -timeout 10m -skip '^TestLab' ./test/...
 	@$(MAKE) --no-print-directory lab-test
 	@tags=e2e; ! $(SANDBOX) up --check --nodes real >/dev/null 2>&1 || tags=e2e,lab; \
-	set -x; go test -json -tags $$tags -count=1 -timeout 75m -parallel 32 -skip '^TestLab_(Article|Clone|ConsistentBackups|CutOff|Guard|GuardInTrouble|LosesNodes|Restore|Upgrade|Verify)$$' ./test/e2e 2>&1 | go run ./test/failed
+	set -x; go test -json -tags $$tags -count=1 -timeout 75m -parallel 32 -skip '^TestLab_(Article|Clone|ConsistentBackups|CutOff|Guard|GuardInTrouble|LosesNodes|Restore|Snapshots|Upgrade|Verify)$$' ./test/e2e 2>&1 | go run ./test/failed
 
 # The dev stack is unprotected on purpose, hence its allowance.
 .PHONY: ci-preview

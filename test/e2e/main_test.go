@@ -108,7 +108,7 @@ func run(m *testing.M) (code int, err error) {
 func ownClusters() bool {
 	flag.Parse()
 	run := flag.Lookup("test.run")
-	return run != nil && regexp.MustCompile(`^\^?Test\(?(Lab|Backups|Clouds|Drill|Guard|Rolls)`).MatchString(run.Value.String())
+	return run != nil && regexp.MustCompile(`^\^?Test\(?(Lab|Backups|Clouds|Drill|Guard|Rolls|Snapshots)`).MatchString(run.Value.String())
 }
 
 // setEnvironment sets what every process of the tests inherits.

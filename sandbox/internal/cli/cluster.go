@@ -26,7 +26,7 @@ does nothing if it runs. Objects survive "sandbox down", so that a Pulumi stack 
 		Example: `  sandbox up
   sandbox up --name test --load-balancer hostname
   sandbox up --name cloud --disks network
-  sandbox up --name lab --nodes real
+  sandbox up --name lab --nodes real --snapshots
   sandbox up --nodes real --check
   kubectl --kubeconfig .local/sandbox/dev/kubeconfig get nodes`,
 		Args: cobra.NoArgs,
@@ -46,6 +46,8 @@ does nothing if it runs. Objects survive "sandbox down", so that a Pulumi stack 
 		"how the simulated cloud answers LoadBalancer Services: ip, hostname or pending (default: as before, ip at first)")
 	command.Flags().StringVar(&choices.disks, "disks", "",
 		"what storage the simulated cloud has beside Longhorn: none, or network (StorageClass network-disk) (default: as before, none at first)")
+	command.Flags().BoolVar(&choices.snapshots, "snapshots", false,
+		"have the kinds of VolumeSnapshots and their controller, as AKS and GKE bring them; they stay until the cluster is purged (default: as before, none at first)")
 	return command
 }
 
@@ -109,14 +111,17 @@ func (a *app) up(command *cobra.Command, choices upChoices) error {
 }
 
 // upChoices are what the flags of up say; empty is as before.
-type upChoices struct{ loadBalancer, nodes, disks string }
+type upChoices struct {
+	loadBalancer, nodes, disks string
+	snapshots                  bool
+}
 
 func (u upChoices) options() (cluster.UpOptions, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return cluster.UpOptions{}, fmt.Errorf("find this program's own file: %w", err)
 	}
-	options := cluster.UpOptions{Self: self}
+	options := cluster.UpOptions{Self: self, Snapshots: u.snapshots}
 	var mistakes []error
 	if u.nodes != "" {
 		options.Nodes, err = cluster.ParseNodeKind(u.nodes)

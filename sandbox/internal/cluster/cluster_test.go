@@ -77,8 +77,8 @@ func TestComponents_CarryTheIdentityTheyAreFoundBy(t *testing.T) {
 			t.Errorf("%s has no argument %s", component.name, identity)
 		}
 	}
-	if !slices.Equal(names, componentNames(SimulatedNodes)) {
-		t.Errorf("got components %v, want %v in this order", names, componentNames(SimulatedNodes))
+	if !slices.Equal(names, componentNames(state{})) {
+		t.Errorf("got components %v, want %v in this order", names, componentNames(state{}))
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	scheduler         = "kube-scheduler"
 	kwok              = "kwok"
 	standIn           = "stand-in"
+	snapshots         = "snapshots"
 	images            = "images"
 	cloud             = "cloud"
 )
@@ -59,28 +60,43 @@ func (c *Cluster) components(s state, self string) []component {
 		c.controllerManager(s),
 		c.scheduler(),
 	}
-	if !s.real() {
-		return append(all, c.kwok(), c.standIn(s, self))
+	if s.real() {
+		all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(s, self))
+	} else {
+		all = append(all, c.kwok(), c.standIn(s, self))
 	}
-	all = append(all, c.images(s, self), c.cloud(s, self), c.standIn(s, self))
+	if s.Snapshots {
+		all = append(all, c.snapshots())
+	}
+	if !s.real() {
+		return all
+	}
 	for _, node := range c.machines(s) {
 		all = append(all, c.machine(node, self))
 	}
 	return all
 }
 
-// componentNames are the components of a cluster with such nodes in starting order.
-func componentNames(kind NodeKind) []string {
+// componentNames are the components of such a cluster in starting order.
+func componentNames(s state) []string {
 	names := []string{etcd, kubeAPIServer, controllerManager, scheduler}
-	if kind == RealNodes {
-		return slices.Concat(names, []string{images, cloud, standIn}, nodeNames())
+	if s.real() {
+		names = append(names, images, cloud, standIn)
+	} else {
+		names = append(names, kwok, standIn)
 	}
-	return append(names, kwok, standIn)
+	if s.Snapshots {
+		names = append(names, snapshots)
+	}
+	if s.real() {
+		names = append(names, nodeNames()...)
+	}
+	return names
 }
 
 // allComponentNames are those of both kinds of cluster, in an order in which servers come before their clients.
 func allComponentNames() []string {
-	return append(componentNames(RealNodes), kwok)
+	return append(componentNames(state{Nodes: RealNodes, Snapshots: true}), kwok)
 }
 
 // identity is the argument by which a component's process is recognised: it names this cluster's directory, and no other
@@ -246,6 +262,23 @@ func (c *Cluster) standIn(s state, self string) component {
 		},
 	}
 }
+
+// snapshots runs the snapshot-controller, and beside Longhorn's stand-in the csi-snapshotter.
+func (c *Cluster) snapshots() component {
+	return component{
+		name:    snapshots,
+		program: c.layout.Tool(snapshots),
+		rebuilt: true,
+		args: []string{
+			c.identity(snapshots),
+			"--kinds=" + c.path("kinds"),
+			"--ready-file=" + c.snapshotsReadyFile(),
+		},
+	}
+}
+
+// snapshotsReadyFile appears once the cluster has the kinds of VolumeSnapshots.
+func (c *Cluster) snapshotsReadyFile() string { return c.path("run", "snapshots.ready") }
 
 // readyFile appears once the stand-in has read the cluster's objects and acts on them.
 func (c *Cluster) readyFile() string { return c.path("run", "stand-in.ready") }

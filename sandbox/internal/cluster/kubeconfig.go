@@ -25,6 +25,9 @@ func (c *Cluster) kubeconfigs(s state) map[string]string {
 	} else {
 		clients = append(clients, kwok)
 	}
+	if s.Snapshots {
+		clients = append(clients, snapshots)
+	}
 	for _, client := range clients {
 		paths[client] = c.kubeconfigOf(client)
 	}
@@ -79,7 +82,11 @@ func (c *Cluster) writeKubeconfigs(s state) error {
 // kubeconfig embeds keys instead of naming files: users hand the whole text on as one secret.
 func (c *Cluster) kubeconfig(client string, s state) (*clientcmdapi.Config, error) {
 	var contents [3][]byte
-	for i, name := range []string{clusterCA + ".crt", client + ".crt", client + ".key"} {
+	holder := client
+	if client == snapshots { // It came later, and a key more would make all keys of an old cluster new.
+		holder = standIn
+	}
+	for i, name := range []string{clusterCA + ".crt", holder + ".crt", holder + ".key"} {
 		content, err := os.ReadFile(c.path("pki", name))
 		if err != nil {
 			return nil, fmt.Errorf("read certificate of %s: %w", client, err)

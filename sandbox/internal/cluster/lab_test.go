@@ -35,11 +35,11 @@ func TestComponents_OfRealNodesCarryTheIdentityTheyAreFoundBy(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(names, componentNames(RealNodes)) {
-		t.Errorf("got components %v, want %v in this order", names, componentNames(RealNodes))
+	if !slices.Equal(names, componentNames(realState(80))) {
+		t.Errorf("got components %v, want %v in this order", names, componentNames(realState(80)))
 	}
 	for _, kind := range []NodeKind{SimulatedNodes, RealNodes} {
-		for _, name := range componentNames(kind) {
+		for _, name := range componentNames(state{Nodes: kind, Snapshots: true}) {
 			if !slices.Contains(allComponentNames(), name) {
 				t.Errorf("%s of %s nodes would never be stopped", name, kind)
 			}

@@ -62,6 +62,10 @@ func (c *Cluster) ready(ctx context.Context, k component) error {
 		if _, err := os.Stat(c.readyFile()); err != nil {
 			return errors.New("it has not read the cluster's objects yet")
 		}
+	case snapshots:
+		if _, err := os.Stat(c.snapshotsReadyFile()); err != nil {
+			return errors.New("the kinds of VolumeSnapshots are not there yet")
+		}
 	}
 	if k.machine != nil {
 		return c.machineReady(ctx, k.name)

@@ -56,6 +56,8 @@ type state struct {
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
 	// Disks is empty where there are none.
 	Disks Disks `json:"disks,omitempty"`
+	// Snapshots says that the kinds of VolumeSnapshots and their controller were installed. They stay until the cluster is purged.
+	Snapshots bool `json:"snapshots,omitempty"`
 	// Nodes is empty in what older versions wrote, whose nodes were simulated.
 	Nodes NodeKind `json:"nodes,omitempty"`
 	// Self is the program of the last start, which the commands for single nodes start again.

@@ -35,9 +35,11 @@ type Status struct {
 	Context      string       `json:"context"`
 	LoadBalancer LoadBalancer `json:"loadBalancer,omitempty"`
 	Disks        Disks        `json:"disks,omitempty"`
-	Nodes        []Node       `json:"nodes"`
-	Processes    []Process    `json:"processes"`
-	Directory    string       `json:"directory"`
+	// Snapshots says that the cluster has the kinds of VolumeSnapshots and their controller.
+	Snapshots bool      `json:"snapshots,omitempty"`
+	Nodes     []Node    `json:"nodes"`
+	Processes []Process `json:"processes"`
+	Directory string    `json:"directory"`
 	// Simulated lists what is not real, so that nobody takes a number from here for a promise.
 	Simulated []string `json:"simulated"`
 	// NotEnforced lists what the API server accepts and nobody here carries out, so that nobody takes it for protection.
@@ -56,6 +58,7 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 		Context:      c.Context(),
 		LoadBalancer: s.LoadBalancer,
 		Disks:        s.Disks,
+		Snapshots:    s.Snapshots,
 		Directory:    c.Dir,
 		Nodes:        []Node{},
 		Simulated:    simulated(s),
@@ -94,7 +97,7 @@ func simulated(s state) []string {
 // processes fills in the processes and returns the names of the missing ones and how many run.
 func (c *Cluster) processes(status *Status, s state) (missing []string, running int, err error) {
 	var stoppedNames []string
-	for _, name := range componentNames(s.Nodes) {
+	for _, name := range componentNames(s) {
 		found, err := c.process(name)
 		if err != nil {
 			return nil, 0, err

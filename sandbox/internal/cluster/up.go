@@ -29,6 +29,8 @@ type UpOptions struct {
 	LoadBalancer LoadBalancer
 	// Disks is what storage the simulated cloud has beside Longhorn; empty keeps what the cluster had, and none for a new one.
 	Disks Disks
+	// Snapshots installs the kinds of VolumeSnapshots and their controller, as AKS and GKE bring them and EKS has an add-on. They stay.
+	Snapshots bool
 	// Nodes is what the nodes are; empty keeps what the cluster has, and makes simulated ones at first.
 	Nodes NodeKind
 	// Self is the path of this program, which also is the stand-in.
@@ -76,6 +78,9 @@ func (c *Cluster) converge(ctx context.Context, options UpOptions) error {
 	if err := c.writeStages(wanted.LoadBalancer); err != nil {
 		return err
 	}
+	if err := c.prepareSnapshots(ctx, wanted); err != nil {
+		return err
+	}
 	return c.startAll(ctx, wanted, options.Self)
 }
 
@@ -95,6 +100,7 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 	if options.Disks != "" {
 		wanted.Disks = options.Disks
 	}
+	wanted.Snapshots = wanted.Snapshots || options.Snapshots
 	if wanted, err = c.settleNodes(ctx, wanted, options); err != nil {
 		return state{}, err
 	}
@@ -181,7 +187,7 @@ func (c *Cluster) startInOrder(ctx context.Context, components []component) erro
 
 func (c *Cluster) crashed(s state) ([]string, error) {
 	var names []string
-	for _, name := range componentNames(s.Nodes) {
+	for _, name := range componentNames(s) {
 		found, err := c.process(name)
 		if err != nil {
 			return nil, err
@@ -246,9 +252,16 @@ func (c *Cluster) beforeStart(ctx context.Context, name string) error {
 		}
 		return releaseLeases(ctx, client)
 	case standIn:
-		if err := os.Remove(c.readyFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove the stand-in's old ready file: %w", err)
-		}
+		return removeOld(c.readyFile())
+	case snapshots:
+		return removeOld(c.snapshotsReadyFile())
+	}
+	return nil
+}
+
+func removeOld(readyFile string) error {
+	if err := os.Remove(readyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove an old ready file: %w", err)
 	}
 	return nil
 }

@@ -107,6 +107,9 @@ func (p *provisioner) Provision(ctx context.Context, options controller.Provisio
 	if err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
+	if state, err := p.addSource(ctx, options, parameters); err != nil {
+		return nil, state, err
+	}
 	volume, err := newLonghornVolume(namespace, options, parameters)
 	if err != nil {
 		return nil, controller.ProvisioningFinished, err
