@@ -111,8 +111,8 @@ func (c *standIn) refusal(ctx context.Context, namespace, handle, node string) (
 	if state == nil {
 		return fmt.Sprintf("rpc error: code = NotFound desc = volume %s not found", handle), nil
 	}
-	if state.restoring { // types/volumes.go, IsVolumeReady
-		return fmt.Sprintf("rpc error: code = Aborted desc = volume %s is not ready for workloads: volume requires restoration", handle), nil
+	if state.unready != "" {
+		return fmt.Sprintf("rpc error: code = Aborted desc = volume %s is not ready for workloads: %s", handle, state.unready), nil
 	}
 	ready := state.scheduled
 	if !ready {

@@ -30,7 +30,7 @@ const (
 	accessModeLabel = "longhorn.io/volume-access-mode"
 	// jobLabel of a snapshot or a backup is the recurring job that made it (longhorn-manager types/types.go).
 	jobLabel = "RecurringJob"
-	// backupTime is how long a backup or a restore of a volume without data takes unless an annotation says otherwise.
+	// backupTime is how long a backup, a restore or a clone of a volume without data takes unless an annotation says otherwise.
 	backupTime = 5 * time.Second
 	// backupPatience is how long a snapshot is waited for: five looks (backup_controller.go, maxCreationRetry), one per resync.
 	backupPatience = 4 * podResync

@@ -31,6 +31,7 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 	if err := c.nameClaim(volume); err != nil {
 		return err
 	}
+	markClone(volume)
 	if !c.beginRestore(s, volume) {
 		return c.longhorn.save(ctx, longhornVolumes, before, volume)
 	}
@@ -43,14 +44,20 @@ func (c *standIn) settle(ctx context.Context, s *state, volume, before *unstruct
 			return err
 		}
 	}
-	if moved(volume) && !wanted(s, volume) {
+	// One that is faulted, as when its node has died, Longhorn lets go whoever wants it (volume_attachment_controller.go, shouldDoDetach).
+	if moved(volume) && (!wanted(s, volume) || textAt(volume, "status", "robustness") == faulted) {
 		putDetached(volume)
 	}
-	if truthAt(volume, "status", "restoreRequired") {
+	switch {
+	case truthAt(volume, "status", "restoreRequired"):
 		err = c.restore(ctx, s, volume, engine)
-	} else {
+	case lacksData(volume):
+		err = c.clone(ctx, s, volume, engine)
+	default:
 		err = c.settleUsable(ctx, s, volume, engine)
+		c.endClone(volume)
 	}
+	holdForClone(s, volume)
 	return errors.Join(err, c.longhorn.save(ctx, longhornVolumes, before, volume))
 }
 
@@ -96,9 +103,14 @@ func putDetached(volume *unstructured.Unstructured) {
 	removeAnnotation(volume, movingAnnotation)
 }
 
-// fill gives a new volume its replicas, as far as there is room for them.
+// fill gives a new volume its replicas, as far as there is room for them. A clone has one until its data are there
+// (volume_controller.go, getReplenishReplicasCount).
 func (c *standIn) fill(ctx context.Context, s *state, volume *unstructured.Unstructured) error {
-	for int64(len(s.replicas[volume.GetName()])) < numberAt(volume, "spec", "numberOfReplicas") {
+	number := numberAt(volume, "spec", "numberOfReplicas")
+	if lacksData(volume) {
+		number = min(number, 1)
+	}
+	for int64(len(s.replicas[volume.GetName()])) < number {
 		where, found := c.choose(s, volume)
 		if !found {
 			return nil
@@ -171,10 +183,10 @@ func (c *standIn) salvage(s *state, volume *unstructured.Unstructured) bool {
 
 // wanted says whether Longhorn itself needs the volume's engine: a replica has to leave (volume_eviction_controller.go), or a
 // snapshot is to be taken or removed, or stored as a backup (handleAttachmentTicketCreation of snapshot_controller.go and
-// backup_controller.go), or it is being restored.
+// backup_controller.go), or it is being restored, or cloned (volume_clone_controller.go).
 func wanted(s *state, volume *unstructured.Unstructured) bool {
 	name := volume.GetName()
-	return truthAt(volume, "status", "restoreRequired") || count(s.replicas[name], evicting) > 0 ||
+	return truthAt(volume, "status", "restoreRequired") || copying(volume) || readByClone(s, volume) || count(s.replicas[name], evicting) > 0 ||
 		slices.ContainsFunc(s.snapshotsOf(name), func(object *unstructured.Unstructured) bool { return pendingSnapshot(s, object) }) ||
 		slices.ContainsFunc(s.others[backupKind], func(object *unstructured.Unstructured) bool {
 			return pendingBackup(object) && object.GetLabels()[backupVolumeLabel] == name

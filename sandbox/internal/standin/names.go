@@ -37,13 +37,15 @@ const (
 	diskAnnotation = "sandbox.ha-iris/disk"
 	// rebuildAnnotation of Longhorn's volume, or of its namespace, is how many seconds a full rebuild takes.
 	rebuildAnnotation = "sandbox.ha-iris/rebuild-seconds"
-	// backupAnnotation of Longhorn's volume, or of its namespace, is how many seconds a backup or a restore takes.
+	// backupAnnotation of Longhorn's volume, or of its namespace, is how many seconds a backup, a restore or a clone takes.
 	backupAnnotation = "sandbox.ha-iris/backup-seconds"
-	// startedAnnotation of a replica is when its rebuild began, of a backup when it did.
+	// startedAnnotation of a replica is when its rebuild, restore or copy began, of a backup when it did.
 	startedAnnotation = "sandbox.ha-iris/rebuild-started"
 	// movingAnnotation of Longhorn's volume: Longhorn itself has attached it, to move a replica or
-	// for a snapshot, a backup or a restore.
+	// for a snapshot, a backup, a restore or a clone.
 	movingAnnotation = "sandbox.ha-iris/moving"
+	// sourceAnnotation of a clone's replica is where its source is attached, and which replica of that is read.
+	sourceAnnotation = "sandbox.ha-iris/clone-source"
 	// taskAnnotation of a snapshot or a backup is what a real node's instance manager calls the work for it.
 	taskAnnotation = "sandbox.ha-iris/task"
 	// instancesAnnotation of Longhorn's node is how many replicas and engines it has.

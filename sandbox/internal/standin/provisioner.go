@@ -117,6 +117,9 @@ func (p *provisioner) Provision(ctx context.Context, options controller.Provisio
 	if err := p.prepareRestore(ctx, volume); err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
+	if err := p.prepareClone(ctx, volume); err != nil {
+		return nil, controller.ProvisioningFinished, err
+	}
 	if err := p.longhorn.create(ctx, longhornVolumes, volume); err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
@@ -219,7 +222,7 @@ func newLonghornVolume(namespace string, options controller.ProvisionOptions, pa
 		// Minutes; the driver's default (longhorn-manager csi/util.go).
 		"staleReplicaTimeout": staleTimeout(parameters),
 	}
-	for _, name := range []string{"fromBackup", "backupTargetName"} {
+	for _, name := range []string{"fromBackup", "backupTargetName", "dataSource"} {
 		if value := parameters[name]; value != "" {
 			put(object, value, "spec", name)
 		}

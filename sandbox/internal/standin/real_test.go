@@ -32,6 +32,8 @@ type fakeManager struct {
 	tasks     map[string]imclient.Task
 	// directories are those of replicas on the disk, beside the ones of processes.
 	directories []string
+	// clones are those that were asked for.
+	clones []imclient.Clone
 	// done is what was asked for, in order.
 	done []string
 }
@@ -92,6 +94,10 @@ func (m *fakeManager) actOnReplica(r *http.Request, path []string) (any, int) {
 		return nil, http.StatusNoContent
 	}
 	if len(path) == 3 {
+		var asked imclient.Clone
+		if path[2] == "clones" && json.NewDecoder(r.Body).Decode(&asked) == nil {
+			m.clones = append(m.clones, asked)
+		}
 		return m.task(path[2] + " of " + path[1]), http.StatusOK
 	}
 	var asked imclient.StartReplica

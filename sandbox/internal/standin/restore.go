@@ -178,11 +178,18 @@ func (c *standIn) fillReplica(ctx context.Context, s *state, volume, replica *un
 	c.start(s, replica)
 	source, backup := decodeBackupURL(textAt(volume, "spec", "fromBackup"))
 	if c.realNode(textAt(replica, "spec", "nodeID")) {
-		return c.fillReal(ctx, s, replica, imclient.Restore{Name: backup, Volume: source, Bucket: store.Dir})
+		return c.fillReal(ctx, s, replica, func(manager *imclient.Client) (imclient.Task, error) {
+			return manager.Restore(ctx, replica.GetName(), imclient.Restore{Name: backup, Volume: source, Bucket: store.Dir})
+		})
 	}
 	if _, err := store.Get(source, backup); err != nil {
 		return 0, err
 	}
+	return c.filledByNow(ctx, s, volume, replica)
+}
+
+// filledByNow is how far a replica without data is after the time that it has had, in percent.
+func (c *standIn) filledByNow(ctx context.Context, s *state, volume, replica *unstructured.Unstructured) (int, error) {
 	takes, err := c.takes(ctx, s, volume, backupAnnotation, backupTime)
 	if err != nil {
 		return 0, err
@@ -195,8 +202,10 @@ func (c *standIn) fillReplica(ctx context.Context, s *state, volume, replica *un
 	return int(min(c.since(started), takes) * 100 / takes), nil
 }
 
-// fillReal has a replica's process on a real node fill its files. One whose node does not answer is waited for.
-func (c *standIn) fillReal(ctx context.Context, s *state, replica *unstructured.Unstructured, request imclient.Restore) (int, error) {
+// fillReal has a replica's process on a real node fill its files, as it is asked. One whose node does not answer is waited for.
+func (c *standIn) fillReal(
+	ctx context.Context, s *state, replica *unstructured.Unstructured, ask func(*imclient.Client) (imclient.Task, error),
+) (int, error) {
 	node := textAt(replica, "spec", "nodeID")
 	if _, err := c.look(ctx, s, node); err != nil {
 		return 0, nil //nolint:nilerr // of a silent node nobody knows anything
@@ -207,7 +216,7 @@ func (c *standIn) fillReal(ctx context.Context, s *state, replica *unstructured.
 	if _, err := c.startReplica(ctx, s, replica); err != nil {
 		return 0, err
 	}
-	task, err := c.processes(s, node).Restore(ctx, replica.GetName(), request)
+	task, err := ask(c.processes(s, node))
 	if err != nil {
 		return 0, err
 	}

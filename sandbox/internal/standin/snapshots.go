@@ -85,7 +85,8 @@ func (c *standIn) syncSnapshotsOf(ctx context.Context, s *state, volume, engine 
 // serves says whether the volume's engine can be asked for something: it runs, on a node that is not silent.
 func (c *standIn) serves(ctx context.Context, s *state, volume *unstructured.Unstructured) (bool, error) {
 	node := textAt(volume, "status", "currentNodeID")
-	if node == "" || textAt(volume, "status", "state") != attached || truthAt(volume, "status", "restoreRequired") {
+	filled := !truthAt(volume, "status", "restoreRequired") && !lacksData(volume)
+	if node == "" || textAt(volume, "status", "state") != attached || !filled {
 		return false, nil
 	}
 	reachable, err := c.reachable(node)

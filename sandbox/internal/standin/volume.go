@@ -15,8 +15,8 @@ type volumeState struct {
 	node string
 	// scheduled: enough replicas found a node when the volume was created, or later.
 	scheduled bool
-	// restoring: it is not filled from its backup yet.
-	restoring bool
+	// unready is why it is not ready for workloads, in Longhorn's words: its data are not there yet.
+	unready string
 }
 
 // volumeStateOf returns nil if Longhorn has no such volume.
@@ -33,10 +33,10 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 	if err != nil {
 		return nil, fmt.Errorf("read conditions of Longhorn's volume %s: %w", handle, err)
 	}
-	if moved(object) {
+	if moved(object) && !heldForClone(object) {
 		node = "" // Longhorn lets go of it when somebody wants to use it
 	}
-	state := &volumeState{node: node, restoring: truthAt(object, "status", "restoreRequired")}
+	state := &volumeState{node: node, unready: unready(object)}
 	for _, condition := range conditions {
 		fields, ok := condition.(map[string]any)
 		if ok && fields["type"] == "Scheduled" {
@@ -44,6 +44,19 @@ func (c *standIn) volumeStateOf(ctx context.Context, namespace, handle string) (
 		}
 	}
 	return state, nil
+}
+
+// unready is why a volume whose data are not there is not ready for workloads (types/volumes.go, IsVolumeReady).
+func unready(volume *unstructured.Unstructured) string {
+	switch {
+	case lacksData(volume) && textAt(volume, "status", "robustness") == faulted:
+		return "volume is faulted"
+	case lacksData(volume):
+		return "volume request cloning data but has not finished copying data"
+	case truthAt(volume, "status", "restoreRequired"):
+		return "volume requires restoration"
+	}
+	return ""
 }
 
 // schedule looks for nodes for the volume's replicas and reports whether it found enough. Longhorn creates a volume in
@@ -69,6 +82,11 @@ func (c *standIn) schedule(ctx context.Context, namespace, handle string) (bool,
 	placed, wanted := int64(len(s.replicas[handle])), numberAt(volume, "spec", "numberOfReplicas")
 	lenient := s.truth("allow-volume-creation-with-degraded-availability") || s.truth("replica-soft-anti-affinity")
 	enough, reason := placed >= wanted || placed > 0 && lenient, ""
+	if !enough && placed > 0 && textAt(volume, "spec", "dataSource") != "" {
+		// All replicas that there are have a place, so a clone is ready with its only one, but where all are asked for it has no
+		// condition before it has all (reconcileVolumeCondition; types/volumes.go, IsVolumeReady).
+		return true, c.settle(ctx, s, volume, before)
+	}
 	if !enough {
 		reason = "ReplicaSchedulingFailure"
 	}
@@ -111,6 +129,10 @@ func (c *standIn) setAttached(ctx context.Context, namespace, handle, node strin
 		return nil
 	}
 	before := volume.DeepCopy()
+	if node == "" && readByClone(s, volume) && textAt(volume, "status", "currentNodeID") != "" {
+		annotate(volume, movingAnnotation, forClone) // Longhorn's own ticket is still there
+		return c.settle(ctx, s, volume, before)
+	}
 	if node == "" {
 		putDetached(volume)
 		return c.settle(ctx, s, volume, before)
@@ -132,8 +154,12 @@ func (c *standIn) setAttached(ctx context.Context, namespace, handle, node strin
 
 // takeOver ends the engine of a volume that Longhorn itself has attached to another node.
 func (c *standIn) takeOver(ctx context.Context, s *state, volume *unstructured.Unstructured, node string) error {
-	if !moved(volume) || textAt(volume, "status", "currentNodeID") == node {
+	current := textAt(volume, "status", "currentNodeID")
+	if !moved(volume) || current == node {
 		return nil
+	}
+	if readByClone(s, volume) {
+		return fmt.Errorf("volume %s is attached to node %s for a clone", volume.GetName(), current)
 	}
 	engine, err := c.engineOf(ctx, s, volume)
 	if err != nil {
@@ -141,6 +167,24 @@ func (c *standIn) takeOver(ctx context.Context, s *state, volume *unstructured.U
 	}
 	putDetached(volume)
 	return c.settleDetached(ctx, s, volume, engine)
+}
+
+// forClone is what movingAnnotation says of the source of a clone in progress. Unlike those for a snapshot or a backup, that attachment
+// is not given up when a workload wants the volume elsewhere (volume_attachment_controller.go, hasUninterruptibleTicket).
+const forClone = "clone"
+
+func heldForClone(volume *unstructured.Unstructured) bool {
+	return volume.GetAnnotations()[movingAnnotation] == forClone
+}
+
+// holdForClone notes on a volume that Longhorn has attached whether it is for a clone.
+func holdForClone(s *state, volume *unstructured.Unstructured) {
+	switch reads := readByClone(s, volume); {
+	case moved(volume) && reads:
+		annotate(volume, movingAnnotation, forClone)
+	case moved(volume):
+		annotate(volume, movingAnnotation, "true")
+	}
 }
 
 // launch starts the volume's replicas for an engine on the node.

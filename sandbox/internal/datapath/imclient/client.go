@@ -110,6 +110,11 @@ func (c *Client) Restore(ctx context.Context, replica string, request Restore) (
 	return call[Task](ctx, c, http.MethodPost, "replicas/"+url.PathEscape(replica)+"/restores", request)
 }
 
+// Clone fills a fresh replica from a snapshot of another volume's replica.
+func (c *Client) Clone(ctx context.Context, replica string, request Clone) (Task, error) {
+	return call[Task](ctx, c, http.MethodPost, "replicas/"+url.PathEscape(replica)+"/clones", request)
+}
+
 // Task looks at a task.
 func (c *Client) Task(ctx context.Context, id string) (Task, error) {
 	return call[Task](ctx, c, http.MethodGet, "tasks?id="+url.QueryEscape(id), nil)

@@ -34,7 +34,7 @@ type Replica struct {
 	Directory string `json:"directory"`
 	Port      int    `json:"port"`
 	Size      int64  `json:"size"`
-	// Opened: an engine has opened it. No other one can until the process was stopped and started.
+	// Opened: an engine or a clone has opened it. No other one can until the process was stopped and started.
 	Opened bool `json:"opened"`
 	// Rebuilding: it lacks data.
 	Rebuilding bool       `json:"rebuilding"`
@@ -113,13 +113,22 @@ type Restore struct {
 	Bucket string `json:"bucket"`
 }
 
+// Clone asks for another volume's snapshot in a replica that no engine has open.
+type Clone struct {
+	Snapshot string `json:"snapshot"`
+	// Address is that of a replica that has the snapshot, here or on another node. Its engine goes on.
+	Address string `json:"address"`
+	// ReplicaTimeout is engine-replica-timeout.
+	ReplicaTimeout time.Duration `json:"replicaTimeout"`
+}
+
 // Task is something that takes its time. It is kept until the instance manager ends, so that asking twice starts it once.
 type Task struct {
 	ID string `json:"id"`
 	// State is Running, Complete or Failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
-	// Progress is in percent, of backups and restores.
+	// Progress is in percent, of backups, restores and clones.
 	Progress int `json:"progress"`
 }
 

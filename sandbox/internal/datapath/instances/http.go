@@ -31,6 +31,9 @@ func (m *Manager) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/replicas/{name}/restores", func(w http.ResponseWriter, r *http.Request) {
 		with(w, r, func(b imclient.Restore) (imclient.Task, error) { return m.Restore(r.PathValue("name"), b) })
 	})
+	mux.HandleFunc("POST /v1/replicas/{name}/clones", func(w http.ResponseWriter, r *http.Request) {
+		with(w, r, func(b imclient.Clone) (imclient.Task, error) { return m.Clone(r.PathValue("name"), b) })
+	})
 	mux.HandleFunc("GET /v1/tasks", func(w http.ResponseWriter, r *http.Request) {
 		task, err := m.Task(r.URL.Query().Get("id"))
 		answer(w, task, err)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"ha-iris/sandbox/internal/datapath/blockdev"
@@ -56,6 +57,8 @@ type Manager struct {
 type process struct {
 	*replica.Server
 	directory string
+	// id is another one for each process.
+	id string
 }
 
 // New cleans up what a predecessor on the same node left, and returns a manager without instances.
@@ -164,7 +167,7 @@ func (m *Manager) StartReplica(request imclient.StartReplica) (imclient.Replica,
 	if err != nil {
 		return imclient.Replica{}, errors.Join(err, files.Close())
 	}
-	r := &process{server, request.Directory}
+	r := &process{server, request.Directory, uuid.NewString()}
 	m.replicas[request.Name] = r
 	return m.describe(request.Name, r), nil
 }

@@ -45,11 +45,27 @@ func (f *Files) Zero(name string, offset, length int64) error {
 	if err != nil || length == 0 {
 		return err
 	}
-	err = unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, length)
+	err = onDescriptor(file, func(fd int) error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, length)
+	})
 	if err != nil {
 		return fmt.Errorf("make a hole in replica: %w", err)
 	}
 	return nil
+}
+
+// onDescriptor does something with a file's descriptor, which stays this file's until it is done, also when somebody closes the file
+// meanwhile. Otherwise the number could be another replica's by then.
+func onDescriptor(file *os.File, do func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := raw.Control(func(fd uintptr) { result = do(int(fd)) }); err != nil {
+		return err
+	}
+	return result
 }
 
 func (f *Files) writable(name string, offset, length int64) (*os.File, error) {
@@ -69,7 +85,7 @@ func (f *Files) Flush() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Fdatasync(int(file.Fd())); err != nil {
+	if err := onDescriptor(file, unix.Fdatasync); err != nil {
 		return fmt.Errorf("flush replica: %w", err)
 	}
 	return nil
@@ -82,7 +98,11 @@ func (f *Files) NextData(name string, offset, length int64) (int64, error) {
 		return 0, err
 	}
 	end := min(offset+length, size)
-	next, err := unix.Seek(int(file.Fd()), offset, unix.SEEK_DATA)
+	var next int64
+	err = onDescriptor(file, func(fd int) (err error) {
+		next, err = unix.Seek(fd, offset, unix.SEEK_DATA)
+		return err
+	})
 	switch {
 	case errors.Is(err, unix.ENXIO):
 		return end, nil

@@ -44,6 +44,7 @@ type Files struct {
 	dir string
 
 	mu        sync.Mutex
+	closed    bool
 	meta      Meta
 	image     *os.File
 	snapshots map[string]*os.File
@@ -79,6 +80,7 @@ func Open(dir string, size int64) (*Files, error) {
 func (f *Files) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = true
 	errs := []error{f.image.Close()}
 	for _, file := range f.snapshots {
 		errs = append(errs, file.Close())
@@ -120,8 +122,12 @@ func (f *Files) SetRebuilding(rebuilding bool) error {
 	return f.save()
 }
 
-// save replaces the metadata at once, so that a kill leaves the old or the new.
+// save replaces the metadata at once, so that a kill leaves the old or the new. After the end it writes nothing: the files are
+// somebody else's by then.
 func (f *Files) save() error {
+	if f.closed {
+		return fmt.Errorf("metadata of replica %s: %w", f.dir, os.ErrClosed)
+	}
 	content, err := json.Marshal(f.meta)
 	if err != nil {
 		return fmt.Errorf("metadata of replica %s: %w", f.dir, err)

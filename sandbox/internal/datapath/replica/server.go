@@ -54,7 +54,7 @@ func (s *Server) Port() int {
 // Files are the replica's files.
 func (s *Server) Files() *Files { return s.files }
 
-// Opened says whether an engine has opened the replica since it was started.
+// Opened says whether an engine has opened the replica since it was started, or Take has.
 func (s *Server) Opened() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,22 +103,22 @@ func (s *Server) serve(conn net.Conn) {
 	defer under.Wait()
 	slots := make(chan struct{}, inParallel)
 	reader := bufio.NewReaderSize(conn, 256<<10)
-	owner := false
+	var may access
 	for {
 		request, err := wire.ReadRequest(reader)
 		if err != nil {
 			return
 		}
-		if request.Op == wire.Open {
-			err := s.open(request)
-			owner = owner || err == nil
-			answer(conn, &answering, request.ID, nil, err)
+		if request.Op == wire.Open || request.Op == wire.OpenSnapshot {
+			data, err := s.grant(request, &may)
+			answer(conn, &answering, request.ID, data, err)
 			continue
 		}
 		slots <- struct{}{}
+		granted := may
 		under.Go(func() {
 			defer func() { <-slots }()
-			data, err := s.handle(request, owner)
+			data, err := s.handle(request, granted)
 			answer(conn, &answering, request.ID, data, err)
 		})
 	}
@@ -136,11 +136,71 @@ func answer(conn net.Conn, answering *sync.Mutex, id uint64, data []byte, err er
 	}
 }
 
+// access is what a connection may do: all that an engine does, or read one snapshot.
+type access struct {
+	all      bool
+	snapshot string
+}
+
+func (a access) allows(r *wire.Request) bool {
+	if a.all {
+		return true
+	}
+	reads := r.Op == wire.Read || r.Op == wire.NextData || r.Op == wire.Hash
+	return reads && r.Name != "" && r.Name == a.snapshot
+}
+
+// grant opens what the request asks for.
+func (s *Server) grant(r *wire.Request, may *access) (data []byte, err error) {
+	if r.Op == wire.OpenSnapshot {
+		if data, err = s.openSnapshot(r.Name); err == nil {
+			may.snapshot = r.Name
+		}
+		return data, err
+	}
+	if err = s.open(r); err == nil {
+		may.all = true
+	}
+	return nil, err
+}
+
+// errOpen: one engine has the replica, or had it.
+var errOpen = errors.New("replica is open: restart its process")
+
+// Take reserves the replica for what fills it within this process. No engine opens it then before the process was restarted, and
+// not even then unless what has filled it came to its end.
+func (s *Server) Take() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opened {
+		return errOpen
+	}
+	if err := s.files.SetRebuilding(true); err != nil {
+		return err
+	}
+	s.opened = true
+	return nil
+}
+
+// openSnapshot describes a snapshot that can be read. Those of a replica that is being filled cannot: they still change.
+func (s *Server) openSnapshot(name string) ([]byte, error) {
+	meta := s.files.Meta()
+	if meta.Rebuilding {
+		return nil, errors.New("replica lacks data: its rebuild did not end")
+	}
+	for _, snapshot := range meta.Snapshots {
+		if snapshot.Name == name {
+			return json.Marshal(snapshot)
+		}
+	}
+	return nil, fmt.Errorf("no snapshot %s", name)
+}
+
 func (s *Server) open(request *wire.Request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.opened {
-		return errors.New("replica is open: restart its process")
+		return errOpen
 	}
 	rebuilding := request.Name == wire.Rebuilding
 	if !rebuilding && s.files.Meta().Rebuilding {
@@ -158,8 +218,8 @@ func (s *Server) open(request *wire.Request) error {
 	return nil
 }
 
-func (s *Server) handle(r *wire.Request, owner bool) ([]byte, error) {
-	if !owner {
+func (s *Server) handle(r *wire.Request, may access) ([]byte, error) {
+	if !may.allows(r) {
 		return nil, errors.New("replica is not open")
 	}
 	f := s.files

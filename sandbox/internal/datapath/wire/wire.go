@@ -43,6 +43,9 @@ const (
 	Describe
 	// Rebuilt says that the replica has all data now.
 	Rebuilt
+	// OpenSnapshot lets the connection read the snapshot Name and nothing else, and answers its description as JSON. Any number of
+	// connections may, and the engine that has the replica open does not notice.
+	OpenSnapshot
 )
 
 // Rebuilding is Open's Name for a replica that is to be filled.
