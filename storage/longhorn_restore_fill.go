@@ -21,11 +21,19 @@ type filledVolume struct {
 		RestoreRequired  bool            `json:"restoreRequired"`
 		RestoreInitiated bool            `json:"restoreInitiated"`
 		Conditions       live.Conditions `json:"conditions"`
-		CloneStatus      struct {
-			State string `json:"state"`
-		} `json:"cloneStatus"`
+		CloneStatus      cloneStatus     `json:"cloneStatus"`
 	} `json:"status"`
 }
+
+// cloneStatus is how far the copying of a snapshot is. Attempts counts those that have begun.
+type cloneStatus struct {
+	State    string `json:"state"`
+	Source   string `json:"sourceVolume"`
+	Attempts int    `json:"attemptCount"`
+}
+
+// cloneAttempts is after how many Longhorn does not try again (longhorn-manager 1.12.1 volume_controller.go, maxCloneRetry).
+const cloneAttempts = 10
 
 // Filled implements Restorer.
 func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (clock.Found, error) {
@@ -71,9 +79,35 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 		}
 		return clock.Found{State: "Longhorn restores the backup into volume " + name + r.progress(ctx, name)}, nil
 	case volume.Spec.DataSource != "" && !cloned(status.CloneStatus.State):
-		return clock.Found{State: fmt.Sprintf("Longhorn copies the snapshot into volume %s (%s)", name, status.CloneStatus.State)}, nil
+		return r.copying(ctx, name, status.CloneStatus)
 	}
 	return clock.Found{Done: true}, nil
+}
+
+// copying says how far a volume is that is filled from a snapshot of another volume. One that has failed is tried again, at most 10 times and
+// after 30 s at first and then twice as long each time, while something uses the other volume (longhorn-manager 1.12.1 volume_controller.go,
+// shouldInitVolumeClone and checkAndInitVolumeClone). Without that volume nothing is.
+func (r *longhornRestore) copying(ctx context.Context, name string, clone cloneStatus) (clock.Found, error) {
+	reason := r.progress(ctx, name)
+	if clone.State != "failed" {
+		return clock.Found{State: fmt.Sprintf("Longhorn copies the snapshot into volume %s%s", name, reason)}, nil
+	}
+	state := fmt.Sprintf("Longhorn could not copy the snapshot into volume %s%s", name, reason)
+	if clone.Attempts >= cloneAttempts {
+		return clock.Found{Hopeless: true, State: fmt.Sprintf("%s; it has tried %d times and does not try again", state, clone.Attempts)}, nil
+	}
+	if clone.Source == "" {
+		return clock.Found{State: state + ", and tries again"}, nil
+	}
+	var source struct{}
+	found, err := r.keeper.live.Get(ctx, longhornPath+"volumes/"+clone.Source, &source)
+	switch {
+	case err != nil:
+		return clock.Found{}, fmt.Errorf("look at Longhorn's volume %s: %w", clone.Source, err)
+	case !found:
+		return clock.Found{Hopeless: true, State: fmt.Sprintf("%s; the volume %s that it is of is gone", state, clone.Source)}, nil
+	}
+	return clock.Found{State: fmt.Sprintf("%s, and tries again while something uses the volume %s", state, clone.Source)}, nil
 }
 
 // Retire implements Restorer. Longhorn rebuilds a lost replica only while a volume is attached, unless the volume itself says otherwise
@@ -160,7 +194,13 @@ func cloned(state string) bool {
 	return state == "completed" || state == "copy-completed-awaiting-healthy"
 }
 
-// progress says how far a restore is, by its slowest replica; nothing when that is not known.
+// replicaProgress is how far the filling of one replica is.
+type replicaProgress struct {
+	Progress int    `json:"progress"`
+	Error    string `json:"error"`
+}
+
+// progress says how far a restore or a copy is, by its slowest replica; nothing when that is not known.
 func (r *longhornRestore) progress(ctx context.Context, volume string) string {
 	var engines struct {
 		Items []struct {
@@ -168,10 +208,8 @@ func (r *longhornRestore) progress(ctx context.Context, volume string) string {
 				VolumeName string `json:"volumeName"`
 			} `json:"spec"`
 			Status struct {
-				RestoreStatus map[string]struct {
-					Progress int    `json:"progress"`
-					Error    string `json:"error"`
-				} `json:"restoreStatus"`
+				RestoreStatus map[string]replicaProgress `json:"restoreStatus"`
+				CloneStatus   map[string]replicaProgress `json:"cloneStatus"`
 			} `json:"status"`
 		} `json:"items"`
 	}
@@ -183,7 +221,11 @@ func (r *longhornRestore) progress(ctx context.Context, volume string) string {
 		if engine.Spec.VolumeName != volume {
 			continue
 		}
-		for address, replica := range engine.Status.RestoreStatus {
+		all := engine.Status.RestoreStatus
+		if len(all) == 0 {
+			all = engine.Status.CloneStatus
+		}
+		for address, replica := range all {
 			switch {
 			case replica.Error != "":
 				return fmt.Sprintf("; the replica at %s says: %s", address, r.cfg.redact(replica.Error))

@@ -277,8 +277,8 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 		"under way":              {spec: from, status: map[string]any{"restoreInitiated": true, "restoreRequired": true}, state: "restores the backup into volume pvc-9, 30 %"},
 		"filled":                 {spec: from, status: map[string]any{"restoreInitiated": true, "restoreRequired": false}, done: true},
 		"failed":                 {spec: from, status: map[string]any{"restoreInitiated": true, "restoreRequired": true, "conditions": failure}, lost: true, state: "could not restore the backup into volume pvc-9: All replica restore failed"},
-		"of a snapshot, new":     {spec: copied, status: clone(""), state: "Longhorn copies the snapshot into volume pvc-9 ()"},
-		"of a snapshot":          {spec: copied, status: clone("initiated"), state: "(initiated)"},
+		"of a snapshot, new":     {spec: copied, status: clone(""), state: "Longhorn copies the snapshot into volume pvc-9, 30 %"},
+		"of a snapshot":          {spec: copied, status: clone("initiated"), state: "Longhorn copies the snapshot into volume pvc-9, 30 %"},
 		"of a snapshot, there":   {spec: copied, status: clone("copy-completed-awaiting-healthy"), done: true},
 		"of a snapshot, healthy": {spec: copied, status: clone("completed"), done: true},
 	} {
@@ -308,6 +308,37 @@ func TestRestore_SaysHowFarAVolumeIs(t *testing.T) {
 	api.status = http.StatusServiceUnavailable
 	if _, err := r.Filled(t.Context(), provisioner, "pvc-9"); err == nil {
 		t.Error("no answer is an answer")
+	}
+}
+
+func TestRestore_SaysWhatBecomesOfACopyThatFailed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		attempts int
+		source   string
+		lost     bool
+		state    string
+	}{
+		"once":                  {1, "pvc-1", false, "could not copy the snapshot into volume pvc-9; the replica at tcp://a says: no room, and tries again while something uses the volume pvc-1"},
+		"for the last time":     {10, "pvc-1", true, "says: no room; it has tried 10 times and does not try again"},
+		"without its source":    {1, "pvc-7", true, "the volume pvc-7 that it is of is gone"},
+		"before it has begun":   {0, "", false, "tries again"},
+		"the last, of no other": {10, "pvc-7", true, "does not try again"},
+	} {
+		r, _, _ := restoreOn(t, map[string]any{
+			longhornPath + "volumes/pvc-9": map[string]any{"spec": map[string]any{"dataSource": "snap://" + test.source + "/before"}, "status": map[string]any{
+				"cloneStatus": map[string]any{"state": "failed", "sourceVolume": test.source, "attemptCount": test.attempts},
+			}},
+			longhornPath + "volumes/pvc-1": map[string]any{},
+			longhornPath + "engines": items{[]any{map[string]any{"spec": map[string]any{"volumeName": "pvc-9"}, "status": map[string]any{
+				"cloneStatus": map[string]any{"tcp://a": map[string]any{"progress": 10, "error": "no room"}},
+			}}}},
+		})
+		r.generations.Backup = ""
+		found, err := r.Filled(t.Context(), provisioner, "pvc-9")
+		if err != nil || found.Done || found.Hopeless != test.lost || !strings.Contains(found.State, test.state) {
+			t.Errorf("%s: got %+v, %v", name, found, err)
+		}
 	}
 }
 
