@@ -74,8 +74,12 @@ func TestSnapshots(t *testing.T) {
 		run  func()
 	}{
 		{"takes both classes by kubectl", s.takes},
-		{"restores from one that is a backup", func() { s.restores(2, "nightly", "{.spec.fromBackup} {.status.restoreRequired}", s.backupURL()+" false") }},
-		{"restores from one that lies with its volume", func() { s.restores(3, "before-import", "{.spec.dataSource} {.status.cloneStatus.state}", s.snapshot+" completed") }},
+		{"restores from one that is a backup", func() {
+			s.restores(2, "nightly", "{.spec.fromBackup} {.status.restoreRequired}", s.backupURL()+" false")
+		}},
+		{"restores from one that lies with its volume", func() {
+			s.restores(3, "before-import", "{.spec.dataSource} {.status.cloneStatus.state}", s.snapshot+" completed")
+		}},
 		{"refuses one that is not there", s.refuses},
 		{"deletes the snapshot with its object, and keeps the backup", s.deletes},
 	} {
