@@ -54,7 +54,12 @@ const (
 	startupPeriod = 2
 	// probeTimeout outlasts a stall of the volume when a replica dies, 8 s (Longhorn engine-replica-timeout).
 	probeTimeout = 10
-	// Not ready after 3 x 5 s, so that one stall does not take the database out of the Service.
+	// databaseReadyPeriod: from the end of the recovery to the next probe the database is up and nobody reaches it, half of this on average. The
+	// kubelet looks at once when the startup probe has succeeded, which is before the recovery ends; with 5 s, 2 to 3 s of each run of lose-node
+	// were this (docs/failover-runs.csv, 12.1 and 13.1 s from the container's start). Not ready after 8 x 2 s, so that one stall does not take the
+	// database out of the Service.
+	databaseReadyPeriod, databaseReadyFailures = 2, 8
+	// readyPeriod and readyFailures are those of the other containers.
 	readyPeriod, readyFailures = 5, 3
 	// Killed after 12 x 10 s of being down, well beyond a stall and beyond IRIS' own restart attempts.
 	alivePeriod, aliveFailures = 10, 12
@@ -64,7 +69,9 @@ func startupProbe(budgetSeconds int) *corev1.ProbeArgs {
 	return execProbe(startedCommand(), startupPeriod, (budgetSeconds+startupPeriod-1)/startupPeriod)
 }
 
-func readinessProbe() *corev1.ProbeArgs { return execProbe(readyCommand(), readyPeriod, readyFailures) }
+func readinessProbe() *corev1.ProbeArgs {
+	return execProbe(readyCommand(), databaseReadyPeriod, databaseReadyFailures)
+}
 
 func livenessProbe() *corev1.ProbeArgs { return execProbe(aliveCommand(), alivePeriod, aliveFailures) }
 
