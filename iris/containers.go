@@ -32,7 +32,7 @@ const irisEphemeral = "1Gi"
 const logsOnError = "FallbackToLogsOnError"
 
 func (c Config) irisContainer() *corev1.ContainerArgs {
-	return &corev1.ContainerArgs{
+	container := &corev1.ContainerArgs{
 		Name:  pulumi.String(irisContainerName),
 		Image: pulumi.String(c.Image),
 		// The digest says which image it is; asking the registry again would make each restart depend on it.
@@ -49,6 +49,10 @@ func (c Config) irisContainer() *corev1.ContainerArgs {
 		SecurityContext:          containerSecurity(false), // IRIS writes below its installation directory (ADOCK 5.4).
 		VolumeMounts:             c.irisMounts(),
 	}
+	if c.Failover.guarded() {
+		container.Lifecycle = release()
+	}
+	return container
 }
 
 func (c Config) irisEnvironment() corev1.EnvVarArray {

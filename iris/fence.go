@@ -28,6 +28,14 @@ func admission() []string {
 	return []string{"--before", fenceDir + "/agent admit --dir " + fenceDir}
 }
 
+// release is what the kubelet runs before it stops the database's container: a start that waits for the check ends, and with it the container. It
+// takes milliseconds where the database runs.
+func release() *corev1.LifecycleArgs {
+	return &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: &corev1.ExecActionArgs{
+		Command: pulumi.ToStringArray([]string{fenceDir + "/agent", "admit", "--dir", fenceDir, "--stop"}),
+	}}}
+}
+
 // fence checks from inside the pod whether anything off its node can be reached, and stops the database's processes before the
 // volume's engine goes on alone (agent/README.md). An init container that is always restarted starts before the database and ends after it.
 func (c Config) fence() *corev1.ContainerArgs {

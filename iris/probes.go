@@ -56,9 +56,9 @@ const (
 	probeTimeout = 10
 	// databaseReadyPeriod: from the end of the recovery to the next probe the database is up and nobody reaches it, half of this on average. The
 	// kubelet looks at once when the startup probe has succeeded, which is before the recovery ends; with 5 s, 2 to 3 s of each run of lose-node
-	// were this (docs/failover-runs.csv, 12.1 and 13.1 s from the container's start). Not ready after 8 x 2 s, so that one stall does not take the
-	// database out of the Service.
-	databaseReadyPeriod, databaseReadyFailures = 2, 8
+	// were this (docs/failover-runs.csv, mostly 12.1 or 13.1 s from the container's start). A stall of the volume makes one probe slow, and at worst
+	// fails it; three that fail are 6 s of an instance that says so, or 30 s of one that does not answer.
+	databaseReadyPeriod, databaseReadyFailures = 2, 3
 	// readyPeriod and readyFailures are those of the other containers.
 	readyPeriod, readyFailures = 5, 3
 	// Killed after 12 x 10 s of being down, well beyond a stall and beyond IRIS' own restart attempts.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -32,10 +34,55 @@ type Client struct {
 	Out io.Writer
 }
 
-// Admit returns nil when the database may start, and an error when it may not, ever or within Wait.
+// stopFile says that the database's container is being stopped.
+const stopFile = "stop"
+
+// Stop tells a start that waits in this container that it is being stopped, as a kubelet's preStop hook. iris-main hears of that by SIGTERM,
+// which ends an instance, and not what it runs before one (seen with its stand-in, not tried with the vendor's): on a node that was cut off, the
+// container of a pod that is gone waited on for its whole grace period of 180 s, and kept its volume from being mounted by the next pod there
+// (TestLab_Guard). Where nothing waits it does nothing.
+func (c Client) Stop() error {
+	if err := os.WriteFile(c.stopPath(), nil, 0o600); err != nil {
+		return fmt.Errorf("say that the container is being stopped: %w", err)
+	}
+	return nil
+}
+
+func (c Client) stopPath() string { return filepath.Join(c.Directory, stopFile) }
+
+// stopEvery is how often it is looked for: it is the end of what a node that is back has left.
+const stopEvery = 200 * time.Millisecond
+
+var errStopped = errors.New("its container is being stopped")
+
+// heed ends a wait when the container is being stopped.
+func (c Client) heed(ctx context.Context, end context.CancelCauseFunc) {
+	ticker := time.NewTicker(stopEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if _, err := os.Stat(c.stopPath()); err == nil {
+			end(errStopped)
+			return
+		}
+	}
+}
+
+// Admit returns nil when the database may start, and an error when it may not, ever or within Wait, or when the container is being stopped.
 func (c Client) Admit(ctx context.Context) error {
+	// What is there was said to a container before this one. One that is stopped in this very moment waits for its grace period.
+	if err := os.Remove(c.stopPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget that the container before was stopped: %w", err)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %v", c.Wait))
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go c.heed(ctx, end)
 	client := c.http()
 	reason, said := "", time.Time{}
 	for {
@@ -45,6 +92,7 @@ func (c Client) Admit(ctx context.Context) error {
 			answer = reply{Reason: fmt.Sprintf("the check (agent fence) does not answer: %v", err)}
 		}
 		switch {
+		case errors.Is(context.Cause(ctx), errStopped): // Not even if it may.
 		case answer.Go:
 			return nil
 		case answer.Final:

@@ -78,6 +78,64 @@ func TestClient_GivesUpAfterAWhile(t *testing.T) {
 }
 
 // The whole way: a check on its socket, a client that began before it, and a socket of an earlier run.
+func TestClient_EndsWhenItsContainerIsStopped(t *testing.T) {
+	t.Parallel()
+	directory := socketDirectory(t)
+	client := Client{Directory: directory, Wait: time.Minute, Out: new(bytes.Buffer)}
+	if err := client.Stop(); err != nil { // Of the container before.
+		t.Fatal(err)
+	}
+	asked := make(chan struct{})
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(directory, socketFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		close(asked)
+		<-request.Context().Done() // A check without a word of the API server takes its time.
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	ended := make(chan error)
+	go func() { ended <- client.Admit(t.Context()) }()
+	select {
+	case err := <-ended:
+		t.Fatalf("it did not ask: %v", err)
+	case <-asked:
+	}
+	began := time.Now()
+	if err := client.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	err = <-ended
+	if err == nil || !strings.Contains(err.Error(), "its container is being stopped") {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestClient_StartsNothingInAContainerThatIsStopped(t *testing.T) {
+	t.Parallel()
+	directory := socketDirectory(t)
+	client := Client{Directory: directory, Wait: time.Minute, Out: new(bytes.Buffer)}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(directory, socketFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
+		_ = client.Stop()
+		time.Sleep(5 * stopEvery)
+		_, _ = response.Write([]byte(`{"go":true}`))
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	if err := client.Admit(t.Context()); err == nil || !strings.Contains(err.Error(), "its container is being stopped") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestServe(t *testing.T) {
 	t.Parallel()
 	directory, n := socketDirectory(t), fresh(t)

@@ -14,7 +14,8 @@ import (
 	"ha-iris/agent/internal/guard"
 )
 
-// Labeller implements guard.Labeller. While nothing changes it asks for the claim, the attachments and the nodes that have the label.
+// Labeller implements guard.Labeller. While nothing changes it asks for the claim, the attachments, the nodes that have the label, and
+// Longhorn's nodes.
 type Labeller struct {
 	cluster *Cluster
 	target  Target
@@ -34,8 +35,15 @@ func (l *Labeller) Label(ctx context.Context) ([]guard.Labelled, error) {
 	if err != nil {
 		return nil, err
 	}
+	works, err := l.works(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !works {
+		name = "" // No node has it then.
+	}
 	var changes []labelling
-	if !slices.ContainsFunc(labelled, func(one corev1.Node) bool { return one.Name == name && one.Labels[l.target.Label()] == labelValue }) {
+	if name != "" && !slices.ContainsFunc(labelled, func(one corev1.Node) bool { return one.Name == name && one.Labels[l.target.Label()] == labelValue }) {
 		node, err := l.cluster.Core.Nodes().Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil, nil
@@ -53,6 +61,20 @@ func (l *Labeller) Label(ctx context.Context) ([]guard.Labelled, error) {
 		}
 	}
 	return l.write(ctx, changes)
+}
+
+// works says that Longhorn does not call its own node of that name broken. On one that is, its manager or its instance manager away, the
+// volume would fail the next pod too, which has to be free to start elsewhere.
+func (l *Labeller) works(ctx context.Context, name string) (bool, error) {
+	if l.target.LonghornNamespace == "" {
+		return true, nil
+	}
+	ready, err := (&Reader{cluster: l.cluster, target: l.target}).longhornNodes(ctx)
+	if err != nil {
+		return false, err
+	}
+	is, known := ready[name]
+	return is || !known, nil
 }
 
 // attachedTo is the node that has the volume of the claim as it is now, or nothing when none or several have it. An attachment that is

@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -160,7 +161,7 @@ func TestLabeller_StaysOutOfTheTakeOversWay(t *testing.T) {
 	}
 }
 
-// While nothing changes three small reads are all, beside the loop's own; each change is of the node as it was read, and of one label.
+// While nothing changes a few small reads are all, beside the loop's own; each change is of the node as it was read, and of one label.
 func TestLabeller_AsksLittle(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -176,18 +177,61 @@ func TestLabeller_AsksLittle(t *testing.T) {
 		t.Errorf("got %v", patch)
 	}
 	reads := []string{"get persistentvolumeclaims", "list volumeattachments", "list nodes"}
-	if got := r.requests(); !slices.Equal(got, append(slices.Clone(reads), "get nodes", "patch nodes")) {
+	const longhorns = "list nodes" // The other client's are listed last.
+	if got := r.requests(); !slices.Equal(got, append(slices.Clone(reads), "get nodes", "patch nodes", longhorns)) {
 		t.Errorf("asked %q", got)
 	}
 	if done, err := labeller.Label(t.Context()); err != nil || done != nil {
 		t.Errorf("again: got %+v, %v", done, err)
 	}
-	if got := r.requests(); !slices.Equal(got, reads) {
+	if got := r.requests(); !slices.Equal(got, append(slices.Clone(reads), longhorns)) {
 		t.Errorf("asked again %q", got)
 	}
 	node, err := r.core.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
 	if err != nil || node.Labels["kept"] != "1" {
 		t.Errorf("got %v, %v", node.Labels, err)
+	}
+}
+
+// A node on which Longhorn does not work keeps no database that could start elsewhere.
+func TestLabeller_LeavesANodeThatLonghornCallsBroken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		namespace string
+		lost      []string
+		want      []string
+	}{
+		"it":                   {target.LonghornNamespace, []string{"n1"}, nil},
+		"another one":          {target.LonghornNamespace, []string{"n2"}, []string{"n1"}},
+		"it, on other storage": {"", []string{"n1"}, []string{"n1"}},
+	} {
+		r := newRig(t)
+		r.hasLabel("n1")
+		for _, one := range test.lost {
+			r.breakLonghorn(one)
+		}
+		where := target
+		where.LonghornNamespace = test.namespace
+		if done, err := NewLabeller(r.cluster, where).Label(t.Context()); err != nil || !slices.Equal(r.labelled(), test.want) {
+			t.Errorf("%s: changed %+v, %v; the label is on %v", name, done, err, r.labelled())
+		}
+	}
+	r := newRig(t)
+	r.hasLabel("n3")
+	r.dynamic.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("away") })
+	if done, err := NewLabeller(r.cluster, target).Label(t.Context()); err == nil || done != nil {
+		t.Errorf("got %+v, %v", done, err)
+	}
+}
+
+func (r *rig) breakLonghorn(name string) {
+	r.t.Helper()
+	nodes := r.dynamic.Resource(longhorn("nodes")).Namespace(target.LonghornNamespace)
+	broken := longhornObject("Node", name, nil, map[string]any{"status": map[string]any{
+		"conditions": []any{map[string]any{"type": "Ready", "status": "False"}},
+	}})
+	if _, err := nodes.Update(r.t.Context(), broken, metav1.UpdateOptions{}); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
@@ -236,5 +280,27 @@ func TestActor_TheRecordTakesTheLabelAway(t *testing.T) {
 	}
 	if _, has := node.Labels[nodeLabel]; has || node.Labels["kept"] != "1" || node.Annotations[target.Annotation()] == "" {
 		t.Errorf("got the labels %v and annotations %v", node.Labels, node.Annotations)
+	}
+}
+
+// An older program's admission policy refuses any change of a label.
+func TestActor_TheRecordIsWrittenWhereTheLabelMayNotGo(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []error{
+		apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "n1", errors.New("changes no label")),
+		apierrors.NewInvalid(schema.GroupKind{Kind: "Node"}, "n1", nil),
+	} {
+		r := newActorRig(t)
+		r.hasLabel("n1")
+		r.core.PrependReactor("patch", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			return strings.Contains(string(action.(clienttesting.PatchAction).GetPatch()), `"labels"`), nil, refusal
+		})
+		if err := r.actor.Do(t.Context(), steps()[guard.WriteRecord]); err != nil {
+			t.Errorf("%v: got %v", refusal, err)
+		}
+		node, err := r.core.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		if err != nil || node.Annotations[target.Annotation()] == "" {
+			t.Errorf("%v: the node has %v, %v", refusal, node.Annotations, err)
+		}
 	}
 }

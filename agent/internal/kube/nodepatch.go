@@ -31,14 +31,20 @@ type nodeSpec struct {
 }
 
 // writeRecord takes the label away with the same request: the database's next pod must not prefer the node that it is taken from, which
-// may be back, with the engine that was cut off, before the pod is scheduled.
+// may be back, with the engine that was cut off, before the pod is scheduled. Where that is refused, as by the admission policy of an older
+// program, the record is written all the same: a preference must not keep a take-over from beginning.
 func (a *Actor) writeRecord(ctx context.Context, step guard.Step) error {
 	metadata, err := a.recorded(step, &step.Record)
 	if err != nil {
 		return err
 	}
 	metadata.Labels = map[string]*string{a.target.Label(): nil}
-	return a.cluster.patchNode(ctx, step.Node, nodePatch{Metadata: metadata})
+	err = a.cluster.patchNode(ctx, step.Node, nodePatch{Metadata: metadata})
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
+		metadata.Labels = nil
+		err = a.cluster.patchNode(ctx, step.Node, nodePatch{Metadata: metadata})
+	}
+	return err
 }
 
 func (a *Actor) setTaint(ctx context.Context, step guard.Step) error {
