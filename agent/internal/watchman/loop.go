@@ -13,10 +13,11 @@ import (
 const (
 	// interval is how often the leader looks (guard.Actor wants a second).
 	interval = time.Second
-	// detachInterval is how often it looks while Longhorn drops the attachment of a lost node: Kubernetes' attach/detach controller was seen to attach
-	// the volume to that node again 0.7 s later, which costs 4 s and more until Longhorn has refused it (TestLab_Guard; longhorn-real.md, "What owns each
-	// second" 5). With eight reads each time it stays below requestsPerSecond of package kube.
-	detachInterval = 200 * time.Millisecond
+	// waitInterval is how often it looks while Longhorn has not yet called a lost node not Ready, which takes it a second, and while it drops that
+	// node's attachment: Kubernetes' attach/detach controller was seen to attach the volume to that node again 0.7 s later, which costs 4 s and more until
+	// Longhorn has refused it (TestLab_Guard; longhorn-real.md, "What owns each second" 5). With eight reads each time it stays below
+	// requestsPerSecond of package kube.
+	waitInterval = 200 * time.Millisecond
 	// stale is when what was read is too old to act on, because this process slept in between: the node may be back. It is more
 	// than two rounds of reads of 2 s each take, and as long as a leader may go without renewing.
 	stale = 10 * time.Second
@@ -45,7 +46,7 @@ func NewLoop(config guard.Config, reader guard.Reader, actor guard.Actor, report
 	}
 }
 
-// Run looks until the context ends: at once after a step that succeeded, soon while an attachment goes, and otherwise each second.
+// Run looks until the context ends: at once after a step that succeeded, soon while Longhorn has something to do, and otherwise each second.
 func (l *Loop) Run(ctx context.Context) {
 	l.voucher.lead()
 	defer l.voucher.resign()
@@ -77,8 +78,8 @@ func (l *Loop) round(ctx context.Context) time.Duration {
 	if step := decision.Step.Kind; decision.Verdict == guard.Wait && step == guard.WaitEnd && l.tried[step].IsZero() {
 		l.tried[step] = now
 	}
-	if decision.Verdict == guard.Wait && decision.Step.Kind == guard.WaitDetach {
-		return detachInterval
+	if decision.Verdict == guard.Wait && (decision.Step.Kind == guard.WaitDetach || decision.Step.Kind == guard.WaitLonghorn) {
+		return waitInterval
 	}
 	if decision.Verdict != guard.Act || l.clock()-begun > stale || !l.act(ctx, decision.Step, now) {
 		return interval

@@ -79,6 +79,27 @@ func TestLoop_LooksOftenWhileTheVolumeIsDetached(t *testing.T) {
 	})
 }
 
+// Longhorn takes about a second to see that a node is lost.
+func TestLoop_LooksOftenWhileLonghornCallsTheNodeReady(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.world.LonghornReady["n1"] = true
+		r.node("n1").Shutdown, r.node("n1").ShutdownFor = true, time.Minute
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		r.loop.Run(ctx)
+		var looked []int64
+		for _, one := range r.looked {
+			looked = append(looked, one.Sub(begun).Milliseconds())
+		}
+		if want := []int64{0, 200, 400}; !slices.Equal(looked, want) {
+			t.Errorf("looked after %v ms, want %v", looked, want)
+		}
+	})
+}
+
 // A step that succeeds and is decided on again, such as the deletion of an object with a finalizer, is not repeated without a pause.
 func TestLoop_TheSameStepAgainWaits(t *testing.T) {
 	t.Parallel()
