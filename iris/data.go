@@ -16,7 +16,7 @@ type data struct {
 }
 
 func (s *scope) data(args *Args) (*data, error) {
-	namespace, err := s.namespace()
+	namespace, err := s.namespace(args.Snapshots)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,9 @@ func (s *scope) data(args *Args) (*data, error) {
 // namespace is what all objects but itself and the PriorityClass are in.
 type namespace struct{ object *corev1.Namespace }
 
-func (s *scope) namespace() (*namespace, error) {
+// namespace makes it. Longhorn and its classes go in the same destroy, and once Longhorn is gone nothing deletes a VolumeSnapshot, so the namespace would
+// stay Terminating with one that somebody has left in it (TestLab_Snapshots): it goes before them.
+func (s *scope) namespace(snapshots []pulumi.Resource) (*namespace, error) {
 	labels := s.cfg.database().labels()
 	// The cluster itself refuses a pod that asks for more than "restricted" allows, even one that somebody adds by hand.
 	for _, mode := range []string{"enforce", "audit", "warn"} {
@@ -41,7 +43,7 @@ func (s *scope) namespace() (*namespace, error) {
 			Labels: labels,
 		},
 		// Protected like the claim: deleting the namespace deletes the claim in it, whatever protects the claim itself.
-	}, s.dataOptions()...)
+	}, s.dataOptions(pulumi.DependsOn(snapshots))...)
 	return &namespace{object: object}, creating("namespace "+s.cfg.Namespace, err)
 }
 

@@ -53,6 +53,9 @@ type Args struct {
 	Lifetime pulumi.Resource
 	// After are resources without which the data volume cannot be provisioned.
 	After []pulumi.Resource
+	// Snapshots are what deletes VolumeSnapshots; none where the storage takes none. The namespace is deleted before them, with those that
+	// somebody has left in it, and so is made after them.
+	Snapshots []pulumi.Resource
 }
 
 // IRIS is a running instance.

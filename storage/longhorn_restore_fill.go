@@ -28,7 +28,6 @@ type filledVolume struct {
 // cloneStatus is how far the copying of a snapshot is. Attempts counts those that have begun.
 type cloneStatus struct {
 	State    string `json:"state"`
-	Source   string `json:"sourceVolume"`
 	Attempts int    `json:"attemptCount"`
 }
 
@@ -79,7 +78,7 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 		}
 		return clock.Found{State: "Longhorn restores the backup into volume " + name + r.progress(ctx, name)}, nil
 	case volume.Spec.DataSource != "" && !cloned(status.CloneStatus.State):
-		return r.copying(ctx, name, status.CloneStatus)
+		return r.copying(ctx, name, volume)
 	}
 	return clock.Found{Done: true}, nil
 }
@@ -87,8 +86,8 @@ func (r *longhornRestore) Filled(ctx context.Context, driver, name string) (cloc
 // copying says how far a volume is that is filled from a snapshot of another volume. One that has failed is tried again, at most 10 times and
 // after 30 s at first and then twice as long each time, while something uses the other volume (longhorn-manager 1.12.1 volume_controller.go,
 // shouldInitVolumeClone and checkAndInitVolumeClone). Without that volume nothing is.
-func (r *longhornRestore) copying(ctx context.Context, name string, clone cloneStatus) (clock.Found, error) {
-	reason := r.progress(ctx, name)
+func (r *longhornRestore) copying(ctx context.Context, name string, volume filledVolume) (clock.Found, error) {
+	clone, reason := volume.Status.CloneStatus, r.progress(ctx, name)
 	if clone.State != "failed" {
 		return clock.Found{State: fmt.Sprintf("Longhorn copies the snapshot into volume %s%s", name, reason)}, nil
 	}
@@ -96,18 +95,17 @@ func (r *longhornRestore) copying(ctx context.Context, name string, clone cloneS
 	if clone.Attempts >= cloneAttempts {
 		return clock.Found{Hopeless: true, State: fmt.Sprintf("%s; it has tried %d times and does not try again", state, clone.Attempts)}, nil
 	}
-	if clone.Source == "" {
-		return clock.Found{State: state + ", and tries again"}, nil
-	}
-	var source struct{}
-	found, err := r.keeper.live.Get(ctx, longhornPath+"volumes/"+clone.Source, &source)
+	// The status names it only once an attempt has begun, and without it none begins.
+	_, rest, _ := strings.Cut(volume.Spec.DataSource, "://")
+	source, _, _ := strings.Cut(rest, "/")
+	found, err := r.keeper.live.Get(ctx, longhornPath+"volumes/"+source, &struct{}{})
 	switch {
 	case err != nil:
-		return clock.Found{}, fmt.Errorf("look at Longhorn's volume %s: %w", clone.Source, err)
+		return clock.Found{}, fmt.Errorf("look at Longhorn's volume %s: %w", source, err)
 	case !found:
-		return clock.Found{Hopeless: true, State: fmt.Sprintf("%s; the volume %s that it is of is gone", state, clone.Source)}, nil
+		return clock.Found{Hopeless: true, State: fmt.Sprintf("%s; the volume %s that it is of is gone", state, source)}, nil
 	}
-	return clock.Found{State: fmt.Sprintf("%s, and tries again while something uses the volume %s", state, clone.Source)}, nil
+	return clock.Found{State: fmt.Sprintf("%s, and tries again while something uses the volume %s", state, source)}, nil
 }
 
 // Retire implements Restorer. Longhorn rebuilds a lost replica only while a volume is attached, unless the volume itself says otherwise

@@ -322,12 +322,12 @@ func TestRestore_SaysWhatBecomesOfACopyThatFailed(t *testing.T) {
 		"once":                  {1, "pvc-1", false, "could not copy the snapshot into volume pvc-9; the replica at tcp://a says: no room, and tries again while something uses the volume pvc-1"},
 		"for the last time":     {10, "pvc-1", true, "says: no room; it has tried 10 times and does not try again"},
 		"without its source":    {1, "pvc-7", true, "the volume pvc-7 that it is of is gone"},
-		"before it has begun":   {0, "", false, "tries again"},
+		"before it has begun":   {0, "pvc-7", true, "the volume pvc-7 that it is of is gone"},
 		"the last, of no other": {10, "pvc-7", true, "does not try again"},
 	} {
 		r, _, _ := restoreOn(t, map[string]any{
 			longhornPath + "volumes/pvc-9": map[string]any{"spec": map[string]any{"dataSource": "snap://" + test.source + "/before"}, "status": map[string]any{
-				"cloneStatus": map[string]any{"state": "failed", "sourceVolume": test.source, "attemptCount": test.attempts},
+				"cloneStatus": map[string]any{"state": "failed", "attemptCount": test.attempts},
 			}},
 			longhornPath + "volumes/pvc-1": map[string]any{},
 			longhornPath + "engines": items{[]any{map[string]any{"spec": map[string]any{"volumeName": "pvc-9"}, "status": map[string]any{

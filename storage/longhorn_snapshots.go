@@ -55,7 +55,7 @@ func (c Config) validateSnapshots(found *problems.List) {
 // kind. They wait for the cluster too: what brings their kind may be a part of it.
 func (s *Storage) longhornSnapshots(ctx *pulumi.Context, args *Args, installed pulumi.Resource) error {
 	for _, class := range args.Config.snapshotClasses() {
-		_, err := apiextensions.NewCustomResource(ctx, class.name, &apiextensions.CustomResourceArgs{
+		made, err := apiextensions.NewCustomResource(ctx, class.name, &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String(snapshotVersion),
 			Kind:       pulumi.String(snapshotKind),
 			Metadata:   &metav1.ObjectMetaArgs{Name: pulumi.String(class.name), Labels: labels()},
@@ -66,6 +66,7 @@ func (s *Storage) longhornSnapshots(ctx *pulumi.Context, args *Args, installed p
 		if err != nil {
 			return fmt.Errorf("create %s %s: %w", snapshotKind, class.name, err)
 		}
+		s.Snapshots = append(s.Snapshots, made)
 	}
 	return nil
 }

@@ -64,6 +64,9 @@ type Storage struct {
 	UICommand pulumi.StringOutput
 	// Ready are concrete resources without which a claim of that class would stay Pending.
 	Ready []pulumi.Resource
+	// Snapshots are what takes VolumeSnapshots, and deletes them: without it a namespace that has some is never gone. None without
+	// storage.snapshotClasses.
+	Snapshots []pulumi.Resource
 }
 
 // New installs a driver and its StorageClass, or passes on the class that is configured. The configuration was validated

@@ -74,6 +74,7 @@ func deploy(ctx *pulumi.Context, cfg Config) (*Outputs, error) {
 		Owner:        stack,
 		Lifetime:     kubernetes.Lifetime,
 		After:        volumes.Ready,
+		Snapshots:    volumes.Snapshots,
 	})
 	if err != nil {
 		return nil, err

@@ -233,4 +233,10 @@ func TestProgram_AddsWhatTakesSnapshots(t *testing.T) {
 	}) {
 		t.Errorf("%d classes, or one that does not wait for the add-on", len(class))
 	}
+	// A namespace with VolumeSnapshots is never gone once nobody is there who deletes them.
+	for _, namespace := range recorder.Find("kubernetes:core/v1:Namespace") {
+		if namespace.Name == "namespace" && !slices.Contains(namespace.RegisterRPC.GetDependencies(), class[0].URN) {
+			t.Errorf("the database's namespace is deleted beside Longhorn: it depends on %v", namespace.RegisterRPC.GetDependencies())
+		}
+	}
 }

@@ -91,6 +91,7 @@ func TestSnapshots(t *testing.T) {
 		}
 	}
 	s.t = t
+	on.snapshots(t, "left-behind", "longhorn-iris-snapshot", "iris-pvc-3") // It is deleted with the namespace, or the destroy hangs.
 	s.destroyEverything(s.c)
 }
 
