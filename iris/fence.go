@@ -32,7 +32,7 @@ func admission() []string {
 // takes milliseconds where the database runs.
 func release() *corev1.LifecycleArgs {
 	return &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: &corev1.ExecActionArgs{
-		Command: pulumi.ToStringArray([]string{fenceDir + "/agent", "admit", "--dir", fenceDir, "--stop"}),
+		Command: pulumi.ToStringArray([]string{fenceDir + "/agent", "admit", "--stop"}),
 	}}}
 }
 

@@ -2,6 +2,8 @@ package command
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,7 @@ const admitWait = 15 * time.Minute
 
 // Admit returns the command that the database's container runs before the database starts (iris-main --before).
 func Admit() *cobra.Command {
-	client := fencer.Client{Directory: fenceDirectory, Wait: admitWait}
+	client := fencer.Client{Directory: fenceDirectory, StopFile: filepath.Join(os.TempDir(), "ha-iris-stop"), Wait: admitWait}
 	stop := false
 	command := &cobra.Command{
 		Use:   "admit",
@@ -25,8 +27,9 @@ func Admit() *cobra.Command {
 			"another \"agent admit --stop\" says so: that is for the container's preStop hook, and ends at once.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if client.Wait <= 0 || client.Directory == "" {
-				return fmt.Errorf("--wait: got %v, want more than 0; --dir: got %q, want a directory", client.Wait, client.Directory)
+			if client.Wait <= 0 || client.Directory == "" || client.StopFile == "" {
+				return fmt.Errorf("--wait: got %v, want more than 0; --dir: got %q, want a directory; --stop-file: got %q, want a file",
+					client.Wait, client.Directory, client.StopFile)
 			}
 			if stop {
 				return client.Stop()
@@ -39,6 +42,7 @@ func Admit() *cobra.Command {
 	flags.SortFlags = false
 	flags.StringVar(&client.Directory, "dir", client.Directory, "the directory that is shared with the check")
 	flags.BoolVar(&stop, "stop", false, "say that the container is being stopped, so that a start that waits in it ends")
+	flags.StringVar(&client.StopFile, "stop-file", client.StopFile, "the file of this container that says so")
 	flags.DurationVar(&client.Wait, "wait", client.Wait, "how long to wait")
 	return command
 }

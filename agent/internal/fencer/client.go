@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -27,6 +26,9 @@ const (
 type Client struct {
 	// Directory is where the check listens.
 	Directory string
+	// StopFile says that the container is being stopped. It is in the container's own file system, of which each container has a new one: what the
+	// pod shares is read-only there, and would outlive the container.
+	StopFile string
 	// Wait is how long to ask. A refusal that ended the container would put it into the kubelet's back-off of up to 5 min, and the
 	// database would stay away for that long after the network is back.
 	Wait time.Duration
@@ -34,21 +36,16 @@ type Client struct {
 	Out io.Writer
 }
 
-// stopFile says that the database's container is being stopped.
-const stopFile = "stop"
-
 // Stop tells a start that waits in this container that it is being stopped, as a kubelet's preStop hook. iris-main hears of that by SIGTERM,
 // which ends an instance, and not what it runs before one (seen with its stand-in, not tried with the vendor's): on a node that was cut off, the
 // container of a pod that is gone waited on for its whole grace period of 180 s, and kept its volume from being mounted by the next pod there
 // (TestLab_Guard). Where nothing waits it does nothing.
 func (c Client) Stop() error {
-	if err := os.WriteFile(c.stopPath(), nil, 0o600); err != nil {
+	if err := os.WriteFile(c.StopFile, nil, 0o600); err != nil {
 		return fmt.Errorf("say that the container is being stopped: %w", err)
 	}
 	return nil
 }
-
-func (c Client) stopPath() string { return filepath.Join(c.Directory, stopFile) }
 
 // stopEvery is how often it is looked for: it is the end of what a node that is back has left.
 const stopEvery = 200 * time.Millisecond
@@ -65,7 +62,7 @@ func (c Client) heed(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		case <-ticker.C:
 		}
-		if _, err := os.Stat(c.stopPath()); err == nil {
+		if _, err := os.Stat(c.StopFile); err == nil {
 			end(errStopped)
 			return
 		}
@@ -74,10 +71,6 @@ func (c Client) heed(ctx context.Context, end context.CancelCauseFunc) {
 
 // Admit returns nil when the database may start, and an error when it may not, ever or within Wait, or when the container is being stopped.
 func (c Client) Admit(ctx context.Context) error {
-	// What is there was said to a container before this one. One that is stopped in this very moment waits for its grace period.
-	if err := os.Remove(c.stopPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget that the container before was stopped: %w", err)
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Wait, fmt.Errorf("not within %v", c.Wait))
 	defer cancel()
 	ctx, end := context.WithCancelCause(ctx)

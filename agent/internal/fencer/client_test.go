@@ -81,10 +81,7 @@ func TestClient_GivesUpAfterAWhile(t *testing.T) {
 func TestClient_EndsWhenItsContainerIsStopped(t *testing.T) {
 	t.Parallel()
 	directory := socketDirectory(t)
-	client := Client{Directory: directory, Wait: time.Minute, Out: new(bytes.Buffer)}
-	if err := client.Stop(); err != nil { // Of the container before.
-		t.Fatal(err)
-	}
+	client := Client{Directory: directory, StopFile: filepath.Join(t.TempDir(), "stop"), Wait: time.Minute, Out: new(bytes.Buffer)}
 	asked := make(chan struct{})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(directory, socketFile))
 	if err != nil {
@@ -119,7 +116,7 @@ func TestClient_EndsWhenItsContainerIsStopped(t *testing.T) {
 func TestClient_StartsNothingInAContainerThatIsStopped(t *testing.T) {
 	t.Parallel()
 	directory := socketDirectory(t)
-	client := Client{Directory: directory, Wait: time.Minute, Out: new(bytes.Buffer)}
+	client := Client{Directory: directory, StopFile: filepath.Join(t.TempDir(), "stop"), Wait: time.Minute, Out: new(bytes.Buffer)}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(directory, socketFile))
 	if err != nil {
 		t.Fatal(err)
