@@ -174,12 +174,25 @@ func (s sandbox) isLabelled(t *testing.T, node string) {
 	})
 }
 
-// deletions is how often the pod is deleted: without a preference it would come back to one of three equal nodes each time.
+// deletions is how often the pod is deleted.
 const deletions = 3
+
+// ballast makes a node the worst one by everything but the label: the scheduler prefers nodes with more left of CPU and memory.
+const ballast = `
+apiVersion: v1
+kind: Pod
+metadata: {name: ballast, namespace: default}
+spec:
+  nodeName: %s
+  containers: [{name: ballast, image: ballast, resources: {requests: {cpu: 500m, memory: 1Gi}}}]
+`
 
 // checkStays deletes the database's pod, which starts again on the node that has the volume.
 func checkStays(t *testing.T, on sandbox) {
 	t.Helper()
+	_, home := on.database(t)
+	on.kubectl(t, "apply", "-f", writeFile(t, "ballast.yaml", fmt.Sprintf(ballast, home)))
+	defer on.kubectl(t, "delete", "pod", "ballast", "--now")
 	for range deletions {
 		pod, node := on.database(t)
 		if pod == "" {
