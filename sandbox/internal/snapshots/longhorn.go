@@ -23,6 +23,7 @@ const (
 	volumes   = "volumes"
 	snapshots = "snapshots"
 	backups   = "backups"
+	targets   = "backuptargets"
 )
 
 // namespaceOf returns the namespace in which a pod of the app is ready; "" if none is.
