@@ -147,7 +147,7 @@ func (d *driver) cut(ctx context.Context, request *csi.CreateSnapshotRequest) (*
 		for key, value := range request.GetParameters() {
 			labels[key] = value
 		}
-		_, err := d.create(ctx, snapshots, "Snapshot", name, nil, map[string]any{"volume": volume, "createSnapshot": true, "labels": labels})
+		err := d.create(ctx, snapshots, "Snapshot", name, nil, map[string]any{"volume": volume, "createSnapshot": true, "labels": labels})
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +276,7 @@ func (d *driver) backUp(ctx context.Context, request *csi.CreateSnapshotRequest)
 		labels[key] = value
 	}
 	name := "backup-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
-	_, err = d.create(ctx, backups, "Backup", name, map[string]string{volumeLabel: volume.GetName(), targetLabel: targetOf(volume)},
+	err = d.create(ctx, backups, "Backup", name, map[string]string{volumeLabel: volume.GetName(), targetLabel: targetOf(volume)},
 		map[string]any{"snapshotName": request.GetName(), "labels": labels, "backupMode": mode})
 	return volume, err
 }
