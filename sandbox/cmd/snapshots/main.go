@@ -1,5 +1,5 @@
 // Command snapshots is what a cluster needs for VolumeSnapshots: their kinds, the snapshot-controller, and the csi-snapshotter beside
-// Longhorn's stand-in. "sandbox up --snapshots controller" builds and starts it; nobody needs to type it.
+// Longhorn's stand-in. "sandbox up --snapshots" builds and starts it; nobody needs to type it.
 package main
 
 import (

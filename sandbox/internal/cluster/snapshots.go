@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
+	"ha-iris/sandbox/internal/progress"
 	"ha-iris/sandbox/internal/tools"
 )
 
@@ -15,17 +17,42 @@ const (
 	kindsOfIt     = "config/crd"
 )
 
-// prepareSnapshots builds the program, unless it is current, and brings the definitions of the kinds into the cluster's directory.
+// buildingEvery is how often a running build says that it still runs.
+const buildingEvery = 20 * time.Second
+
+// prepareSnapshots builds the program, unless it is current, and brings the definitions of the kinds into the cluster's directory. Where
+// both are there already, a checkout that cannot be built is no reason to start nothing.
 func (c *Cluster) prepareSnapshots(ctx context.Context, s state) error {
 	if !s.Snapshots {
 		return nil
 	}
-	if _, err := os.Stat(c.layout.Tool(snapshots)); err != nil {
-		c.say("building the snapshot-controller")
+	err := c.buildSnapshots(ctx)
+	if err == nil {
+		err = c.fetchSnapshotKinds(ctx)
 	}
-	if err := tools.CompileHere(ctx, c.layout.Module(), c.layout.Bin(), "./cmd/"+snapshots); err != nil {
+	if err == nil || ctx.Err() != nil || !isThere(c.layout.Tool(snapshots)) || !isThere(c.path("kinds")) {
 		return err
 	}
+	c.say("going on with the snapshot-controller that is there: %v", err)
+	return nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (c *Cluster) buildSnapshots(ctx context.Context) error {
+	if !isThere(c.layout.Tool(snapshots)) {
+		c.say("building the snapshot-controller")
+	}
+	defer progress.Every(buildingEvery, func(soFar time.Duration) { c.say("  still building the snapshot-controller, %s so far", soFar) })()
+	return tools.CompileHere(ctx, c.layout.Module(), c.layout.Bin(), "./cmd/"+snapshots, func() {
+		c.say("another command builds the snapshot-controller: waiting for it")
+	})
+}
+
+func (c *Cluster) fetchSnapshotKinds(ctx context.Context) error {
 	source, err := tools.ModuleDir(ctx, c.layout.Module(), snapshotKinds)
 	if err != nil {
 		return err

@@ -78,13 +78,10 @@ func (c *Cluster) converge(ctx context.Context, options UpOptions) error {
 	if err := c.writeStages(wanted.LoadBalancer); err != nil {
 		return err
 	}
-	if err := c.prepareSnapshots(ctx, wanted); err != nil {
-		return err
-	}
 	return c.startAll(ctx, wanted, options.Self)
 }
 
-// settle decides on the ports and the options and writes them down. Ports change only if somebody else took them while
+// settle decides on the ports and the options, has what they need made, and writes them down. Ports change only if somebody else took them while
 // the cluster was down; then everything that still runs is stopped, because all of it knows the old ones.
 func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) {
 	before, err := c.loadState()
@@ -102,6 +99,10 @@ func (c *Cluster) settle(ctx context.Context, options UpOptions) (state, error) 
 	}
 	wanted.Snapshots = wanted.Snapshots || options.Snapshots
 	if wanted, err = c.settleNodes(ctx, wanted, options); err != nil {
+		return state{}, err
+	}
+	// Before it is written down, and before anything is stopped: a later start without the flag must not fail on what could not be had.
+	if err := c.prepareSnapshots(ctx, wanted); err != nil {
 		return state{}, err
 	}
 	taken, err := c.takenByOthers(wanted, options.Self)

@@ -2,6 +2,7 @@ package snapshots
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -9,12 +10,14 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	snapshotinformers "github.com/kubernetes-csi/external-snapshotter/client/v8/informers/externalversions"
 	commoncontroller "github.com/kubernetes-csi/external-snapshotter/v8/pkg/common-controller"
+	"github.com/kubernetes-csi/external-snapshotter/v8/pkg/features"
 	"github.com/kubernetes-csi/external-snapshotter/v8/pkg/metrics"
 	sidecarcontroller "github.com/kubernetes-csi/external-snapshotter/v8/pkg/sidecar-controller"
 	"github.com/kubernetes-csi/external-snapshotter/v8/pkg/snapshotter"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
+	"k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -22,6 +25,15 @@ import (
 
 func retries() workqueue.TypedRateLimiter[string] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
+}
+
+// waitForWorkers has the controllers' Run count its workers in the WaitGroup that it is given. Without this feature gate, whose name is that
+// of what their programs need it for, it leaves the WaitGroup alone, and they work on after Run.
+func waitForWorkers() error {
+	if err := feature.DefaultMutableFeatureGate.Set(string(features.ReleaseLeaderElectionOnExit) + "=true"); err != nil {
+		return fmt.Errorf("switch on that controllers wait for their workers: %w", err)
+	}
+	return nil
 }
 
 // control is the snapshot-controller, of which a cluster has one whatever its drivers are.
@@ -42,7 +54,7 @@ func control(ctx context.Context, api clients) {
 	core.Start(ctx.Done())
 	var working sync.WaitGroup
 	controller.Run(workers, ctx.Done(), &working)
-	working.Wait()
+	working.Wait() // See waitForWorkers.
 	kinds.Shutdown()
 	core.Shutdown()
 }
@@ -66,7 +78,7 @@ func standBeside(ctx context.Context, api clients) {
 		case err != nil:
 			klog.Warningf("look for Longhorn's csi-snapshotter: %v", err)
 		case namespace != "" && stop == nil:
-			stop = start(ctx, api, namespace)
+			stop = start(ctx, api, namespace) // nil, if that failed: it is tried again at the next look.
 		case namespace == "" && stop != nil:
 			stop()
 			stop = nil
@@ -82,14 +94,16 @@ func standBeside(ctx context.Context, api clients) {
 	}
 }
 
-// start starts the csi-snapshotter and the driver that it talks to, and returns what ends both.
+// start starts the csi-snapshotter and the driver that it talks to, and returns what ends both; nil if it could not, and nothing runs.
 func start(ctx context.Context, api clients, namespace string) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	connection, err := serve(ctx, &running, &driver{clients: api, namespace: namespace, pause: poll})
-	if err != nil { // It is no address that could be wrong.
+	if err != nil {
 		klog.Errorf("connect to Longhorn's driver: %v", err)
-		return cancel
+		cancel()
+		running.Wait()
+		return nil
 	}
 	running.Go(func() { snapshot(ctx, api, connection) })
 	return func() {
@@ -125,6 +139,6 @@ func snapshot(ctx context.Context, api clients, connection *grpc.ClientConn) {
 	kinds.Start(ctx.Done())
 	var working sync.WaitGroup
 	controller.Run(workers, ctx.Done(), &working)
-	working.Wait()
+	working.Wait() // See waitForWorkers.
 	kinds.Shutdown()
 }

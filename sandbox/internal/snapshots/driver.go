@@ -33,7 +33,15 @@ const (
 	oldTypeBackup = "bs"
 	// defaultTarget is a volume's backup target unless it names another one.
 	defaultTarget = "default"
+
+	// modeParameter is what of the volume a backup uploads, and its values. Longhorn takes "" for the first one.
+	modeParameter   = "backupMode"
+	modeIncremental = "incremental"
+	modeFull        = "full"
 )
+
+// sizeAlignment is what the size of a backup's volume is rounded up to (longhorn-manager util/util.go, RoundUpSize).
+const sizeAlignment = 2 << 20
 
 // driver plays the calls for snapshots of Longhorn's CSI driver (longhorn-manager csi/controller_server.go, CreateSnapshot and what it
 // calls; api/snapshot.go). It has no ListSnapshots either: the csi-snapshotter then believes that each handle is one. Snapshots that
@@ -127,10 +135,8 @@ func (d *driver) takeSnapshot(ctx context.Context, request *csi.CreateSnapshotRe
 // cut has Longhorn take the snapshot, unless it has it, and waits until it is ready to use.
 func (d *driver) cut(ctx context.Context, request *csi.CreateSnapshotRequest) (*unstructured.Unstructured, error) {
 	volume, name := request.GetSourceVolumeId(), request.GetName()
-	if found, err := d.get(ctx, volumes, volume); err != nil {
+	if _, err := d.source(ctx, volume); err != nil {
 		return nil, err
-	} else if found == nil {
-		return nil, status.Errorf(codes.NotFound, "volume %s not found", volume)
 	}
 	snapshot, err := d.get(ctx, snapshots, name)
 	if err != nil {
@@ -141,7 +147,7 @@ func (d *driver) cut(ctx context.Context, request *csi.CreateSnapshotRequest) (*
 		for key, value := range request.GetParameters() {
 			labels[key] = value
 		}
-		_, err := d.create(ctx, snapshots, "Snapshot", name, nil, map[string]any{"volume": volume, "createSnapshot": true, "labels": labels})
+		err := d.create(ctx, snapshots, "Snapshot", name, nil, map[string]any{"volume": volume, "createSnapshot": true, "labels": labels})
 		if err != nil {
 			return nil, err
 		}
@@ -199,52 +205,86 @@ func (d *driver) takeBackup(ctx context.Context, request *csi.CreateSnapshotRequ
 		}
 		return asSnapshot(volume, backup, text(backup, "status", "snapshotCreatedAt"), text(backup, "status", "volumeSize")), nil
 	}
+	source, err := d.source(ctx, volume)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.targetAvailable(ctx, targetOf(source)); err != nil {
+		return nil, err
+	}
 	snapshot, err := d.cut(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.backUp(ctx, request); err != nil {
+	if source, err = d.backUp(ctx, request); err != nil {
 		return nil, err
 	}
 	if backup, err = d.begun(ctx, volume, name); err != nil {
 		return nil, err
 	}
-	source, err := d.get(ctx, volumes, volume)
-	if err != nil {
-		return nil, err
-	}
-	if source == nil {
-		return nil, status.Errorf(codes.NotFound, "volume %s not found", volume)
-	}
 	return asSnapshot(volume, backup, text(snapshot, "status", "creationTime"), text(source, "spec", "size")), nil
 }
 
-// backUp has Longhorn back the snapshot up to the volume's target.
-func (d *driver) backUp(ctx context.Context, request *csi.CreateSnapshotRequest) error {
-	volume, err := d.get(ctx, volumes, request.GetSourceVolumeId())
-	if err != nil {
+// source is the volume.
+func (d *driver) source(ctx context.Context, name string) (*unstructured.Unstructured, error) {
+	volume, err := d.get(ctx, volumes, name)
+	if err == nil && volume == nil {
+		err = status.Errorf(codes.NotFound, "volume %s not found", name)
+	}
+	return volume, err
+}
+
+func targetOf(volume *unstructured.Unstructured) string {
+	if target := text(volume, "spec", "backupTargetName"); target != "" {
+		return target
+	}
+	return defaultTarget
+}
+
+// targetAvailable refuses a backup to a target that Longhorn cannot reach, or that has no address.
+func (d *driver) targetAvailable(ctx context.Context, name string) error {
+	target, err := d.get(ctx, targets, name)
+	switch {
+	case err != nil:
 		return err
+	case target == nil:
+		return status.Errorf(codes.NotFound, "backup target %s not found", name)
 	}
-	if volume == nil {
-		return status.Errorf(codes.NotFound, "volume %s not found", request.GetSourceVolumeId())
+	available, _, err := unstructured.NestedBool(target.Object, "status", "available")
+	if err != nil || !available || text(target, "spec", "backupTargetURL") == "" {
+		return status.Errorf(codes.Aborted, "backup target %s is not available", name)
 	}
-	target := text(volume, "spec", "backupTargetName")
-	if target == "" {
-		target = defaultTarget
+	return nil
+}
+
+// backUp has Longhorn back the snapshot up to the volume's target, and returns the volume. What it says of an unknown mode is its
+// webhook's (longhorn-manager webhook/resources/backup/validator.go).
+func (d *driver) backUp(ctx context.Context, request *csi.CreateSnapshotRequest) (*unstructured.Unstructured, error) {
+	volume, err := d.source(ctx, request.GetSourceVolumeId())
+	if err != nil {
+		return nil, err
+	}
+	mode, given := request.GetParameters()[modeParameter]
+	switch {
+	case !given:
+		mode = modeIncremental
+	case mode != "" && mode != modeIncremental && mode != modeFull:
+		return nil, fmt.Errorf("failed to backup snapshot: BackupMode %s is not a valid option", mode)
 	}
 	labels := map[string]any{}
 	for key, value := range request.GetParameters() {
 		labels[key] = value
 	}
 	name := "backup-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
-	_, err = d.create(ctx, backups, "Backup", name, map[string]string{volumeLabel: volume.GetName(), targetLabel: target},
-		map[string]any{"snapshotName": request.GetName(), "labels": labels})
-	return err
+	err = d.create(ctx, backups, "Backup", name, map[string]string{volumeLabel: volume.GetName(), targetLabel: targetOf(volume)},
+		map[string]any{"snapshotName": request.GetName(), "labels": labels, "backupMode": mode})
+	return volume, err
 }
 
-// begun waits until Longhorn knows when the backup's snapshot was taken.
+// begun waits until Longhorn knows when the backup's snapshot was taken. A backup of which it does not know that in time is returned
+// nevertheless: it is not complete, and so the csi-snapshotter calls again.
 func (d *driver) begun(ctx context.Context, volume, snapshot string) (*unstructured.Unstructured, error) {
-	ctx, cancel := context.WithTimeout(ctx, backupPatience)
+	patient, cancel := context.WithTimeout(ctx, backupPatience)
 	defer cancel()
 	for {
 		backup, err := d.backupOf(ctx, volume, snapshot)
@@ -254,15 +294,24 @@ func (d *driver) begun(ctx context.Context, volume, snapshot string) (*unstructu
 		if backup != nil && text(backup, "status", "snapshotCreatedAt") != "" {
 			return backup, nil
 		}
-		if err := d.wait(ctx); err != nil {
-			return nil, status.Errorf(codes.DeadlineExceeded,
-				"waitForBackupControllerSync: timeout while waiting for backup controller to sync for volume %s and snapshot %s", volume, snapshot)
+		if d.wait(patient) == nil {
+			continue
 		}
+		if backup, err = d.backupOf(ctx, volume, snapshot); err == nil && backup == nil {
+			err = status.Errorf(codes.Internal,
+				"waitForBackupControllerSync: timeout waiting for Backup CR to be created for volume %s snapshot %s", volume, snapshot)
+		}
+		return backup, err
 	}
 }
 
-// backupOf returns the backup of a snapshot, in any state; nil if there is none.
+// backupOf returns the backup of a snapshot, in any state; nil if there is none. While the volume is there, one in another target than
+// the volume's does not count.
 func (d *driver) backupOf(ctx context.Context, volume, snapshot string) (*unstructured.Unstructured, error) {
+	source, err := d.get(ctx, volumes, volume)
+	if err != nil {
+		return nil, err
+	}
 	list, err := d.kind(backups).List(ctx, metav1.ListOptions{LabelSelector: volumeLabel + "=" + volume})
 	if err != nil {
 		return nil, fmt.Errorf("list backups of volume %s: %w", volume, err)
@@ -272,18 +321,27 @@ func (d *driver) backupOf(ctx context.Context, volume, snapshot string) (*unstru
 		if name == "" {
 			name = text(&list.Items[i], "status", "snapshotName")
 		}
-		if name == snapshot {
+		if name == snapshot && (source == nil || targetOf(source) == targetOfBackup(&list.Items[i])) {
 			return &list.Items[i], nil
 		}
 	}
 	return nil, nil
 }
 
+// targetOfBackup is in the backup's status only once it is complete.
+func targetOfBackup(backup *unstructured.Unstructured) string {
+	if target := text(backup, "status", "backupTargetName"); target != "" {
+		return target
+	}
+	return backup.GetLabels()[targetLabel]
+}
+
 func asSnapshot(volume string, backup *unstructured.Unstructured, taken, size string) *csi.Snapshot {
 	bytes, err := strconv.ParseInt(size, 10, 64)
 	if err != nil {
-		bytes = 0 // The original's answer, too.
+		bytes = 0 // The original's answer, too, which it then rounds up.
 	}
+	bytes = max(1, (bytes+sizeAlignment-1)/sizeAlignment) * sizeAlignment
 	return &csi.Snapshot{
 		SizeBytes: bytes, SourceVolumeId: volume, SnapshotId: handle(typeBackup, volume, backup.GetName()), CreationTime: timestamp(taken),
 		ReadyToUse: text(backup, "status", "state") == "Completed",

@@ -30,7 +30,7 @@ type rig struct {
 func newRig(t *testing.T, objects ...runtime.Object) *rig {
 	t.Helper()
 	kinds := map[schema.GroupVersionResource]string{}
-	for plural, kind := range map[string]string{volumes: "VolumeList", snapshots: "SnapshotList", backups: "BackupList"} {
+	for plural, kind := range map[string]string{volumes: "VolumeList", snapshots: "SnapshotList", backups: "BackupList", targets: "BackupTargetList"} {
 		kinds[schema.GroupVersionResource{Group: "longhorn.io", Version: "v1beta2", Resource: plural}] = kind
 	}
 	manager := &corev1.Pod{
@@ -56,9 +56,19 @@ func volume() *unstructured.Unstructured {
 	return object("Volume", "pvc-1", map[string]any{"spec": map[string]any{"size": "10737418240"}})
 }
 
+func target(name string, available bool) *unstructured.Unstructured {
+	return object("BackupTarget", name, map[string]any{
+		"spec": map[string]any{"backupTargetURL": "s3://b@r/"}, "status": map[string]any{"available": available},
+	})
+}
+
 func (r *rig) create(kind string) (*csi.Snapshot, error) {
+	return r.createWith(map[string]string{"type": kind})
+}
+
+func (r *rig) createWith(parameters map[string]string) (*csi.Snapshot, error) {
 	response, err := r.CreateSnapshot(r.t.Context(), &csi.CreateSnapshotRequest{
-		SourceVolumeId: "pvc-1", Name: "snapshot-1", Parameters: map[string]string{"type": kind},
+		SourceVolumeId: "pvc-1", Name: "snapshot-1", Parameters: parameters,
 	})
 	return response.GetSnapshot(), err
 }
@@ -134,7 +144,7 @@ func TestDriver_GivesUpWithLonghornsWords(t *testing.T) {
 func TestDriver_AnswersWhenTheBackupHasBegun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, volume())
+		r := newRig(t, volume(), target("default", true))
 		r.longhorn(time.Second, snapshots, "snapshot-1", isReady)
 		r.longhorn(5*time.Second, backups, "backup-", func(b *unstructured.Unstructured) {
 			b.Object["status"] = map[string]any{"state": "InProgress", "snapshotCreatedAt": taken, "volumeSize": "10737418240"}
@@ -144,7 +154,7 @@ func TestDriver_AnswersWhenTheBackupHasBegun(t *testing.T) {
 			t.Fatalf("got %v, %v", begun, err)
 		}
 		backup, err := r.backupOf(t.Context(), "pvc-1", "snapshot-1")
-		if err != nil || backup == nil || backup.GetLabels()[targetLabel] != "default" {
+		if err != nil || backup == nil || backup.GetLabels()[targetLabel] != "default" || text(backup, "spec", "backupMode") != "incremental" {
 			t.Fatalf("Longhorn was asked for %v, %v", backup, err)
 		}
 		r.longhorn(0, backups, "backup-", func(b *unstructured.Unstructured) {
@@ -162,6 +172,122 @@ func TestDriver_AnswersWhenTheBackupHasBegun(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestDriver_LooksAtTheTargetBeforeItCutsASnapshot(t *testing.T) {
+	t.Parallel()
+	noAddress := target("default", true)
+	noAddress.Object["spec"] = map[string]any{"backupTargetURL": ""}
+	for name, test := range map[string]struct {
+		targets []runtime.Object
+		code    codes.Code
+		says    string
+	}{
+		"none":            {nil, codes.NotFound, "backup target default not found"},
+		"another one":     {[]runtime.Object{target("other", true)}, codes.NotFound, "backup target default not found"},
+		"out of reach":    {[]runtime.Object{target("default", false)}, codes.Aborted, "backup target default is not available"},
+		"without address": {[]runtime.Object{noAddress}, codes.Aborted, "backup target default is not available"},
+	} {
+		r := newRig(t, append(test.targets, volume())...)
+		if _, err := r.create("bak"); status.Code(err) != test.code || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		for _, plural := range []string{snapshots, backups} {
+			if list, err := r.kind(plural).List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
+				t.Errorf("%s: %s were made: %v, %v", name, plural, list, err)
+			}
+		}
+	}
+}
+
+func TestDriver_AnswersWithABackupThatDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, volume(), target("default", true))
+		r.longhorn(time.Second, snapshots, "snapshot-1", isReady)
+		began := time.Now()
+		got, err := r.create("bak")
+		if err != nil || got.ReadyToUse || !strings.HasPrefix(got.SnapshotId, "bak://pvc-1/backup-") || got.CreationTime.AsTime().Format(time.RFC3339) != taken {
+			t.Errorf("got %v, %v", got, err)
+		}
+		if took := time.Since(began); took != poll+backupPatience {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestDriver_FailsWithoutABackup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, volume(), target("default", true))
+		_, err := r.begun(t.Context(), "pvc-1", "snapshot-1")
+		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "timeout waiting for Backup CR to be created for volume pvc-1 snapshot snapshot-1") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestDriver_PassesTheModeOn(t *testing.T) {
+	t.Parallel()
+	for mode, refused := range map[string]string{"full": "", "incremental": "", "": "", "differential": "BackupMode differential is not a valid option"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, volume(), target("default", true))
+			r.longhorn(time.Second, snapshots, "snapshot-1", isReady)
+			_, err := r.createWith(map[string]string{"backupMode": mode})
+			backup, found := r.backupOf(t.Context(), "pvc-1", "snapshot-1")
+			switch {
+			case found != nil:
+				t.Error(found)
+			case refused != "":
+				if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), refused) || backup != nil {
+					t.Errorf("%s: got %v, %v", mode, backup, err)
+				}
+			case err != nil || backup == nil || text(backup, "spec", "backupMode") != mode:
+				t.Errorf("%s: got %v, %v", mode, backup, err)
+			}
+		})
+	}
+}
+
+func TestDriver_FindsTheBackupInTheVolumesTarget(t *testing.T) {
+	t.Parallel()
+	backup := func(name, label, reported string) *unstructured.Unstructured {
+		made := object("Backup", name, map[string]any{
+			"spec": map[string]any{"snapshotName": "snapshot-1"}, "status": map[string]any{"backupTargetName": reported},
+		})
+		made.SetLabels(map[string]string{volumeLabel: "pvc-1", targetLabel: label})
+		return made
+	}
+	elsewhere := volume()
+	elsewhere.Object["spec"] = map[string]any{"backupTargetName": "other"}
+	for name, test := range map[string]struct {
+		there []runtime.Object
+		want  string
+	}{
+		"by its label":   {[]runtime.Object{volume(), backup("backup-1", "other", ""), backup("backup-2", "default", "")}, "backup-2"},
+		"by its status":  {[]runtime.Object{elsewhere, backup("backup-1", "default", ""), backup("backup-2", "default", "other")}, "backup-2"},
+		"none there":     {[]runtime.Object{elsewhere, backup("backup-1", "default", "")}, ""},
+		"without volume": {[]runtime.Object{backup("backup-1", "other", "")}, "backup-1"},
+		"status first":   {[]runtime.Object{volume(), backup("backup-1", "other", "default")}, "backup-1"},
+	} {
+		found, err := newRig(t, test.there...).backupOf(t.Context(), "pvc-1", "snapshot-1")
+		got := ""
+		if found != nil {
+			got = found.GetName()
+		}
+		if err != nil || got != test.want {
+			t.Errorf("%s: got %q, %v; want %q", name, got, err, test.want)
+		}
+	}
+}
+
+func TestAsSnapshot_RoundsItsSizeUp(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[string]int64{"": 2 << 20, "0": 2 << 20, "1": 2 << 20, "2097152": 2 << 20, "2097153": 4 << 20, "10737418240": 10 << 30} {
+		if got := asSnapshot("pvc-1", object("Backup", "backup-1", map[string]any{}), taken, size); got.SizeBytes != want {
+			t.Errorf("%q: got %d, want %d", size, got.SizeBytes, want)
+		}
+	}
 }
 
 func TestDriver_Refuses(t *testing.T) {

@@ -23,6 +23,7 @@ const (
 	volumes   = "volumes"
 	snapshots = "snapshots"
 	backups   = "backups"
+	targets   = "backuptargets"
 )
 
 // namespaceOf returns the namespace in which a pod of the app is ready; "" if none is.
@@ -76,17 +77,16 @@ func (d *driver) get(ctx context.Context, plural, name string) (*unstructured.Un
 	return object, nil
 }
 
-func (d *driver) create(ctx context.Context, plural, kind, name string, labels map[string]string, spec map[string]any) (*unstructured.Unstructured, error) {
+func (d *driver) create(ctx context.Context, plural, kind, name string, labels map[string]string, spec map[string]any) error {
 	object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	object.SetAPIVersion("longhorn.io/v1beta2")
 	object.SetKind(kind)
 	object.SetName(name)
 	object.SetLabels(labels)
-	created, err := d.kind(plural).Create(ctx, object, metav1.CreateOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("create %s %s: %w", plural, name, err)
+	if _, err := d.kind(plural).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create %s %s: %w", plural, name, err)
 	}
-	return created, nil
+	return nil
 }
 
 // remove deletes an object; one that is gone is fine.

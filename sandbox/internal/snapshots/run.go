@@ -51,6 +51,9 @@ func Run(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
+	if err := waitForWorkers(); err != nil {
+		return err
+	}
 	if err := applyKinds(ctx, api.objects, options.Kinds); err != nil {
 		return err
 	}
@@ -71,7 +74,10 @@ func connect(kubeconfig string) (clients, error) {
 	if err != nil {
 		return clients{}, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	config.QPS, config.Burst = 20, 40 // It is two programs, with 5 and 10 each, and Longhorn's driver.
+	// It is two programs: the snapshot-controller's defaults are 5 and 10, and Longhorn gives its csi-snapshotter 50 and 100 (longhorn-manager
+	// csi/deployment.go, types.KubeAPIQPS and KubeAPIBurst). Each client below has the limit for itself: Longhorn's driver, whose objects
+	// are the last one's, takes hardly anything from them.
+	config.QPS, config.Burst = 55, 110
 	var api clients
 	if api.core, err = kubernetes.NewForConfig(config); err != nil {
 		return clients{}, fmt.Errorf("make client: %w", err)

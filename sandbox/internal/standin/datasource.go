@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,8 +17,9 @@ import (
 )
 
 // A claim can be filled from a VolumeSnapshot. What the csi-provisioner looks at before it calls the driver is its own
-// (external-provisioner pkg/controller/controller.go, prepareProvision and getSnapshotSource), and what the driver makes of the snapshot's
-// handle is Longhorn's (longhorn-manager csi/controller_server.go, CreateVolume).
+// (external-provisioner 6.2 pkg/controller/controller.go, prepareProvision and getSnapshotSource), and what the driver makes of the
+// snapshot's handle is Longhorn's (longhorn-manager csi/controller_server.go, CreateVolume). Not played is the csi-provisioner's finalizer
+// on a snapshot that a claim is being filled from: with it one that is being deleted stays and goes on filling that claim, here it is refused.
 
 const (
 	snapshotGroup      = "snapshot.storage.k8s.io"
@@ -25,6 +27,9 @@ const (
 
 	dataSourceParameter = "dataSource"
 	fromBackupParameter = "fromBackup"
+
+	// modeChangeAnnotation of a VolumeSnapshotContent allows that a filesystem's snapshot becomes a block volume, and the other way round.
+	modeChangeAnnotation = "snapshot.storage.kubernetes.io/allow-volume-mode-change"
 )
 
 // addSource adds what the claim is to be filled from to the parameters for the driver.
@@ -75,7 +80,9 @@ func (p *provisioner) snapshotHandle(ctx context.Context, options controller.Pro
 	}
 	handle := textAt(content, "status", "snapshotHandle")
 	switch {
-	case textAt(content, "spec", "volumeSnapshotRef", "uid") != string(snapshot.GetUID()):
+	case textAt(content, "spec", "volumeSnapshotRef", "uid") != string(snapshot.GetUID()),
+		textAt(content, "spec", "volumeSnapshotRef", "namespace") != snapshot.GetNamespace(),
+		textAt(content, "spec", "volumeSnapshotRef", "name") != snapshot.GetName():
 		return "", fmt.Errorf("snapshotcontent %s for snapshot %s is bound to a different snapshot", bound, name)
 	case textAt(content, "spec", "driver") != options.StorageClass.Provisioner:
 		return "", fmt.Errorf("snapshotcontent %s for snapshot %s is handled by a different CSI driver than requested by StorageClass %s",
@@ -85,7 +92,10 @@ func (p *provisioner) snapshotHandle(ctx context.Context, options controller.Pro
 	case handle == "":
 		return "", fmt.Errorf("snapshot handle %s is not available", name)
 	}
-	return handle, fits(claim, snapshot)
+	if err := fits(claim, snapshot); err != nil {
+		return "", err
+	}
+	return handle, keepsMode(claim, content)
 }
 
 func (p *provisioner) snapshotObject(plural string) dynamic.NamespaceableResourceInterface {
@@ -103,6 +113,29 @@ func fits(claim *corev1.PersistentVolumeClaim, snapshot *unstructured.Unstructur
 		return fmt.Errorf("requested volume size %d is less than the size %d for the source snapshot %s", request.Value(), size.Value(), snapshot.GetName())
 	}
 	return nil
+}
+
+// keepsMode refuses a claim of another volume mode than the snapshot's volume had, unless the content allows it (the sidecar's
+// --prevent-volume-mode-conversion, which is on unless it is told otherwise, and Longhorn says nothing of it).
+func keepsMode(claim *corev1.PersistentVolumeClaim, content *unstructured.Unstructured) error {
+	mode := textAt(content, "spec", "sourceVolumeMode")
+	if mode == "" || claim.Spec.VolumeMode == nil || string(*claim.Spec.VolumeMode) == mode {
+		return nil
+	}
+	allowed, annotated := content.GetAnnotations()[modeChangeAnnotation]
+	reason := ""
+	switch allows, err := strconv.ParseBool(allowed); {
+	case !annotated:
+		reason = fmt.Sprintf("%s annotation is not present on snapshotcontent %s", modeChangeAnnotation, content.GetName())
+	case err != nil:
+		reason = fmt.Sprintf("failed to convert %s annotation value to boolean with error: %v", modeChangeAnnotation, err)
+	case !allows:
+		reason = fmt.Sprintf("%s is set to false on snapshotcontent %s", modeChangeAnnotation, content.GetName())
+	default:
+		return nil
+	}
+	return fmt.Errorf("requested volume %s/%s modifies the mode of the source volume but does not have permission to do so. %s",
+		claim.Namespace, claim.Name, reason)
 }
 
 // addHandle makes a parameter of the handle.

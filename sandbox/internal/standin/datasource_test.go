@@ -27,6 +27,9 @@ func snapshotObjects(handle string) (snapshot, content *unstructured.Unstructure
 	put(snapshot, "10Gi", "status", "restoreSize")
 	put(content, driverName, "spec", "driver")
 	put(content, "snapshot-uid", "spec", "volumeSnapshotRef", "uid")
+	put(content, "iris", "spec", "volumeSnapshotRef", "namespace")
+	put(content, "before", "spec", "volumeSnapshotRef", "name")
+	put(content, "Filesystem", "spec", "sourceVolumeMode")
 	put(content, handle, "status", "snapshotHandle")
 	return snapshot, content
 }
@@ -40,6 +43,7 @@ func sourced(t *testing.T, snapshot, content *unstructured.Unstructured) (map[st
 	h := newHarness(t, append(installed(nil), snapshot, content, backup)...)
 	claim := claimOf(corev1.ReadWriteOnce)
 	claim.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: ptr(snapshotGroup), Kind: "VolumeSnapshot", Name: "before"}
+	claim.Spec.VolumeMode = ptr(corev1.PersistentVolumeFilesystem)
 	class := classOf(nil)
 	class.Provisioner = driverName
 	parameters := map[string]string{}
@@ -76,9 +80,20 @@ func TestSource_IsWhatTheHandleSays(t *testing.T) {
 func TestSource_IsLookedAtBeforeTheDriverIsAsked(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(snapshot, content *unstructured.Unstructured){
-		"snapshot before not bound":      func(s, _ *unstructured.Unstructured) { put(s, "", "status", "boundVolumeSnapshotContentName") },
-		"snapshot before is not Ready":   func(s, _ *unstructured.Unstructured) { put(s, false, "status", "readyToUse") },
-		"is bound to a different":        func(_, c *unstructured.Unstructured) { put(c, "other", "spec", "volumeSnapshotRef", "uid") },
+		"snapshot before not bound":                                    func(s, _ *unstructured.Unstructured) { put(s, "", "status", "boundVolumeSnapshotContentName") },
+		"snapshot before is not Ready":                                 func(s, _ *unstructured.Unstructured) { put(s, false, "status", "readyToUse") },
+		"content for snapshot before is bound to a different snapshot": func(_, c *unstructured.Unstructured) { put(c, "other", "spec", "volumeSnapshotRef", "uid") },
+		"for snapshot before is bound to a different":                  func(_, c *unstructured.Unstructured) { put(c, "other", "spec", "volumeSnapshotRef", "namespace") },
+		"before is bound to a different":                               func(_, c *unstructured.Unstructured) { put(c, "other", "spec", "volumeSnapshotRef", "name") },
+		"annotation is not present":                                    func(_, c *unstructured.Unstructured) { put(c, "Block", "spec", "sourceVolumeMode") },
+		"annotation value to boolean": func(_, c *unstructured.Unstructured) {
+			put(c, "Block", "spec", "sourceVolumeMode")
+			c.SetAnnotations(map[string]string{modeChangeAnnotation: "perhaps"})
+		},
+		"is set to false on": func(_, c *unstructured.Unstructured) {
+			put(c, "Block", "spec", "sourceVolumeMode")
+			c.SetAnnotations(map[string]string{modeChangeAnnotation: "false"})
+		},
 		"by a different CSI driver":      func(_, c *unstructured.Unstructured) { put(c, "other", "spec", "driver") },
 		"handle before is not available": func(_, c *unstructured.Unstructured) { put(c, "", "status", "snapshotHandle") },
 		"is less than the size":          func(s, _ *unstructured.Unstructured) { put(s, "30Gi", "status", "restoreSize") },
@@ -91,6 +106,16 @@ func TestSource_IsLookedAtBeforeTheDriverIsAsked(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || len(parameters) > 0 || state != controller.ProvisioningNoChange {
 			t.Errorf("got %v, %s, %v; want %q, which is tried again", parameters, state, err, want)
 		}
+	}
+}
+
+func TestSource_MayChangeItsModeIfTheContentAllowsIt(t *testing.T) {
+	t.Parallel()
+	snapshot, content := snapshotObjects("snap://pvc-1/snapshot-1")
+	put(content, "Block", "spec", "sourceVolumeMode")
+	content.SetAnnotations(map[string]string{modeChangeAnnotation: "true"})
+	if parameters, _, err := sourced(t, snapshot, content); err != nil || len(parameters) != 1 {
+		t.Errorf("got %v, %v", parameters, err)
 	}
 }
 

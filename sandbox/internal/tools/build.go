@@ -53,12 +53,17 @@ func (t tool) linkFlags(version string) string {
 	return "-s -w " + t.link(version)
 }
 
-// goCommand runs the go command in the tool's module and returns its standard output. Nothing else may be added to its
+// goCommand is runGo in the tool's module. Nothing else may be added to its
 // flags: other ones, such as -trimpath, make Go compile everything again that the program and the tools share.
 func (e *ensurer) goCommand(ctx context.Context, t tool, args ...string) (string, error) {
+	return runGo(ctx, e.layout.ToolModule(t.module), GoEnvironment(), args...)
+}
+
+// runGo runs the go command in a module and returns its standard output.
+func runGo(ctx context.Context, module string, environment []string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "go", args...)
-	command.Dir = e.layout.ToolModule(t.module)
-	command.Env = GoEnvironment()
+	command.Dir = module
+	command.Env = environment
 	// Interrupted, go removes its temporary files, which SIGKILL would leave.
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
 	command.WaitDelay = 5 * time.Second

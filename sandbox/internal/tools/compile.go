@@ -1,16 +1,14 @@
 package tools
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
-	"strings"
-	"time"
+
+	"ha-iris/sandbox/internal/lock"
 )
 
 // Compile builds programs of a Go module of this checkout into a directory, each under its package's name, static and without anything of
@@ -21,10 +19,33 @@ func Compile(ctx context.Context, module, dir string, packages ...string) error 
 	return compile(ctx, module, environment, append([]string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid="}, into(dir, packages)...))
 }
 
-// CompileHere is Compile for programs that run on this machine only. They share what was compiled for the sandbox itself, which the Makefile
-// builds with the same flags.
-func CompileHere(ctx context.Context, module, dir string, packages ...string) error {
-	return compile(ctx, module, GoEnvironment(), into(dir, packages))
+// CompileHere builds a program that runs on this machine only into a directory. It shares what was compiled for the sandbox itself, which the
+// Makefile builds with the same flags. The program appears only when it is complete; until then the one that was there stays.
+// It calls waiting if another command is building it.
+func CompileHere(ctx context.Context, module, dir, pkg string, waiting func()) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the directory of programs: %w", err)
+	}
+	name := path.Base(pkg)
+	final, building := filepath.Join(dir, name), filepath.Join(dir, temporaryPrefix+name)
+	unlock, err := lock.Take(ctx, filepath.Join(dir, "."+name+".lock"), waiting)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := errors.Join(os.RemoveAll(building), os.Mkdir(building, 0o755)); err != nil {
+		return fmt.Errorf("make room for %s: %w", name, err)
+	}
+	defer func() { _ = os.RemoveAll(building) }() // empty after the rename
+	// Go links nothing if what is in the program's place is current, and else puts another file there. Without this one it links each time.
+	_ = os.Link(final, filepath.Join(building, name))
+	if err := compile(ctx, module, GoEnvironment(), into(building, []string{pkg})); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(building, name), final); err != nil {
+		return fmt.Errorf("put %s in place: %w", name, err)
+	}
+	return nil
 }
 
 func into(dir string, packages []string) []string {
@@ -32,34 +53,21 @@ func into(dir string, packages []string) []string {
 }
 
 func compile(ctx context.Context, module string, environment, arguments []string) error {
-	command := exec.CommandContext(ctx, "go", append([]string{"build"}, arguments...)...)
-	command.Dir = module
-	command.Env = environment
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // So that go removes its temporary files.
-	command.WaitDelay = 5 * time.Second
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	if err := command.Run(); err != nil {
-		return errors.Join(ctx.Err(), fmt.Errorf("compile %s of %s: %w\n%s",
-			arguments[len(arguments)-1], filepath.Base(module), err, strings.TrimSpace(stderr.String())))
+	if _, err := runGo(ctx, module, environment, append([]string{"build"}, arguments...)...); err != nil {
+		return fmt.Errorf("compile %s: %w", arguments[len(arguments)-1], err)
 	}
 	return nil
 }
 
-// ModuleDir is the directory of a dependency of a Go module of this checkout, in the module cache.
+// ModuleDir is the directory of a dependency of a Go module of this checkout, in the module cache. It downloads nothing: what was built
+// with the dependency has brought it there.
 func ModuleDir(ctx context.Context, module, dependency string) (string, error) {
-	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", dependency)
-	command.Dir = module
-	command.Env = GoEnvironment()
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	output, err := command.Output()
+	dir, err := runGo(ctx, module, GoEnvironment(), "list", "-m", "-f", "{{.Dir}}", dependency)
+	if err == nil && dir == "" {
+		err = errors.New("it is not in the module cache")
+	}
 	if err != nil {
-		return "", errors.Join(ctx.Err(), fmt.Errorf("find %s of %s: %w\n%s", dependency, filepath.Base(module), err, strings.TrimSpace(stderr.String())))
+		return "", fmt.Errorf("find the module %s: %w", dependency, err)
 	}
-	var found struct{ Dir string }
-	if err := json.Unmarshal(output, &found); err != nil {
-		return "", fmt.Errorf("read what go says of %s: %w", dependency, err)
-	}
-	return found.Dir, nil
+	return dir, nil
 }

@@ -22,7 +22,7 @@ func (e *ensurer) buildPlugin(ctx context.Context, t tool, version string) error
 		if err := e.build(ctx, t, version, filepath.Join(dir, t.name)); err != nil {
 			return err
 		}
-		source, err := e.goCommand(ctx, t, "list", "-m", "-f", "{{.Dir}}", t.plugin.sourceModule)
+		source, err := ModuleDir(ctx, e.layout.ToolModule(t.module), t.plugin.sourceModule)
 		if err != nil {
 			return err
 		}
