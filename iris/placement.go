@@ -10,9 +10,9 @@ import (
 // best node's sum 100 (kubernetes 1.34, helper.DefaultNormalizeScore).
 const maxAffinityWeight = 100
 
-// databaseAffinity lets the database's next pod prefer the node that has the volume, which the guard labels: there it was back after 14 to 30 s,
-// 16 at the median of 14 runs, and after 30 to 42 s, 36 of 16, where the volume had to be detached and attached first (delete-pod in
-// docs/failover-runs.csv). Kubernetes does not do that by itself, and an affinity of the pod to itself cannot: with ReadWriteOncePod it is scheduled
+// databaseAffinity lets the database's next pod prefer the node that has the volume, which the guard labels: there it was back after 13 to 17 s
+// in 20 runs, and after 30 to 42 s in 16, with more labs on the machine, where the volume had to be detached and attached first (delete-pod in
+// docs/failover-runs.csv, the latter in its history). Kubernetes does not do that by itself, and an affinity of the pod to itself cannot: with ReadWriteOncePod it is scheduled
 // when the old one is gone. Only preferred, because that node may be full, cordoned or lost: then any other one is as good as before.
 //
 // Of the scheduler's scores, each up to 100 (kubernetes 1.34, apis/config/v1/default_plugins.go), NodeAffinity counts twice. Against it can be

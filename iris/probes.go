@@ -56,7 +56,7 @@ const (
 	probeTimeout = 10
 	// databaseReadyPeriod: from the end of the recovery to the next probe the database is up and nobody reaches it, half of this on average. The
 	// kubelet looks at once when the startup probe has succeeded, which is before the recovery ends; with 5 s, 2 to 3 s of each run of lose-node
-	// were this (docs/failover-runs.csv, mostly 12.1 or 13.1 s from the container's start). A stall of the volume makes one probe slow, and at worst
+	// were this (12.1 or 13.1 s from the container's start in most, 10 to 11 since; docs/failover-runs.csv and its history). A stall of the volume makes one probe slow, and at worst
 	// fails it; three that fail are 6 s of an instance that says so, or 30 s of one that does not answer.
 	databaseReadyPeriod, databaseReadyFailures = 2, 3
 	// readyPeriod and readyFailures are those of the other containers.

@@ -105,6 +105,9 @@ func (r *results) lines() [][]string {
 	var lines [][]string
 	for _, one := range r.cells {
 		of := []string{r.Source, r.Machine, r.Commit, one.setup, one.name}
+		if len(one.runs) == 0 && one.failed == "" {
+			continue // It was interrupted before its first run.
+		}
 		if len(one.runs) == 0 {
 			begun := r.Begun.UTC().Format(time.RFC3339Nano)
 			lines = append(lines, slices.Concat([]string{begun}, of, make([]string, 8), []string{strings.Join(strings.Fields(one.failed), " ")}))

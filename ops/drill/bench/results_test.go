@@ -246,6 +246,19 @@ func TestPublish_AddsToWhatIsThere(t *testing.T) {
 	}
 }
 
+// A measurement that was interrupted has experiments without a run, and its record must be one that can be read.
+func TestLines_HaveNothingOfWhatWasNotRun(t *testing.T) {
+	t.Parallel()
+	e, err := parseExperiment("lose-node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := &results{cells: []cell{{setup: "guard", experiment: e}, {setup: "article", experiment: e, failed: "the lab did not come up"}}}
+	if got := made.lines(); len(got) != 1 || got[0][4] != "article" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestReadRecord_RefusesWhatItDidNotWrite(t *testing.T) {
 	t.Parallel()
 	good := "1970-01-01T00:00:01Z,source abc,a machine,default,guard,lose-node,true,70.000,0.000+48.000 Kubernetes: node not ready,100,0,0,0,,"
