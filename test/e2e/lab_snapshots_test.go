@@ -11,7 +11,7 @@ import (
 // TestLab_Snapshots takes the article's VolumeSnapshot while the database writes, and has the rows of that moment back: from a backup, and
 // from a snapshot on the nodes that Longhorn copies from the old volume.
 func TestLab_Snapshots(t *testing.T) {
-	l := bringUp(t, "snapshots", ownSandbox(t, "e2e-snapshots", "--nodes", "real", "--snapshots"), func(c config) config {
+	l := bringUp(t, "snapshotted", ownSandbox(t, "e2e-snapshotted", "--nodes", "real", "--snapshots"), func(c config) config {
 		return c.set("storage.snapshotClasses", true).set("storage.backup", object{"target": "nfs://nas.example:/backups/", "cron": "0 0 1 1 *"})
 	})
 	claim := l.claim()

@@ -60,7 +60,7 @@ func (r *restoring) uid(claim string) string {
 
 func (r *restoring) ask(kind, name, path string) string {
 	r.t.Helper()
-	return r.on.kubectl(r.t, "-n", "iris", "get", kind, name, "-o", "jsonpath="+path)
+	return r.on.ask(r.t, kind, name, path)
 }
 
 func (r *restoring) apply(c config) (done changes) {

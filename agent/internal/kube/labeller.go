@@ -69,7 +69,7 @@ func (l *Labeller) works(ctx context.Context, name string) (bool, error) {
 	if l.target.LonghornNamespace == "" {
 		return true, nil
 	}
-	ready, err := (&Reader{cluster: l.cluster, target: l.target}).longhornNodes(ctx)
+	ready, err := l.cluster.longhornNodes(ctx, l.target.LonghornNamespace)
 	if err != nil {
 		return false, err
 	}

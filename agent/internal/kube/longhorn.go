@@ -20,18 +20,17 @@ type others struct {
 	orphans       []guard.Orphan
 }
 
-func (r *Reader) listLonghorn(ctx context.Context, resource, selector string) ([]unstructured.Unstructured, error) {
-	list, err := r.cluster.Dynamic.Resource(longhorn(resource)).Namespace(r.target.LonghornNamespace).List(
-		ctx, metav1.ListOptions{LabelSelector: selector})
+func (c *Cluster) listLonghorn(ctx context.Context, namespace, resource, selector string) ([]unstructured.Unstructured, error) {
+	list, err := c.Dynamic.Resource(longhorn(resource)).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
-		return nil, fmt.Errorf("the %s of Longhorn in %s: %w", resource, r.target.LonghornNamespace, err)
+		return nil, fmt.Errorf("the %s of Longhorn in %s: %w", resource, namespace, err)
 	}
 	return list.Items, nil
 }
 
 // longhornNodes says of each of Longhorn's own node objects whether it is Ready.
-func (r *Reader) longhornNodes(ctx context.Context) (map[string]bool, error) {
-	objects, err := r.listLonghorn(ctx, "nodes", "")
+func (c *Cluster) longhornNodes(ctx context.Context, namespace string) (map[string]bool, error) {
+	objects, err := c.listLonghorn(ctx, namespace, "nodes", "")
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +50,7 @@ func (r *Reader) longhornNodes(ctx context.Context) (map[string]bool, error) {
 // replicas are those of the volume (label longhornvolume, longhorn-manager types.go GetVolumeLabels). One that is being deleted is none
 // any more, and one that is not active belongs to an upgrade of the engine (volume_controller.go isHealthyAndActiveReplica).
 func (r *Reader) replicas(ctx context.Context, volume string) ([]guard.Replica, error) {
-	objects, err := r.listLonghorn(ctx, "replicas", "longhornvolume="+volume)
+	objects, err := r.cluster.listLonghorn(ctx, r.target.LonghornNamespace, "replicas", "longhornvolume="+volume)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +74,7 @@ func (r *Reader) replicas(ctx context.Context, volume string) ([]guard.Replica, 
 
 // orphans are the volume's engines that run where they should not. One that is being deleted still runs.
 func (r *Reader) orphans(ctx context.Context, volume string) ([]guard.Orphan, error) {
-	objects, err := r.listLonghorn(ctx, "orphans", "longhorn.io/orphan-type=engine-instance")
+	objects, err := r.cluster.listLonghorn(ctx, r.target.LonghornNamespace, "orphans", "longhorn.io/orphan-type=engine-instance")
 	if err != nil {
 		return nil, err
 	}

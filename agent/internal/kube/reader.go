@@ -108,7 +108,10 @@ func (r *Reader) look(ctx context.Context) (findings, error) {
 	second.Go(func() (err error) { found.nodes, err = r.nodes(within); return err })
 	second.Go(func() error { return r.leases(within) })
 	if volume := found.claim.handle; volume != "" && r.target.LonghornNamespace != "" && found.claim.driver == longhornDriver {
-		second.Go(func() (err error) { found.others.longhornNodes, err = r.longhornNodes(within); return err })
+		second.Go(func() (err error) {
+			found.others.longhornNodes, err = r.cluster.longhornNodes(within, r.target.LonghornNamespace)
+			return err
+		})
 		second.Go(func() (err error) { found.others.replicas, err = r.replicas(within, volume); return err })
 		second.Go(func() (err error) { found.others.orphans, err = r.orphans(within, volume); return err })
 	}

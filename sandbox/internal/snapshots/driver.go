@@ -80,16 +80,21 @@ func (d *driver) ControllerGetCapabilities(
 // CreateSnapshot implements csi.ControllerServer. A call for what is there already, or under way, goes on with it.
 func (d *driver) CreateSnapshot(ctx context.Context, request *csi.CreateSnapshotRequest) (*csi.CreateSnapshotResponse, error) {
 	kind := request.GetParameters()[typeParameter]
-	var taken *csi.Snapshot
-	var err error
+	take := d.takeBackup
 	switch kind {
 	case typeSnapshot:
-		taken, err = d.takeSnapshot(ctx, request)
+		take = d.takeSnapshot
 	case "", typeBackup, oldTypeBackup:
-		taken, err = d.takeBackup(ctx, request)
 	default:
 		return nil, status.Errorf(codes.InvalidArgument, "invalid CSI snapshot type: %s. Must be %s or %s or \"\"", kind, typeSnapshot, typeBackup)
 	}
+	if err := named(request); err != nil {
+		return nil, err
+	}
+	if err := d.answers(ctx); err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	taken, err := take(ctx, request)
 	if err != nil {
 		if _, told := status.FromError(err); !told {
 			err = status.Error(codes.Internal, err.Error())
@@ -112,12 +117,6 @@ func named(request *csi.CreateSnapshotRequest) error {
 
 // takeSnapshot is type snap: it lies with the volume.
 func (d *driver) takeSnapshot(ctx context.Context, request *csi.CreateSnapshotRequest) (*csi.Snapshot, error) {
-	if err := named(request); err != nil {
-		return nil, err
-	}
-	if err := d.answers(ctx); err != nil {
-		return nil, err
-	}
 	snapshot, err := d.cut(ctx, request)
 	if err != nil {
 		return nil, err
@@ -143,11 +142,8 @@ func (d *driver) cut(ctx context.Context, request *csi.CreateSnapshotRequest) (*
 		return nil, err
 	}
 	if snapshot == nil || text(snapshot, "spec", "volume") != volume {
-		labels := map[string]any{}
-		for key, value := range request.GetParameters() {
-			labels[key] = value
-		}
-		err := d.create(ctx, snapshots, "Snapshot", name, nil, map[string]any{"volume": volume, "createSnapshot": true, "labels": labels})
+		err := d.create(ctx, snapshots, "Snapshot", name, nil,
+			map[string]any{"volume": volume, "createSnapshot": true, "labels": labels(request)})
 		if err != nil {
 			return nil, err
 		}
@@ -187,12 +183,6 @@ func (d *driver) wait(ctx context.Context) error {
 
 // takeBackup is type bak: a snapshot and a backup of it. It answers once the backup has begun, and is called again until that is complete.
 func (d *driver) takeBackup(ctx context.Context, request *csi.CreateSnapshotRequest) (*csi.Snapshot, error) {
-	if err := named(request); err != nil {
-		return nil, err
-	}
-	if err := d.answers(ctx); err != nil {
-		return nil, err
-	}
 	volume, name := request.GetSourceVolumeId(), request.GetName()
 	// First: the volume may be gone while the backup is there.
 	backup, err := d.backupOf(ctx, volume, name)
@@ -216,7 +206,7 @@ func (d *driver) takeBackup(ctx context.Context, request *csi.CreateSnapshotRequ
 	if err != nil {
 		return nil, err
 	}
-	if source, err = d.backUp(ctx, request); err != nil {
+	if err := d.backUp(ctx, request, source); err != nil {
 		return nil, err
 	}
 	if backup, err = d.begun(ctx, volume, name); err != nil {
@@ -257,28 +247,28 @@ func (d *driver) targetAvailable(ctx context.Context, name string) error {
 	return nil
 }
 
-// backUp has Longhorn back the snapshot up to the volume's target, and returns the volume. What it says of an unknown mode is its
-// webhook's (longhorn-manager webhook/resources/backup/validator.go).
-func (d *driver) backUp(ctx context.Context, request *csi.CreateSnapshotRequest) (*unstructured.Unstructured, error) {
-	volume, err := d.source(ctx, request.GetSourceVolumeId())
-	if err != nil {
-		return nil, err
-	}
+// backUp has Longhorn back the snapshot up to the volume's target. What it says of an unknown mode is its webhook's (longhorn-manager
+// webhook/resources/backup/validator.go).
+func (d *driver) backUp(ctx context.Context, request *csi.CreateSnapshotRequest, volume *unstructured.Unstructured) error {
 	mode, given := request.GetParameters()[modeParameter]
 	switch {
 	case !given:
 		mode = modeIncremental
 	case mode != "" && mode != modeIncremental && mode != modeFull:
-		return nil, fmt.Errorf("failed to backup snapshot: BackupMode %s is not a valid option", mode)
-	}
-	labels := map[string]any{}
-	for key, value := range request.GetParameters() {
-		labels[key] = value
+		return fmt.Errorf("failed to backup snapshot: BackupMode %s is not a valid option", mode)
 	}
 	name := "backup-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
-	err = d.create(ctx, backups, "Backup", name, map[string]string{volumeLabel: volume.GetName(), targetLabel: targetOf(volume)},
-		map[string]any{"snapshotName": request.GetName(), "labels": labels, "backupMode": mode})
-	return volume, err
+	return d.create(ctx, backups, "Backup", name, map[string]string{volumeLabel: volume.GetName(), targetLabel: targetOf(volume)},
+		map[string]any{"snapshotName": request.GetName(), "labels": labels(request), "backupMode": mode})
+}
+
+// labels are the class's parameters: Longhorn's objects get them as labels of their own.
+func labels(request *csi.CreateSnapshotRequest) map[string]any {
+	found := map[string]any{}
+	for key, value := range request.GetParameters() {
+		found[key] = value
+	}
+	return found
 }
 
 // begun waits until Longhorn knows when the backup's snapshot was taken. A backup of which it does not know that in time is returned

@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 	"ha-iris/sandbox/internal/datapath/engine"
 	"ha-iris/sandbox/internal/datapath/imclient"
 	"ha-iris/sandbox/internal/datapath/instances"
+	"ha-iris/sandbox/internal/datapath/testkit"
 )
 
 // smallVolume is the size of the volume that has data.
@@ -189,30 +188,6 @@ func image(t *testing.T, root, volume, file string) []byte {
 	return content
 }
 
-// scribbles writes all over an engine until it is told to stop; the function that it returns does so.
-func scribbles(t *testing.T, target *engine.Engine) (stop func()) {
-	t.Helper()
-	var ended atomic.Bool
-	result := make(chan error, 1)
-	go func() {
-		random := rand.New(rand.NewPCG(3, 4))
-		for !ended.Load() {
-			block := bytes.Repeat([]byte{byte(random.Uint32())}, 4096)
-			if _, err := target.WriteAt(block, random.Int64N(smallVolume/4096)*4096); err != nil {
-				result <- err
-				return
-			}
-		}
-		result <- nil
-	}()
-	return func() {
-		ended.Store(true)
-		if err := <-result; err != nil {
-			t.Errorf("the source was disturbed: %v", err)
-		}
-	}
-}
-
 func TestReal_ACloneHoldsItsSourcesSnapshotOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	r := newRealRig(t)
@@ -228,7 +203,7 @@ func TestReal_ACloneHoldsItsSourcesSnapshotOnEveryReplica(t *testing.T) {
 	}
 	r.make(snapshotKind, "s1", map[string]any{"volume": "source", "createSnapshot": true})
 	r.until("snapshot", func() bool { return ready(r.longhornObject(snapshotKind, "s1")) })
-	stop := scribbles(t, source)
+	stop := testkit.Scribble(t, source, smallVolume)
 	r.make(longhornVolumes, copied, map[string]any{"dataSource": "snap://source/s1", "size": fmt.Sprint(smallVolume), "numberOfReplicas": int64(3)})
 	r.until("copy", func() bool { return cloneState(r.longhornObject(longhornVolumes, copied)) == cloneCopied })
 	stop()

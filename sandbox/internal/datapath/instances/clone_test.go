@@ -9,11 +9,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +19,6 @@ import (
 
 	"ha-iris/sandbox/internal/datapath/engine"
 	"ha-iris/sandbox/internal/datapath/imclient"
-	"ha-iris/sandbox/internal/datapath/instances"
 	"ha-iris/sandbox/internal/datapath/replica"
 	"ha-iris/sandbox/internal/datapath/testkit"
 	"ha-iris/sandbox/internal/datapath/wire"
@@ -74,29 +71,6 @@ func (o *original) write(t *testing.T, offset int64, content []byte) {
 	}
 }
 
-// scribble writes all over the volume until it is told to stop; the function that it returns does so.
-func (o *original) scribble(t *testing.T) (stop func()) {
-	t.Helper()
-	var ended atomic.Bool
-	result := make(chan error, 1)
-	go func() {
-		random := rand.New(rand.NewPCG(1, 2))
-		for !ended.Load() {
-			if _, err := o.WriteAt(bytes.Repeat([]byte{byte(random.Uint32())}, 4096), random.Int64N(cloned/4096)*4096); err != nil {
-				result <- err
-				return
-			}
-		}
-		result <- nil
-	}()
-	return func() {
-		ended.Store(true)
-		if err := <-result; err != nil {
-			t.Errorf("the source's engine was disturbed: %v", err)
-		}
-	}
-}
-
 func (o *original) clone() imclient.Clone {
 	return imclient.Clone{Snapshot: "s1", Address: o.replica.Address(), ReplicaTimeout: patience}
 }
@@ -104,19 +78,7 @@ func (o *original) clone() imclient.Clone {
 // newPlain is a node without devices: cloning needs none, and so no rights.
 func newPlain(t *testing.T) *node {
 	t.Helper()
-	root := t.TempDir()
-	manager, err := instances.New(options(root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(manager.Handler())
-	t.Cleanup(func() {
-		server.Close()
-		if err := manager.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &node{root, imclient.NewAt(server.Listener.Addr().String())}
+	return startNode(t, t.TempDir())
 }
 
 // target starts the replica that is to be filled.
@@ -178,7 +140,7 @@ func TestClone_HoldsTheSnapshotWhileItsSourceIsWrittenTo(t *testing.T) {
 	o, n := newOriginal(t), newPlain(t)
 	snapshot := filepath.Join(o.replica.Dir, "snapshot-s1.img")
 	want := sha256.Sum256(read(t, snapshot))
-	stop := o.scribble(t)
+	stop := testkit.Scribble(t, o, cloned)
 	n.target(t)
 	task, err := n.client.Clone(t.Context(), "copy", o.clone())
 	n.done(t, task, err)

@@ -68,6 +68,13 @@ func newNode(t *testing.T) *node {
 	t.Helper()
 	testkit.NeedDevices(t)
 	root := t.TempDir()
+	t.Cleanup(func() { nothingLeft(t, root) })
+	return startNode(t, root)
+}
+
+// startNode is a manager on a directory, until the test ends.
+func startNode(t *testing.T, root string) *node {
+	t.Helper()
 	manager, err := instances.New(options(root))
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +85,6 @@ func newNode(t *testing.T) *node {
 		if err := manager.Close(); err != nil {
 			t.Error(err)
 		}
-		nothingLeft(t, root)
 	})
 	return &node{root, imclient.NewAt(server.Listener.Addr().String())}
 }

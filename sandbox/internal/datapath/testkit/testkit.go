@@ -4,8 +4,10 @@
 package testkit
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -185,5 +187,30 @@ func NeedOnlineResize(t *testing.T) {
 	}
 	if set&(1<<unix.CAP_SYS_RESOURCE) == 0 {
 		t.Skip("SKIPPED: needs CAP_SYS_RESOURCE: ext4 does not grow online without it")
+	}
+}
+
+// Scribble writes blocks all over a volume of that size until it is told to stop; the function that it returns does so. A write that fails
+// fails the test.
+func Scribble(t *testing.T, volume io.WriterAt, size int64) (stop func()) {
+	t.Helper()
+	const block = 4096
+	var ended atomic.Bool
+	result := make(chan error, 1)
+	go func() {
+		random := rand.New(rand.NewPCG(1, 2))
+		for !ended.Load() {
+			if _, err := volume.WriteAt(bytes.Repeat([]byte{byte(random.Uint32())}, block), random.Int64N(size/block)*block); err != nil {
+				result <- err
+				return
+			}
+		}
+		result <- nil
+	}()
+	return func() {
+		ended.Store(true)
+		if err := <-result; err != nil {
+			t.Errorf("the volume that is written to was disturbed: %v", err)
+		}
 	}
 }
